@@ -1,0 +1,44 @@
+# `make lab` and `make test` are all most people need; both make .venv first (scripts/setup_environment.py).
+PYTHON ?= python3
+VENV_PYTHON := .venv/bin/python
+CACHES := .pytest_cache .ruff_cache .hypothesis build dist outputs test-results
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test test-all notebooks lint bench clean
+
+help:
+	@echo "make lab        open JupyterLab at notebooks/00_start_here.ipynb"
+	@echo "make test       style, unit tests, notebooks"
+	@echo "make test-all   make test, then the browser and the retraining"
+	@echo "make notebooks  execute every notebook and store it with its pictures"
+	@echo "make lint       ruff"
+	@echo "make bench      the timings of benchmarks/"
+	@echo "make clean      delete caches and built files (.venv stays)"
+	@echo "PYTHON=python3.12 in front of any of them chooses the Python of .venv"
+
+setup:
+	@$(PYTHON) scripts/setup_environment.py
+
+lab: setup
+	@$(VENV_PYTHON) -m neuromfa_lite lab
+
+lint: setup
+	$(VENV_PYTHON) -m ruff check .
+
+# The second line runs the kernels as plain Python, the only way to see that every line of them is right.
+test: lint
+	NUMBA_DISABLE_JIT=1 $(VENV_PYTHON) -m pytest -q tests -m small
+	$(VENV_PYTHON) -m pytest
+
+test-all: test
+	$(VENV_PYTHON) -m pytest tests -m "browser or retraining"
+
+notebooks: setup
+	$(VENV_PYTHON) scripts/notebooks.py
+
+bench: setup
+	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done
+
+clean:
+	rm -rf $(CACHES)
+	find . -path ./.venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -1,0 +1,133 @@
+"""What a neuron network is made of: layers of neurons and the blocks of connections between them."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .sources.matrix import WeightMatrix
+
+
+@dataclass(frozen=True)
+class NeuronLayer:
+    """One layer of neurons; ``neurons`` holds the numbers kept by sampling, None where all are there."""
+
+    name: str
+    size: int
+    role: str = "hidden"
+    block: int | None = None
+    group: str | None = None
+    multiplier: int = 1
+    neurons: np.ndarray | None = None
+
+    @property
+    def numbers(self) -> np.ndarray:
+        return np.arange(self.size) if self.neurons is None else self.neurons
+
+
+@dataclass(frozen=True)
+class WeightBlock:
+    """The connections one weight matrix makes between two layers: weight [target, source], zero for none."""
+
+    name: str
+    role: str
+    source: int
+    target: int
+    matrix: WeightMatrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape
+
+    @property
+    def connections(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    def weights(self) -> np.ndarray:
+        return self.matrix.read()
+
+    def take(self, targets, sources):
+        taken = self.matrix.read(targets, sources)
+        return replace(self, matrix=WeightMatrix.from_array(self.matrix.name, taken, self.matrix.origin))
+
+    def edges(self):
+        weights = self.weights()
+        targets, sources = np.nonzero(weights)
+        return sources, targets, weights[targets, sources].astype(np.float64)
+
+    def of_source(self, source):
+        """(targets, weights) of one source neuron, zero weights included; both (targets,)."""
+        return np.arange(self.shape[0]), self.matrix.read(sources=np.array([source]))[:, 0]
+
+
+@dataclass(frozen=True)
+class EdgeBlock:
+    """Connections given one by one: sources, targets (edges,) neuron positions and weights (edges,) float64."""
+
+    name: str
+    role: str
+    source: int
+    target: int
+    sources: np.ndarray = field(repr=False)
+    targets: np.ndarray = field(repr=False)
+    listed: np.ndarray = field(repr=False)
+    shape: tuple[int, int] = (0, 0)
+
+    @property
+    def connections(self) -> int:
+        return len(self.listed)
+
+    def weights(self) -> np.ndarray:
+        return self.listed
+
+    def take(self, targets, sources):
+        new_source = _positions(sources, self.shape[1])
+        new_target = _positions(targets, self.shape[0])
+        inside = (new_source[self.sources] >= 0) & (new_target[self.targets] >= 0)
+        return replace(
+            self,
+            sources=new_source[self.sources[inside]],
+            targets=new_target[self.targets[inside]],
+            listed=self.listed[inside],
+            shape=(len(targets), len(sources)),
+        )
+
+    def edges(self):
+        there = self.listed != 0
+        return self.sources[there], self.targets[there], self.listed[there]
+
+    def of_source(self, source):
+        """(targets, weights) of one source neuron, (edges of it,) each."""
+        mine = self.sources == source
+        return self.targets[mine], self.listed[mine]
+
+
+@dataclass(frozen=True)
+class FixedJoin:
+    """A join of two layers that no weight matrix makes (weight 1): each to its own ("one-to-one") or "all-to-all"."""
+
+    name: str
+    role: str
+    source: int
+    target: int
+    kind: str
+    shape: tuple[int, int]
+
+    @property
+    def connections(self) -> int:
+        return self.shape[1] if self.kind == "one-to-one" else self.shape[0] * self.shape[1]
+
+    def take(self, targets, sources):
+        return replace(self, shape=(len(targets), len(sources)))
+
+    def edges(self):
+        if self.kind == "one-to-one":
+            sources = targets = np.arange(self.shape[1])
+        else:
+            targets, sources = (grid.ravel() for grid in np.indices(self.shape))
+        return sources, targets, np.ones(len(sources))
+
+
+def _positions(kept, size):
+    positions = np.full(size, -1, np.int64)
+    positions[kept] = np.arange(len(kept))
+    return positions

@@ -1,0 +1,177 @@
+"""The command line: neuromfa-lite, or python -m neuromfa_lite. SOURCE is a folder, a hub id or RUN@STEP."""
+
+import dataclasses
+import json
+import re
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+
+from . import __version__
+from .errors import NeuroMFAError
+from .method import METHODS
+
+
+class _Commands(click.Group):
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except NeuroMFAError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="neuromfa-lite")
+def main():
+    """Neuron-based multifractal analysis: weights -> network -> spectrum -> degree of emergence."""
+
+
+_method = click.option("--method", type=click.Choice(list(METHODS)), default="paper", show_default=True)
+_neurons = click.option(
+    "--neurons-per-layer", metavar="K", default="32", show_default=True, help="Size of a sample, or 'all' for the whole network."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+_revision = click.option("--revision", help="Branch, tag or commit of a hub id.")
+
+
+@main.command()
+@click.option("--port", type=int, help="Port on 127.0.0.1; a free one by default.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def lab(port, no_browser):
+    """Open JupyterLab at the first notebook."""
+    from .launch import launch_lab
+
+    sys.exit(launch_lab(port=port, browser=False if no_browser else None))
+
+
+@main.command()
+@_json
+def runs(as_json):
+    """List the bundled runs: trained networks with their checkpoints and abilities."""
+    from .laboratory import list_runs
+
+    table = list_runs()
+    _print({"runs": table}, as_json, table)
+
+
+@main.command()
+@click.argument("source")
+@_revision
+@_json
+def describe(source, revision, as_json):
+    """List every matrix of SOURCE: what is read, what is left out and why."""
+    network = _network(source, revision)
+    table = network.describe()
+    _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
+
+
+@main.command()
+@click.argument("source")
+@_revision
+@_method
+@_neurons
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
+@_json
+def analyze(source, revision, method, neurons_per_layer, seed, as_json):
+    """Compute the multifractal spectrum of SOURCE."""
+    from .study import analyze as analyze_network
+
+    network, size = _network(source, revision), _size(neurons_per_layer)
+    spectrum = analyze_network(network.sample(size, seed=seed) if size else network, method=METHODS[method])
+    hidden = ("masses", "choices", "residuals", "log_partition")
+    fields = {f.name: getattr(spectrum, f.name) for f in dataclasses.fields(spectrum) if f.name not in hidden}
+    _print(fields, as_json, repr(spectrum), spectrum.frame().iloc[::10])
+
+
+@main.command()
+@click.argument("run")
+@_method
+@_neurons
+@click.option("--samples", default=10, show_default=True, help="Number of sampled networks.")
+@click.option("--out", type=click.Path(dir_okay=False), help="Also save the trajectory to this .npz file.")
+@_json
+def follow(run, method, neurons_per_layer, samples, out, as_json):
+    """Follow RUN (a bundled name or a folder) over its checkpoints: spectrum, degree of emergence, ability."""
+    from .laboratory import load_run
+    from .study import follow as follow_run
+
+    history = follow_run(load_run(run), METHODS[method], samples=samples, neurons_per_layer=_size(neurons_per_layer))
+    if out:
+        click.echo(f"saved {history.save(out)}", err=True)
+    table = history.summary()
+    seeds = {str(seed): history.summary(seed) for seed in history.training_seeds}
+    about = {name: getattr(history, name) for name in ("run", "ability_name", "method", "method_key", "neurons_per_layer")}
+    shown = table.drop(columns=["training_seeds"]).round(4)
+    _print({**about, "samples": samples, "summary": table, "by_training_seed": seeds}, as_json, shown)
+
+
+@main.command()
+@click.argument("run")
+@click.option("--seed", default=0, show_default=True, help="Training seed.")
+@click.option("--folder", type=click.Path(file_okay=False), help="Where to; RUN-seed-SEED in this folder by default.")
+@click.option("--steps", type=int, help="Stop after this many steps.")
+def train(run, seed, folder, steps):
+    """Rebuild a bundled RUN by its recipe (needs torch and transformers)."""
+    from .laboratory.training import train as train_run
+
+    folder = folder or f"{run}-seed-{seed}"
+    train_run(run, seed=seed, folder=folder, steps=steps)
+    click.echo(f"trained {run}, seed {seed}: {folder}")
+
+
+@main.command()
+@_json
+def doctor(as_json):
+    """Check versions, the cache directory, threads and the bundled files' hashes."""
+    from .doctor import check
+
+    report = check()
+    lines = [f"{'ok ' if line['ok'] else 'BAD'}  {line['what']}: {line['found']}" for line in report["checks"]]
+    _print(report, as_json, "\n".join(lines))
+    sys.exit(0 if report["ok"] else 1)
+
+
+def _network(source, revision):
+    from .laboratory import load_checkpoint
+    from .network import load_network
+
+    if re.fullmatch(r".+@\d+(:\d+)?", source) and not Path(source).exists():
+        return load_network(load_checkpoint(source))
+    return load_network(source, revision=revision)
+
+
+def _size(text):
+    if text == "all":
+        return None
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise click.BadParameter(f"{text!r} is neither a whole number of at least 1 nor 'all'", param_hint="--neurons-per-layer")
+    return int(text)
+
+
+def _print(fields, as_json, *texts):
+    if as_json:
+        click.echo(json.dumps(_plain(fields), allow_nan=False))
+        return
+    for text in texts:
+        click.echo(text if isinstance(text, str) else text.to_string(index=False, na_rep="-"))
+
+
+def _plain(value):
+    """JSON values only: arrays become lists, tables lists of objects, what is not a number null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if hasattr(value, "to_dict"):
+        return [_plain(row) for row in value.to_dict("records")]
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item) for item in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""One-hop mass histograms: how many connections of a neuron lie at each distance.
+
+A source neuron is a column of a weight block (targets, sources). A row is handled in two phases: first every weight becomes
+the number of its bin, which the compiler turns into vector instructions; then the bins are counted, which it cannot.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def count_rounded_reciprocals_f32(weights, low, high, histogram):
+    """Count d = 1/|w| with low < d <= high in the bin round(d), for float32 weights, without a division in double.
+
+    weights (targets, sources) float32; histogram (sources, bins) uint32, its last bin takes everything outside the window.
+    Returns the number of weights that are NaN or infinite.
+
+    floor(1/|w|) in single precision is right or, just below an integer, one too high; in both cases one exact product
+    decides whether to round up: |w| has 24 bits and f + 1/2 few, so |w| (f + 1/2) < 1 is decided without error, and it is
+    never an equality.
+    """
+    targets, sources = weights.shape
+    outside = np.uint32(histogram.shape[1] - 1)
+    bins = np.empty(sources, np.uint32)
+    not_finite = 0
+    for t in range(targets):
+        for s in range(sources):
+            size = abs(weights[t, s])
+            wide = np.float64(size)
+            inside = (wide * high >= 1.0) & (wide * low < 1.0)
+            whole = np.floor(np.float32(1.0) / (size if inside else np.float32(1.0)))
+            up = wide * (np.float64(whole) + 0.5) < 1.0
+            bins[s] = np.uint32(whole) + np.uint32(up) if inside else outside
+            not_finite += not (size < np.inf)
+        for s in range(sources):
+            histogram[np.uint32(s), bins[s]] += np.uint32(1)
+    return not_finite
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def count_rounded_reciprocals_f64(weights, low, high, histogram):
+    """Count d = 1/|w| with low < d <= high in the bin round(d), halves to even, for float64 weights.
+
+    weights (targets, sources) float64; histogram (sources, bins) uint32, its last bin takes everything outside the window.
+    Returns the number of weights that are NaN or infinite.
+    """
+    targets, sources = weights.shape
+    outside = np.uint32(histogram.shape[1] - 1)
+    bins = np.empty(sources, np.uint32)
+    not_finite = 0
+    for t in range(targets):
+        for s in range(sources):
+            size = abs(weights[t, s])
+            distance = 1.0 / size
+            inside = (distance > low) & (distance <= high)
+            bins[s] = np.uint32(np.rint(distance if inside else 0.0)) if inside else outside
+            not_finite += not (size < np.inf)
+        for s in range(sources):
+            histogram[np.uint32(s), bins[s]] += np.uint32(1)
+    return not_finite
+
+
+@njit(nogil=True, cache=True)
+def count_distances(distances, radii, histogram):
+    """Count each distance in the bin of the smallest radius that reaches it.
+
+    distances (targets, sources) float64, NaN where there is no connection; radii (radii,) increasing;
+    histogram (sources, radii + 1) uint32, its last bin takes what no radius reaches.
+    """
+    targets, sources = distances.shape
+    for t in range(targets):
+        for s in range(sources):
+            histogram[s, _first_radius(distances[t, s], radii)] += np.uint32(1)
+
+
+@njit(nogil=True, cache=True)
+def count_listed_distances(distances, sources, radii, histogram):
+    """The same for a list of edges: distances (edges,) float64 and the source neuron of each, sources (edges,) int64."""
+    for e in range(distances.shape[0]):
+        histogram[sources[e], _first_radius(distances[e], radii)] += np.uint32(1)
+
+
+@njit(nogil=True, cache=True)
+def _first_radius(distance, radii):
+    if not (distance <= radii[-1]):  # NaN, no connection, lands here too
+        return radii.shape[0]
+    first, last = 0, radii.shape[0] - 1
+    while first < last:
+        middle = (first + last) // 2
+        if distance <= radii[middle]:
+            last = middle
+        else:
+            first = middle + 1
+    return first
+
+
+@njit(nogil=True, cache=True)
+def log_ratio_to_final(counts, logarithms, log_masses):
+    """ln mu_i(r) = ln N_i(r) - ln N_i(r_max), the logarithms of whole numbers taken from a table.
+
+    counts (neurons, radii) uint32; logarithms (largest count + 1,); log_masses (neurons, radii) float64 receives the result.
+    """
+    neurons, radii = counts.shape
+    for i in range(neurons):
+        final = logarithms[counts[i, radii - 1]]
+        for r in range(radii):
+            log_masses[i, r] = logarithms[counts[i, r]] - final

@@ -1,0 +1,151 @@
+"""The manifest of a run: one JSON file that says how the run was made and holds the hash of every file in it.
+
+A run folder holds manifest.json and, per checkpoint, seed-0/step-000724/{config.json, model.safetensors}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from neuromfa_lite.errors import NeuroMFAError, SourceError
+
+SCHEMA = 1
+FILE_NAME = "manifest.json"
+NEEDED = ("schema", "run", "title", "ability", "recipe", "recipes_tried", "trainings", "checkpoints")
+NEEDED_BY_CHECKPOINT = {"seed": int, "step": int, "files": dict, "abilities": dict}
+
+
+def checkpoint_folder(run_folder: Path, seed: int, step: int) -> Path:
+    """Where the weights of one step of one training seed lie, e.g. ``RUN/seed-0/step-000724``."""
+    return run_folder / f"seed-{seed}" / f"step-{step:06d}"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of a run folder, checked for what the rest of the room relies on.
+
+    Raises
+    ------
+    SourceError
+        if it is missing, is not JSON, lacks an entry or was written by a newer version; the message names
+        the file.
+    """
+    path = folder / FILE_NAME
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SourceError(
+            f"{path} is missing: {folder} is not a run folder; give a folder that `neuromfa-lite train` wrote"
+        ) from None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}): make it a readable file") from None
+    except ValueError as error:
+        raise SourceError(f"{path} is not JSON ({error}): train the run again or restore the file") from None
+    _check(manifest, path)
+    return manifest
+
+
+def _check(manifest, path: Path) -> None:
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise SourceError(
+            f"{path} has schema {schema}, this version reads up to {SCHEMA}: install a newer neuromfa-lite"
+        )
+    if not isinstance(schema, int) or schema < 1:
+        raise SourceError(f"{path} is not the manifest of a run (no schema number): train the run again")
+    missing = [key for key in NEEDED if key not in manifest]
+    listed = manifest.get("checkpoints")
+    if not isinstance(listed, list) or not listed:
+        missing.append("checkpoints")
+        listed = []
+    for number, entry in enumerate(listed):
+        kinds = NEEDED_BY_CHECKPOINT if isinstance(entry, dict) else {}
+        missing += [f"checkpoints[{number}].{key}" for key in kinds if not isinstance(entry.get(key), kinds[key])]
+        missing += [] if kinds else [f"checkpoints[{number}]"]
+    if missing:
+        listed = ", ".join(dict.fromkeys(missing))
+        raise SourceError(f"{path} lacks {listed}: train the run again or restore the file")
+
+
+def merge(old: dict, new: dict, path: Path) -> dict:
+    """Manifest ``old`` with the one training seed of ``new`` added, or put in the place of the same seed.
+
+    Raises
+    ------
+    NeuroMFAError
+        if the two were made by different recipes: their seeds must not stand in one run.
+    """
+    if old["run"] != new["run"] or old["recipe"] != new["recipe"]:
+        raise NeuroMFAError(
+            f"{path} belongs to run {old['run']!r} with another recipe: "
+            f"give an empty folder for {new['run']!r}"
+        )
+    trainings = old["trainings"] | new["trainings"]
+    kept = [entry for entry in old["checkpoints"] if str(entry["seed"]) not in new["trainings"]]
+    return new | {
+        "trainings": dict(sorted(trainings.items(), key=lambda item: int(item[0]))),
+        "checkpoints": sorted(kept + new["checkpoints"], key=lambda entry: (entry["seed"], entry["step"])),
+    }
+
+
+def write_manifest(folder: Path, manifest: dict) -> None:
+    """Write ``manifest`` into ``folder`` in one go: under a temporary name, then renamed."""
+    temporary = folder / f".{FILE_NAME}.{os.getpid()}"
+    try:
+        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, folder / FILE_NAME)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def workspace(folder: Path):
+    """A fresh folder on the same disk as ``folder``, for files in the making; always gone afterwards."""
+    beside = next(parent for parent in folder.parents if parent.exists())
+    try:
+        path = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=beside))
+    except OSError as error:
+        raise NeuroMFAError(f"cannot write in {beside} ({error.strerror}): give another folder") from None
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def publish(built: Path, folder: Path, seed: int, manifest: dict) -> dict:
+    """Move one finished training seed from ``built`` to the run ``folder`` and enter it in its manifest.
+
+    A new run appears as a whole by one rename. In an existing run the seed's folder is exchanged first,
+    then the manifest; if that fails the old seed comes back. Returns the manifest of the whole run.
+    """
+    if not folder.exists():
+        write_manifest(built, manifest)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(built, folder)
+        return manifest
+    whole = manifest
+    if (folder / FILE_NAME).exists():
+        whole = merge(read_manifest(folder), manifest, folder / FILE_NAME)
+    target, aside = folder / f"seed-{seed}", built / "replaced"
+    if target.exists():
+        os.replace(target, aside)
+    try:
+        os.replace(built / f"seed-{seed}", target)
+        write_manifest(folder, whole)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        if aside.exists():
+            os.replace(aside, target)
+        raise
+    return whole

@@ -1,0 +1,306 @@
+"""Stored training runs: the checkpoints of one recipe, and what the model could do at each.
+
+Reading a run needs neither torch nor transformers; `neuromfa_lite.load_network` reads the weights themselves.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuromfa_lite.errors import NeuroMFAError, SourceError
+from neuromfa_lite.laboratory import manifests
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUNDLED = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The stored weights of one training seed at one step; an `os.PathLike` that stands for their folder.
+
+    Attributes
+    ----------
+    run : name of the run
+    seed : training seed
+    step : number of updates made
+    folder : the Hugging Face folder with config.json and model.safetensors
+    abilities : what the model could do on held-out data, by name
+
+    Examples
+    --------
+    >>> checkpoint = load_run("induction").checkpoint(724)
+    >>> str(checkpoint), checkpoint.abilities["copy_accuracy"] > 0.9
+    ('induction@724', True)
+    """
+
+    run: str
+    seed: int
+    step: int
+    folder: Path
+    abilities: dict[str, float]
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __str__(self) -> str:
+        return f"{self.run}@{self.step}" + (f":{self.seed}" if self.seed else "")
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One recipe, trained from one or several seeds, with its checkpoints. Made by `load_run`.
+
+    Attributes
+    ----------
+    name : e.g. "induction"
+    folder : where it is stored
+    manifest : how it was made: recipe, versions, and per checkpoint the files' hashes and the abilities
+
+    Examples
+    --------
+    >>> run = load_run("induction")
+    >>> run.seeds, run.steps(seed=1), run.control
+    ((0, 1, 2), (0, 128, 256, 724), 'induction-control')
+    """
+
+    name: str
+    folder: Path
+    manifest: dict
+
+    @property
+    def title(self) -> str:
+        """One line that says what was trained."""
+        return self.manifest["title"]
+
+    @property
+    def ability(self) -> str:
+        """Name of the ability the run is about, e.g. "copy_accuracy": a column of `abilities`."""
+        return self.manifest["ability"]
+
+    @property
+    def control(self) -> str | None:
+        """Name of the run that was trained alike without a chance to gain the ability, or None."""
+        return self.manifest.get("control")
+
+    @property
+    def control_of(self) -> str | None:
+        """Name of the run this one is the control of, or None."""
+        return self.manifest.get("control_of")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Training seeds stored, in ascending order."""
+        return tuple(sorted({entry["seed"] for entry in self.manifest["checkpoints"]}))
+
+    def steps(self, seed: int = 0) -> tuple[int, ...]:
+        """Stored training steps of one seed, ascending; a `NeuroMFAError` if the seed is not stored."""
+        if seed not in self.seeds:
+            raise NeuroMFAError(f"run {self.name!r} has no seed {seed}; its seeds are {_listed(self.seeds)}")
+        return tuple(sorted(entry["step"] for entry in self.manifest["checkpoints"] if entry["seed"] == seed))
+
+    def checkpoint(self, step: int, seed: int = 0) -> Checkpoint:
+        """The weights at one step.
+
+        Parameters
+        ----------
+        step : training step, one of `steps`
+        seed : training seed, one of `seeds`
+
+        Raises
+        ------
+        NeuroMFAError
+            if that step or seed is not stored; the message lists those that are.
+        SourceError
+            if the manifest has it but its folder is gone.
+        """
+        steps = self.steps(seed)
+        if step not in steps:
+            raise NeuroMFAError(
+                f"run {self.name!r} has no step {step} for seed {seed}; its steps are {_listed(steps)}"
+            )
+        entry = next(e for e in self.manifest["checkpoints"] if (e["seed"], e["step"]) == (seed, step))
+        folder = manifests.checkpoint_folder(self.folder, int(seed), int(step))
+        if not folder.is_dir():
+            raise SourceError(f"{folder} is missing: train the run again or restore the folder")
+        return Checkpoint(self.name, int(seed), int(step), folder, dict(entry["abilities"]))
+
+    def checkpoints(self, seed: int = 0) -> tuple[Checkpoint, ...]:
+        """All checkpoints of one seed, in the order of training."""
+        return tuple(self.checkpoint(step, seed) for step in self.steps(seed))
+
+    def abilities(self, seed: int | None = None) -> pd.DataFrame:
+        """What the model could do on held-out data at every checkpoint.
+
+        Parameters
+        ----------
+        seed : one training seed, or None for all
+
+        Returns
+        -------
+        DataFrame with columns seed, step and one per ability (a share from 0 to 1), by seed and step
+
+        Examples
+        --------
+        >>> frame = load_run("induction-control").abilities(seed=0)
+        >>> list(frame.columns), len(frame)
+        (['seed', 'step', 'copy_accuracy'], 17)
+        """
+        import pandas as pd
+
+        seeds = self.seeds if seed is None else (seed,)
+        chosen = [checkpoint for each in seeds for checkpoint in self.checkpoints(each)]
+        return pd.DataFrame([{"seed": c.seed, "step": c.step, **c.abilities} for c in chosen])
+
+    def __repr__(self) -> str:
+        count = len(self.manifest["checkpoints"])
+        return f"<Run {self.name!r}: {count} checkpoints, seeds {_listed(self.seeds)}>"
+
+    def _repr_html_(self) -> str:
+        last = {seed: self.checkpoint(self.steps(seed)[-1], seed) for seed in self.seeds}
+        rows = [
+            f"<tr><td>{seed}</td><td>{_listed(self.steps(seed))}</td>"
+            f"<td>{checkpoint.abilities.get(self.ability, float('nan')):.3f}</td></tr>"
+            for seed, checkpoint in last.items()
+        ]
+        return (
+            f"<b>{html.escape(self.name)}</b>: {html.escape(self.title)}"
+            f"<table><tr><th>seed</th><th>steps</th><th>{html.escape(self.ability)} at the end</th></tr>"
+            f"{''.join(rows)}</table>"
+        )
+
+
+def load_run(name_or_folder: str | os.PathLike) -> Run:
+    """A bundled run by its name, or a run of one's own by its folder.
+
+    Parameters
+    ----------
+    name_or_folder : a name from `list_runs`, or a folder as `neuromfa-lite train` writes it. A bundled name
+        wins over a folder of that name in the working directory; write "./name" for the folder.
+
+    Raises
+    ------
+    NeuroMFAError
+        if it is neither; the message lists the bundled runs.
+    SourceError
+        if the folder's manifest is missing, damaged or of a newer version; the message names the file.
+
+    Examples
+    --------
+    >>> load_run("induction")
+    <Run 'induction': 25 checkpoints, seeds 0, 1, 2>
+    """
+    names = _bundled_names()
+    if isinstance(name_or_folder, str) and name_or_folder in names:
+        return _read_run(BUNDLED / name_or_folder)
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        return _read_run(folder)
+    raise NeuroMFAError(
+        f"{os.fspath(name_or_folder)!r} is neither a bundled run nor a folder; "
+        f"the bundled runs are {_listed(names)}"
+    )
+
+
+def list_runs() -> pd.DataFrame:
+    """The bundled runs, a row each: run, title, seeds, checkpoints, steps, ability, at_the_end, control.
+
+    ``at_the_end`` is the ability of the first seed at its last step.
+
+    Examples
+    --------
+    >>> list(list_runs()["run"])
+    ['induction', 'induction-control']
+    """
+    import pandas as pd
+
+    rows = []
+    for run in map(load_run, _bundled_names()):
+        seed = run.seeds[0]
+        last = run.steps(seed)[-1]
+        rows.append(
+            {
+                "run": run.name,
+                "title": run.title,
+                "seeds": len(run.seeds),
+                "checkpoints": len(run.manifest["checkpoints"]),
+                "steps": last,
+                "ability": run.ability,
+                "at_the_end": run.checkpoint(last, seed).abilities[run.ability],
+                "control": run.control,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    # a run without a control has None there, not the NaN that pandas makes of it in a column of text
+    frame["control"] = pd.Series([row["control"] for row in rows], dtype=object)
+    return frame
+
+
+def load_checkpoint(label: str) -> Checkpoint:
+    """The checkpoint ``RUN@STEP`` or ``RUN@STEP:SEED`` stands for; RUN is a bundled name or a run's folder.
+
+    Raises
+    ------
+    NeuroMFAError
+        if the label has another form, or the run, step or seed does not exist.
+
+    Examples
+    --------
+    >>> load_checkpoint("induction@724:1")
+    <Checkpoint induction@724:1>
+    """
+    parts = re.fullmatch(r"(?P<run>.+)@(?P<step>\d+)(:(?P<seed>\d+))?", label)
+    if parts is None:
+        raise NeuroMFAError(
+            f"{label!r} is not a checkpoint: write RUN@STEP or RUN@STEP:SEED, e.g. induction@724:1"
+        )
+    return load_run(parts["run"]).checkpoint(int(parts["step"]), int(parts["seed"] or 0))
+
+
+def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
+    """Compare every file of a run with the hash in its manifest.
+
+    Returns
+    -------
+    DataFrame with a row per file: file (path inside the run), expected and found (SHA-256; found is None if
+    the file is missing), ok
+
+    Examples
+    --------
+    >>> bool(verify_run("induction")["ok"].all())
+    True
+    """
+    import pandas as pd
+
+    run = run if isinstance(run, Run) else load_run(run)
+    rows = []
+    for entry in run.manifest["checkpoints"]:
+        folder = manifests.checkpoint_folder(run.folder, entry["seed"], entry["step"])
+        for name, expected in entry["files"].items():
+            path = folder / name
+            found = manifests.file_hash(path) if path.is_file() else None
+            relative = path.relative_to(run.folder).as_posix()
+            rows.append({"file": relative, "expected": expected, "found": found, "ok": found == expected})
+    return pd.DataFrame(rows, columns=["file", "expected", "found", "ok"])
+
+
+def _read_run(folder: Path) -> Run:
+    manifest = manifests.read_manifest(folder)
+    return Run(manifest["run"], folder, manifest)
+
+
+def _bundled_names() -> list[str]:
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{manifests.FILE_NAME}"))
+
+
+def _listed(values) -> str:
+    return ", ".join(map(str, values)) or "none"

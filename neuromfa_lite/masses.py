@@ -1,0 +1,293 @@
+"""One-hop masses: how many connections of each neuron lie within each radius."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .blocks import EdgeBlock
+from .errors import NeuroMFAError
+from .kernels.one_hop import (
+    count_distances,
+    count_listed_distances,
+    count_rounded_reciprocals_f32,
+    count_rounded_reciprocals_f64,
+)
+from .method import PAPER
+
+ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
+
+
+@dataclass(frozen=True, eq=False)
+class Masses:
+    """The masses N_i(r) = 1 + #{connections of neuron i no longer than r} of the neurons that a method keeps.
+
+    Attributes:
+        radii: (radii,) distances, increasing.
+        counts: (neurons, radii) uint32, N_i(r); the neuron itself counts as 1.
+        layer: (neurons,) position of each neuron's layer in ``layers``.
+        number: (neurons,) the neuron's number within its layer.
+        layers: the network's NeuronLayers.
+        neurons_total: neurons that have outgoing weights; those kept are len(counts).
+        connections_total: places for a weight; connections_inside: connections of kept neurons inside the window.
+    """
+
+    radii: np.ndarray
+    counts: np.ndarray
+    layer: np.ndarray
+    number: np.ndarray
+    layers: tuple
+    neurons_total: int
+    connections_total: int
+    connections_inside: int
+
+    def __post_init__(self):
+        for array in (self.radii, self.counts, self.layer, self.number):
+            array.setflags(write=False)
+
+    def subset(self, kept):
+        """The masses of some neurons, kept (neurons,) bool, on the same radii."""
+        return replace(self, counts=self.counts[kept], layer=self.layer[kept], number=self.number[kept])
+
+    def labels(self, by):
+        """The (neurons,) name of each neuron's "layer" or "role"."""
+        if by not in ("layer", "role"):
+            raise NeuroMFAError(f'neurons are grouped by "layer" or by "role", not by {by!r}')
+        names = np.array([layer.name if by == "layer" else layer.role for layer in self.layers])
+        return names[self.layer]
+
+    def frame(self):
+        """pandas DataFrame: a row per neuron and radius, columns layer, role, neuron, radius, mass."""
+        import pandas as pd
+
+        neurons, radii = self.counts.shape
+        columns = {"layer": self.labels("layer"), "role": self.labels("role"), "neuron": self.number}
+        table = {name: np.repeat(values, radii) for name, values in columns.items()}
+        return pd.DataFrame({**table, "radius": np.tile(self.radii, neurons), "mass": self.counts.ravel()})
+
+
+def one_hop_masses(network, method=PAPER):
+    """Count, for every neuron with outgoing weights, its connections within each radius.
+
+    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it.
+
+    Args:
+        network: NeuronNetwork, sampled or whole.
+        method: Method; its distance, window, rounding, minimum_connections and radii act here.
+
+    Returns:
+        Masses.
+
+    Raises:
+        NeuroMFAError: a matrix holds NaN, infinite or only zero weights; a distance function returns a wrong shape, NaN or
+            negative distances; no neuron is usable. The message names the matrix.
+
+    Source: Xiao et al. 2025, section 3.2; the authors' code (one hop, window (1, 150], more than 10 connections).
+
+    Example:
+        >>> from neuromfa_lite import NeuronNetwork, PAPER
+        >>> pair = NeuronNetwork.from_edges([0] * 4, [1, 2, 3, 4], [1 / 2, 1 / 2, -1 / 3, 1 / 200])
+        >>> masses = one_hop_masses(pair, PAPER.replace(minimum_connections=1))
+        >>> masses.radii, masses.counts
+        (array([2., 3.]), array([[3, 4]], dtype=uint32))
+    """
+    table = _SourceNeurons(network)
+    if method.distance == "inverse" and method.rounding and method.window and not _own_rule(method):
+        return _rounded_masses(network, method, table)
+    return _general_masses(network, method, table)
+
+
+def _own_rule(method):
+    return callable(method.radii) or method.radii == "log-spaced"
+
+
+class _SourceNeurons:
+    """The neurons with outgoing weights, layer after layer: where each layer's rows start in the table of masses."""
+
+    def __init__(self, network):
+        self.layers = network.layers
+        self.blocks = {}
+        for block in network.weight_blocks:
+            self.blocks.setdefault(block.source, []).append(block)
+        if not self.blocks:
+            raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
+        sizes = {source: len(self.layers[source].numbers) for source in sorted(self.blocks)}
+        starts = np.concatenate([[0], np.cumsum(list(sizes.values()))])
+        self.rows = {source: slice(*starts[k : k + 2]) for k, source in enumerate(sizes)}
+        self.total = int(starts[-1])
+        self.layer = np.repeat(list(sizes), list(sizes.values()))
+        self.number = np.concatenate([self.layers[source].numbers for source in sizes])
+
+
+def _rounded_masses(network, method, table):
+    """The paper's setting: rounded reciprocals straight from the weights into a histogram."""
+    low, high = method.window
+    histogram = np.zeros((table.total, int(np.rint(high)) + 2), np.uint32)
+
+    def count(source):
+        for block in table.blocks[source]:
+            _count_rounded(block, low, high, histogram[table.rows[source]])
+
+    _for_each(count, table.blocks, network.connections)
+    inside = histogram[:, :-1]
+    kept = inside.sum(axis=1, dtype=np.int64) >= method.minimum_connections
+    _refuse_no_neuron(kept, network, method, int(inside.sum()))
+    inside = inside[kept]
+    if method.radii == "integer":
+        occurring = np.flatnonzero(inside.any(axis=0)).astype(np.float64)
+        radii = occurring[occurring > 0]  # a distance below 1/2 rounds to 0, which has no logarithm
+    else:
+        radii = np.array(method.radii)
+    columns = np.minimum(radii, inside.shape[1] - 1).astype(np.int64)
+    counts = (1 + np.cumsum(inside, axis=1, dtype=np.uint32))[:, columns]
+    return _masses(radii, counts, kept, table, network.connections, int(inside.sum()))
+
+
+def _count_rounded(block, low, high, histogram):
+    if isinstance(block, EdgeBlock):
+        _refuse_bad_weights(block)
+        distances = 1.0 / np.abs(np.where(block.listed == 0, np.nan, block.listed))
+        distances[~((distances > low) & (distances <= high))] = np.nan
+        radii = np.arange(histogram.shape[1] - 1, dtype=np.float64)
+        count_listed_distances(np.rint(distances), block.sources, radii, histogram)
+        return
+    largest, not_finite = 0.0, 0
+    for weights in _stripes(block):
+        kernel = count_rounded_reciprocals_f32 if weights.dtype == np.float32 else count_rounded_reciprocals_f64
+        not_finite += kernel(weights, low, high, histogram)
+        largest = largest or weights.any()
+    _refuse(block, not_finite, not largest)
+
+
+def _stripes(block):
+    for start in range(0, block.shape[0], ROWS_AT_ONCE):
+        yield block.matrix.rows(start, min(start + ROWS_AT_ONCE, block.shape[0]))
+
+
+def _general_masses(network, method, table):
+    """Any distance and any radii: the distances of every matrix are computed, pooled for the radii, and counted."""
+    distances = {}
+
+    def measure(source):
+        distances[source] = [_distances(block, method) for block in table.blocks[source]]
+
+    _for_each(measure, table.blocks, network.connections)
+    degrees = np.zeros(table.total, np.int64)
+    for source, blocks in table.blocks.items():
+        for block, lengths in zip(blocks, distances[source], strict=True):
+            degrees[table.rows[source]] += _degrees(block, lengths)
+    kept = degrees >= method.minimum_connections
+    _refuse_no_neuron(kept, network, method, int(degrees.sum()))
+    radii = _radii(method, lambda: _pool(table, distances, kept))
+    histogram = np.zeros((table.total, len(radii) + 1), np.uint32)
+    for source, blocks in table.blocks.items():
+        for block, lengths in zip(blocks, distances[source], strict=True):
+            if isinstance(block, EdgeBlock):
+                count_listed_distances(lengths, block.sources, radii, histogram[table.rows[source]])
+            else:
+                count_distances(lengths, radii, histogram[table.rows[source]])
+    counts = 1 + np.cumsum(histogram[kept][:, :-1], axis=1, dtype=np.uint32)
+    return _masses(radii, counts, kept, table, network.connections, int(degrees[kept].sum()))
+
+
+def _distances(block, method):
+    """float64 distances of one block, NaN where there is no connection inside the window."""
+    _refuse_bad_weights(block)
+    weights = block.weights().astype(np.float64)
+    there = weights != 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lengths = np.asarray(method.part("distance")(weights))
+    if lengths.shape != weights.shape:
+        raise NeuroMFAError(
+            f"distance of method {method.name!r} returned shape {lengths.shape} for matrix {block.name!r} of shape "
+            f"{weights.shape}: it must return one distance per weight"
+        )
+    bad = there & ~(lengths >= 0)
+    if bad.any():
+        example = weights[bad][0]
+        raise NeuroMFAError(
+            f"distance of method {method.name!r} is negative or NaN for {int(bad.sum())} weights of matrix {block.name!r}, "
+            f"{example:g} for instance: a distance must be a number >= 0 for every weight other than zero"
+        )
+    lengths = np.array(lengths, dtype=np.float64)
+    if method.window is not None:
+        low, high = method.window
+        there &= (lengths > low) & (lengths <= high)
+    lengths[~there] = np.nan
+    return np.rint(lengths) if method.rounding else lengths
+
+
+def _degrees(block, lengths):
+    if isinstance(block, EdgeBlock):
+        return np.bincount(block.sources[~np.isnan(lengths)], minlength=block.shape[1])
+    return np.count_nonzero(~np.isnan(lengths), axis=0)
+
+
+def _pool(table, distances, kept):
+    """The distances of all kept neurons in one list."""
+    pooled = []
+    for source, blocks in table.blocks.items():
+        rows = kept[table.rows[source]]
+        for block, lengths in zip(blocks, distances[source], strict=True):
+            chosen = lengths[rows[block.sources]] if isinstance(block, EdgeBlock) else lengths[:, rows]
+            pooled.append(chosen[~np.isnan(chosen)])
+    return np.concatenate(pooled)
+
+
+def _radii(method, pooled):
+    if isinstance(method.radii, tuple):
+        return np.array(method.radii)
+    radii = np.asarray(method.part("radii")(pooled()), dtype=np.float64)
+    radii = radii[radii > 0] if radii.ndim == 1 else radii
+    if radii.ndim != 1 or radii.size == 0 or not np.isfinite(radii).all() or (np.diff(radii) <= 0).any():
+        raise NeuroMFAError(
+            f"radii of method {method.name!r} must be positive, finite and increasing; the distances gave {radii!r}"
+        )
+    return radii
+
+
+def _masses(radii, counts, kept, table, total, inside):
+    counts = np.ascontiguousarray(counts, dtype=np.uint32)
+    return Masses(radii, counts, table.layer[kept], table.number[kept], table.layers, table.total, total, inside)
+
+
+def _for_each(work, sources, connections):
+    # Every task owns the rows of one layer, so the result does not depend on who runs when.
+    workers = min(len(sources), os.cpu_count() or 1)
+    if workers == 1 or connections < 2_000_000:
+        for source in sources:
+            work(source)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, sources))
+
+
+def _refuse_bad_weights(block):
+    weights = block.weights()
+    _refuse(block, weights.size - np.count_nonzero(np.isfinite(weights)), not weights.any())
+
+
+def _refuse(block, not_finite, only_zeros):
+    where = "" if isinstance(block, EdgeBlock) else f"{block.matrix.origin}: "
+    if not_finite:
+        raise NeuroMFAError(
+            f"{where}matrix {block.name!r} holds {not_finite} weights that are NaN or infinite: "
+            "the training run diverged or the file is damaged; take an earlier checkpoint or fetch the file again"
+        )
+    if only_zeros:
+        raise NeuroMFAError(
+            f"{where}matrix {block.name!r} holds only zeros, so it connects nothing: the file may be empty, "
+            "or leave the matrix out with network.without(name)"
+        )
+
+
+def _refuse_no_neuron(kept, network, method, inside):
+    if kept.any():
+        return
+    window = f"{method.window[0]:g} < d <= {method.window[1]:g}" if method.window else "any distance"
+    raise NeuroMFAError(
+        f"{network.origin}: no usable neuron. Of {network.connections:,} connections {inside:,} lie in the window ({window}), "
+        f"and no neuron has {method.minimum_connections} of them: widen the window or lower minimum_connections "
+        f"(method.replace(...)), or draw a larger sample"
+    )

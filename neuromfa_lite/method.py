@@ -1,0 +1,201 @@
+"""Method: every choice of the analysis, in the order of the flow, as one value that can be named, compared and varied."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import NeuroMFAError
+
+PAPER_Q = tuple((np.arange(61) - 30) / 10)  # -3 ... 3 with an exact 0
+
+
+def _inverse(weights):
+    return 1.0 / np.abs(weights)
+
+
+def _inverse_over_median(weights):
+    distances = 1.0 / np.abs(weights)
+    return distances / np.median(distances[weights != 0])
+
+
+def _whole_numbers(distances):
+    return np.unique(np.rint(distances))
+
+
+def _log_spaced(distances):
+    low, high = np.quantile(distances, [0.02, 0.90])
+    return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
+
+
+def _final_share(counts):
+    return counts / counts[:, -1:]
+
+
+def _emergence(alpha0, width, alpha0_start, width_start):
+    return width / width_start * np.log(alpha0_start / alpha0)
+
+
+PARTS: dict[str, dict[str, Callable]] = {
+    "distance": {"inverse": _inverse, "inverse-over-median": _inverse_over_median},
+    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced},
+    "mass": {"final-share": _final_share},
+    "score": {"emergence": _emergence},
+}
+
+
+def register_part(field, name, function):
+    """Give a callable a name that a Method (and the command line) can ask for.
+
+    Args:
+        field: "distance", "radii", "mass" or "score".
+        name: the name to register; a name that is taken is refused.
+        function: see :class:`Method` for what each part receives and returns.
+
+    Raises:
+        NeuroMFAError: unknown field, or the name is taken.
+    """
+    if field not in PARTS:
+        raise NeuroMFAError(f"a method has no named part {field!r}; named parts are {', '.join(PARTS)}")
+    if name in PARTS[field]:
+        raise NeuroMFAError(f"{field} {name!r} is taken; choose another name")
+    PARTS[field][name] = function
+
+
+@dataclass(frozen=True)
+class Method:
+    """The choices of one NeuroMFA analysis, in the order in which they act.
+
+    Attributes:
+        name: what plots and tables call it.
+        distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
+            median of its weight matrix), or a callable: weights of one matrix (targets, sources) float64 -> distances of
+            the same shape. Zero weights are no connections, whatever it returns there.
+        window: (low, high): connections with low < distance <= high count; None: all of them.
+        rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
+        minimum_connections: neurons with fewer connections inside the window are left out.
+        radii: "integer" (the rounded distances that occur), "log-spaced" (20 between the 2 % and 90 % quantiles of all
+            distances), increasing numbers, or a callable: pooled distances -> increasing radii.
+        radii_scope: "network": each network its own radii; "run": :func:`neuromfa_lite.follow` gives all networks of a run
+            the same ones, those of the interval which every one of them covers.
+        mass: "final-share" (mu_i(r) = N_i(r)/N_i(r_max)), or a callable: counts N (neurons, radii) -> mu of the same shape.
+        q: the moment orders, increasing.
+        derivative: "exact" (alpha = d tau/d q as a regression slope of its own) or "forward" (the authors' difference
+            quotient: alpha and f then have one value less than q and belong to q[:-1]).
+        score: "emergence", or a callable (alpha0, width, alpha0 at step 0, width at step 0) -> a number, arrays allowed.
+
+    Source: Xiao et al., ICLR 2025, arXiv:2402.09099, sections 3.1-3.3, and the settings of the authors' published code.
+
+    Example:
+        >>> SCALE_FREE.replace(minimum_connections=5).name
+        'scale-free with minimum_connections=5'
+    """
+
+    name: str = "paper"
+    distance: str | Callable = "inverse"
+    window: tuple[float, float] | None = (1.0, 150.0)
+    rounding: bool = True
+    minimum_connections: int = 11
+    radii: str | Callable | tuple[float, ...] = "integer"
+    radii_scope: str = "network"
+    mass: str | Callable = "final-share"
+    q: tuple[float, ...] = PAPER_Q
+    derivative: str = "exact"
+    score: str | Callable = "emergence"
+
+    def __post_init__(self):
+        for field, named in PARTS.items():
+            part = getattr(self, field)
+            if field == "radii" and not isinstance(part, str) and not callable(part):
+                object.__setattr__(self, "radii", _increasing("radii", part, positive=True))
+            elif not callable(part) and part not in named:
+                raise NeuroMFAError(
+                    f"{field}={part!r} is unknown: use one of {', '.join(map(repr, named))} or a callable"
+                )
+        object.__setattr__(self, "q", _increasing("q", self.q))
+        _one_of("derivative", self.derivative, ("exact", "forward"))
+        _one_of("radii_scope", self.radii_scope, ("network", "run"))
+        if self.derivative == "forward" and len(self.q) < 2:
+            raise NeuroMFAError('derivative="forward" needs at least two q values; q has one')
+        if self.window is not None:
+            low, high = (float(edge) for edge in self.window)
+            if not 0 <= low < high:
+                raise NeuroMFAError(f"window=({low}, {high}) must satisfy 0 <= low < high; None takes all distances")
+            object.__setattr__(self, "window", (low, high))
+        if self.minimum_connections < 1:
+            raise NeuroMFAError(f"minimum_connections={self.minimum_connections} must be at least 1")
+
+    def part(self, field):
+        """Return the callable behind a named part ("distance", "radii", "mass" or "score")."""
+        value = getattr(self, field)
+        return value if callable(value) else PARTS[field][value]
+
+    def replace(self, **changes):
+        """Return a copy with some choices changed; its name says which, unless a name is given."""
+        unknown = set(changes) - {field.name for field in dataclasses.fields(self)}
+        if unknown:
+            raise NeuroMFAError(f"a Method has no {', '.join(sorted(unknown))}; it has {', '.join(self._choices())}")
+        if "name" not in changes:
+            changed = ", ".join(f"{key}={_label(value)}" for key, value in changes.items())
+            changes["name"] = f"{self.name} with {changed}"
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def key(self) -> str:
+        """A short hash of every choice: equal keys mean the same computation."""
+        text = repr([(key, _identity(value)) for key, value in self._choices().items() if key != "name"])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def _choices(self):
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def _increasing(argument, values, positive=False):
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NeuroMFAError(f"{argument} must be a list of numbers, not {values!r}") from None
+    if array.ndim != 1 or array.size == 0:
+        raise NeuroMFAError(f"{argument} is empty or not a flat list: give at least one number")
+    if not np.isfinite(array).all() or (np.diff(array) <= 0).any() or (positive and array[0] <= 0):
+        raise NeuroMFAError(f"{argument} must be finite{', positive' if positive else ''} and strictly increasing")
+    return tuple(array.tolist())
+
+
+def _one_of(argument, value, allowed):
+    if value not in allowed:
+        raise NeuroMFAError(f"{argument}={value!r} is unknown: use one of {', '.join(map(repr, allowed))}")
+
+
+def _label(value):
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, (tuple, list, np.ndarray)) and len(value) > 3:
+        return f"[{value[0]:g}..{value[-1]:g}]"
+    return value
+
+
+def _identity(value):
+    """A text that changes when the value does; for a callable that includes its code, names alone being reused freely."""
+    if not callable(value):
+        return repr(value)
+    function = getattr(value, "py_func", value)
+    code = getattr(function, "__code__", None)
+    captured = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    where = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+    return f"{where}:{_code_identity(code) if code else repr(function)}:{captured!r}"
+
+
+def _code_identity(code):
+    constants = [_code_identity(part) if hasattr(part, "co_code") else repr(part) for part in code.co_consts]
+    return code.co_code.hex(), constants, code.co_names
+
+
+PAPER = Method()
+PUBLISHED = Method(name="published", derivative="forward")
+SCALE_FREE = Method(
+    name="scale-free", distance="inverse-over-median", window=None, rounding=False, minimum_connections=1, radii="log-spaced"
+)
+METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE)}

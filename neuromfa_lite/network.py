@@ -1,0 +1,309 @@
+"""The neuron interaction network: what can be asked of it, and how it is opened."""
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import PurePath
+
+import numpy as np
+
+from .blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock
+from .errors import NeuroMFAError
+from .sources import open_source
+
+LARGEST_DRAWING = 20_000
+
+
+class NeuronNetwork:
+    """A neuron interaction network (NIN): layers of neurons, blocks of connections between them.
+
+    Its weights stay in the file until a measure asks for them, matrix by matrix. Build one with
+    :func:`load_network` or :meth:`from_edges`.
+
+    Attributes:
+        layers: tuple of NeuronLayer, in the order of the flow through the model.
+        blocks: tuple of WeightBlock, EdgeBlock or FixedJoin; ``source`` and ``target`` are positions in ``layers``.
+        origin: the file, folder or object that the weights come from.
+        left_out: (name, shape, reason) of every matrix that is not a part of the network.
+        seed: the seed of the sample, None for a whole network.
+    """
+
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None):
+        self.layers = tuple(layers)
+        self.blocks = tuple(blocks)
+        self.origin = str(origin)
+        self.left_out = tuple(left_out)
+        self.seed = seed
+
+    @property
+    def weight_blocks(self) -> tuple:
+        """The blocks whose weights count in one hop: every block but the fixed joins."""
+        return tuple(block for block in self.blocks if not isinstance(block, FixedJoin))
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons in all layers."""
+        return sum(len(layer.numbers) for layer in self.layers)
+
+    @property
+    def connections(self) -> int:
+        """Number of places for a weight in all weight blocks, zero weights included."""
+        return sum(block.connections for block in self.weight_blocks)
+
+    def __repr__(self):
+        kind = f"sample with seed {self.seed}" if self.seed is not None else "whole network"
+        return (
+            f"NeuronNetwork({kind} of {self.origin}: {self.neurons:,} neurons in {len(self.layers)} layers, "
+            f"{self.connections:,} connections in {len(self.weight_blocks)} matrices)"
+        )
+
+    @classmethod
+    def from_edges(cls, sources, targets, weights, name="edges"):
+        """Build a network from a list of edges, of any graph.
+
+        Args:
+            sources, targets: (edges,) whole numbers >= 0: the neuron an edge leaves and the one it enters.
+            weights: (edges,) real numbers; the distance of an edge is 1/|weight|, weight 0 is no edge.
+            name: what error messages call the list.
+
+        Returns:
+            NeuronNetwork with a single layer of max(sources, targets) + 1 neurons.
+
+        Raises:
+            NeuroMFAError: lists of different length, negative or fractional neuron numbers, no edge at all.
+
+        Example:
+            >>> NeuronNetwork.from_edges([0, 0, 1], [1, 2, 2], [0.5, 0.25, 0.1]).neurons
+            3
+        """
+        ends = [np.asarray(values) for values in (sources, targets)]
+        weights = np.asarray(weights, dtype=np.float64)
+        if not (ends[0].shape == ends[1].shape == weights.shape) or weights.ndim != 1 or weights.size == 0:
+            raise NeuroMFAError("sources, targets and weights must be flat lists of the same length, with at least one edge")
+        if any(not np.issubdtype(end.dtype, np.integer) or end.min() < 0 for end in ends):
+            raise NeuroMFAError("sources and targets must be whole numbers >= 0: number the neurons first")
+        size = int(max(end.max() for end in ends)) + 1
+        ends = [end.astype(np.int64) for end in ends]
+        block = EdgeBlock(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
+        return cls([NeuronLayer("neurons", size)], [block], origin=name)
+
+    def sample(self, neurons_per_layer, seed=0):
+        """Draw a sampled neuron interaction network (SNIN): the same neurons for the same seed, whatever the weights.
+
+        Args:
+            neurons_per_layer: neurons kept in a hidden layer; a layer with multiplier m keeps m times as many
+                (2 in the MLP layer), and query, key, value and attention of a block share their neurons.
+            seed: whole number; layers draw from independent streams of numpy's generator.
+
+        Returns:
+            NeuronNetwork whose weights are in memory.
+
+        Raises:
+            NeuroMFAError: a layer has fewer neurons than asked for; the message names it.
+
+        Source: Xiao et al. 2025, section 3.1; sizes as in the authors' code.
+
+        Example:
+            >>> ring = NeuronNetwork.from_edges(range(6), [1, 2, 3, 4, 5, 0], [0.1] * 6)
+            >>> ring.sample(3, seed=0).neurons
+            3
+        """
+        if not isinstance(neurons_per_layer, (int, np.integer)) or neurons_per_layer < 1:
+            raise NeuroMFAError(f"neurons_per_layer={neurons_per_layer!r} must be a whole number of at least 1")
+        groups = list(dict.fromkeys(layer.group or layer.name for layer in self.layers))
+        kept, drawn = [], {}
+        for layer in self.layers:
+            group, wanted = layer.group or layer.name, int(neurons_per_layer) * layer.multiplier
+            there = len(layer.numbers)
+            if wanted > there:
+                raise NeuroMFAError(
+                    f"neurons_per_layer={neurons_per_layer} asks for {wanted} neurons of layer {layer.name!r}, which has "
+                    f"{there}: use at most {self.largest_sample}"
+                )
+            if group not in drawn:
+                stream = np.random.default_rng([int(seed), groups.index(group)])
+                drawn[group] = np.sort(stream.choice(there, wanted, replace=False))
+            kept.append(drawn[group])
+        layers = [replace(layer, neurons=layer.numbers[keep]) for layer, keep in zip(self.layers, kept, strict=True)]
+        blocks = [block.take(kept[block.target], kept[block.source]) for block in self.blocks]
+        return NeuronNetwork(layers, blocks, self.origin, self.left_out, int(seed))
+
+    def without(self, *names):
+        """Return the same network without the matrices of these names (as :meth:`describe` lists them)."""
+        unknown = set(names) - {block.name for block in self.blocks}
+        if unknown:
+            raise NeuroMFAError(f"no matrix {', '.join(sorted(unknown))} in this network; see network.describe()")
+        kept = [block for block in self.blocks if block.name not in names]
+        gone = [(block.name, block.shape, "left out by hand") for block in self.blocks if block.name in names]
+        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed)
+
+    @property
+    def largest_sample(self) -> int:
+        """The largest neurons_per_layer that :meth:`sample` can give."""
+        return min(len(layer.numbers) // layer.multiplier for layer in self.layers)
+
+    def describe(self):
+        """Return a pandas DataFrame with a row per matrix: what is read and what is left out, before anything is computed.
+
+        Returns:
+            DataFrame with columns name, role, source, target (layer names), shape (targets, sources), connections, read, why.
+        """
+        import pandas as pd
+
+        names = [layer.name for layer in self.layers]
+        rows = []
+        for block in self.blocks:
+            fixed = isinstance(block, FixedJoin)
+            why = f"joins {block.kind} with weight 1; counts in paths only" if fixed else "weight matrix"
+            ends = (names[block.source], names[block.target])
+            rows.append((block.name, block.role, *ends, tuple(block.shape), block.connections, not fixed, why))
+        rows += [(name, "left out", "", "", tuple(shape), 0, False, reason) for name, shape, reason in self.left_out]
+        return pd.DataFrame(rows, columns=["name", "role", "source", "target", "shape", "connections", "read", "why"])
+
+    def outgoing(self, layer, number):
+        """Return the connections one neuron makes by weight matrices, whether a method counts them or not.
+
+        Args:
+            layer: name of the neuron's layer.
+            number: the neuron's number within its layer (in a sample: one of the numbers drawn).
+
+        Returns:
+            pandas DataFrame, a row per place for a weight: target_layer, target (number within it), weight,
+            distance = 1/|weight| (infinite for weight 0, which is no connection).
+
+        Raises:
+            NeuroMFAError: no layer of that name, a neuron that is not in it, or a layer that no weights leave.
+
+        Example:
+            >>> star = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, -0.25])
+            >>> star.outgoing("neurons", 0)["distance"].tolist()
+            [2.0, 4.0]
+        """
+        import pandas as pd
+
+        at, row = self._place(layer, number)
+        parts = []
+        for block in self.weight_blocks:
+            if block.source == at:
+                targets, weights = block.of_source(row)
+                there = self.layers[block.target]
+                columns = {"target": there.numbers[targets], "weight": weights.astype(np.float64)}
+                parts.append(pd.DataFrame({"target_layer": there.name, **columns}))
+        if not parts:
+            having = dict.fromkeys(self.layers[block.source].name for block in self.weight_blocks)
+            raise NeuroMFAError(f"no weight matrix leaves layer {layer!r}; layers with weights: {', '.join(having)}")
+        table = pd.concat(parts, ignore_index=True)
+        with np.errstate(divide="ignore"):
+            return table.assign(distance=1.0 / table["weight"].abs())
+
+    def _place(self, layer, number):
+        """Positions of a layer, and of a neuron in it."""
+        names = [each.name for each in self.layers]
+        if layer not in names:
+            raise NeuroMFAError(f"no layer {layer!r} in this network; it has {', '.join(names)}")
+        numbers = self.layers[names.index(layer)].numbers
+        rows = np.flatnonzero(numbers == number)
+        if not len(rows):
+            some = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
+            raise NeuroMFAError(f"no neuron {number} in layer {layer!r} of this network; its neurons are {some}")
+        return names.index(layer), int(rows[0])
+
+    def weight_histogram(self, edges):
+        """Return (density (bins,), standard deviation) of all weights; edges (bins + 1,), what lies outside joins the ends."""
+        counts, total, squares, number = np.zeros(len(edges) - 1), 0.0, 0.0, 0
+        for block in self.weight_blocks:
+            weights = np.ravel(block.weights()).astype(np.float64)
+            counts += np.histogram(np.clip(weights, edges[0], edges[-1]), edges)[0]
+            total, squares, number = total + weights.sum(), squares + weights @ weights, number + weights.size
+        return counts / counts.sum() / np.diff(edges), float(np.sqrt(squares / number - (total / number) ** 2))
+
+    def to_networkx(self, largest=LARGEST_DRAWING):
+        """Return a networkx.DiGraph with edge attributes weight and distance = 1/|weight|.
+
+        Args:
+            largest: refuse networks with more connections than this.
+
+        Returns:
+            DiGraph; a node is (layer name, neuron number) with attributes layer, role and position of the layer.
+
+        Raises:
+            NeuroMFAError: more connections than ``largest``.
+
+        Example:
+            >>> graph = NeuronNetwork.from_edges([0], [1], [-0.5]).to_networkx()
+            >>> graph.edges[("neurons", 0), ("neurons", 1)]["distance"]
+            2.0
+        """
+        import networkx as nx
+
+        total = sum(block.connections for block in self.blocks)
+        if total > largest:
+            raise NeuroMFAError(
+                f"this network has {total:,} connections, too many for networkx (limit {largest:,}): draw a sample first, "
+                f"network.sample(8, seed=0).to_networkx(), or raise the limit with largest="
+            )
+        graph = nx.DiGraph()
+        nodes = []
+        for position, layer in enumerate(self.layers):
+            nodes.append([(layer.name, int(number)) for number in layer.numbers])
+            graph.add_nodes_from(nodes[-1], layer=layer.name, role=layer.role, position=position)
+        for block in self.blocks:
+            for source, target, weight in zip(*block.edges(), strict=True):
+                ends = nodes[block.source][source], nodes[block.target][target]
+                graph.add_edge(*ends, weight=float(weight), distance=float(1 / abs(weight)), role=block.role)
+        return graph
+
+    def content_hash(self) -> str:
+        """Return a short hash of the weights: of all of them in a sample, of up to 65,536 a matrix in a larger network."""
+        digest = hashlib.blake2b(digest_size=8)
+        for block in self.weight_blocks:
+            digest.update(f"{block.name}{block.shape}".encode())
+            digest.update(np.ascontiguousarray(_some_rows(block)).tobytes())
+        return digest.hexdigest()
+
+
+def load_network(source, revision=None, config=None):
+    """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
+
+    Args:
+        source: a Hugging Face folder, a hub id such as "EleutherAI/pythia-70m-deduped", a checkpoint of a run,
+            a torch nn.Module, or a state dict.
+        revision: branch, tag or commit of a hub id, for instance "step1000".
+        config: dict in the form of config.json, for a state dict.
+
+    Returns:
+        NeuronNetwork, its blocks mapped from the file.
+
+    Raises:
+        SourceError: missing, damaged or unknown files; the message names them and the way out.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> load_network(load_run("induction").checkpoint(0)).sample(32, seed=0).connections
+        16384
+    """
+    opened = open_source(source, revision=revision, config=config)
+    wiring = opened.wiring()
+    layers = [NeuronLayer(each.name, each.size, each.role, each.block, each.group, each.multiplier) for each in wiring.layers]
+    position = {layer.name: number for number, layer in enumerate(layers)}
+    blocks = []
+    for join in wiring.joins:
+        ends = position[join.source], position[join.target]
+        if join.kind == "weights":
+            blocks.append(WeightBlock(join.matrix.name, join.role, *ends, join.matrix))
+        else:
+            shape = (layers[ends[1]].size, layers[ends[0]].size)
+            blocks.append(FixedJoin(join.name, join.role, *ends, join.kind, shape))
+    # A checkpoint knows a better name for itself ("induction@724") than its folder has.
+    named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
+    return NeuronNetwork(layers, blocks, source if named else opened.origin, wiring.left_out)
+
+
+def _some_rows(block, largest=65_536):
+    if not isinstance(block, WeightBlock):
+        return np.concatenate([block.sources, block.targets, block.listed])
+    rows, columns = block.shape
+    if rows * columns <= largest:
+        return block.weights()
+    wanted = max(1, largest // columns)
+    return block.matrix.read(np.linspace(0, rows - 1, wanted).astype(np.int64))

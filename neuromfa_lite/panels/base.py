@@ -1,0 +1,129 @@
+"""What all panels share: controls above, one picture of fixed size, the numbers below it.
+
+A panel holds state and does no arithmetic: it asks analyze() and follow(), and draws. What moves with the controls is
+drawn over a kept background, so that a slider feels immediate.
+"""
+
+import base64
+import io
+
+import ipywidgets as widgets
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..plots import STYLE
+
+DPI = 100
+
+
+class Panel(widgets.VBox):
+    """A picture with controls.
+
+    A lesson's panel gives its controls and overrides ``draw_still`` (what no control changes), ``draw_moving`` (which
+    sets the artists made by ``draw_still`` to the present settings and returns the numbers to show).
+
+    Attributes:
+        controls: {name: widget}; setting ``panel.controls["step"].value`` does what the slider does.
+        numbers: {name: value} of the present setting.
+        image: the widget that holds the picture; ``png`` is its content.
+    """
+
+    def __init__(self, controls, width=1000, height=420):
+        self.controls = controls
+        self.numbers = {}
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
+        self.canvas = FigureCanvasAgg(self.figure)
+        # An Image in a box stretches unless both sizes are fixed.
+        fixed = widgets.Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto")
+        self.image = widgets.Image(format="png", layout=fixed)
+        self.readout = widgets.HTML()
+        self.readout.add_class("neuromfa-numbers")
+        self._moving = []
+        row = widgets.HBox(list(controls.values()), layout=widgets.Layout(flex_flow="row wrap"))
+        super().__init__([row, self.image, self.readout], layout=widgets.Layout(align_items="flex-start"))
+        self.add_class("neuromfa-panel")
+        with mpl.rc_context(STYLE):
+            self.draw_still()
+        self._keep_background()
+        self.update()
+        for name, control in controls.items():
+            control.add_class(f"neuromfa-{name.replace('_', '-')}")
+            control.observe(self._changed, names="value")
+
+    def draw_still(self):
+        """Draw on ``self.figure`` what no control changes, and register with ``self.moving`` what one does."""
+        raise TypeError(f"{type(self).__name__} must say what it draws: override draw_still and draw_moving")
+
+    def draw_moving(self, **settings):
+        """Set the moving artists to the settings (one argument per control) and return {name: number}."""
+        raise TypeError(f"{type(self).__name__} must say what moves: override draw_still and draw_moving")
+
+    def moving(self, *artists):
+        """Mark artists as redrawn at every move; returns them (the only one without a list)."""
+        for artist in artists:
+            artist.set_animated(True)
+            self._moving.append(artist)
+        return artists[0] if len(artists) == 1 else artists
+
+    @property
+    def png(self) -> bytes:
+        return self.image.value
+
+    def update(self):
+        """Redraw for the present settings of the controls."""
+        settings = {name: control.value for name, control in self.controls.items() if name != "play"}
+        with mpl.rc_context(STYLE):
+            self.numbers = self.draw_moving(**settings)
+            self.canvas.restore_region(self._background)
+            for artist in self._moving:
+                if artist.axes is not None:
+                    artist.axes.draw_artist(artist)
+                else:
+                    self.figure.draw_artist(artist)
+        self.image.value = self._encode()
+        # The numbers after the picture: a reader (or a test) who sees the new number sees the new picture too.
+        self.readout.value = "&ensp; ".join(f"{name} = <b>{_shown(value)}</b>" for name, value in self.numbers.items())
+
+    def redraw(self):
+        """Draw everything anew, for a change that the kept background does not show."""
+        self.figure.clear()
+        self.figure.set_layout_engine("constrained")
+        self._moving = []
+        with mpl.rc_context(STYLE):
+            self.draw_still()
+        self._keep_background()
+        self.update()
+
+    def _changed(self, change):
+        self.update()
+
+    def _keep_background(self):
+        with mpl.rc_context(STYLE):
+            self.canvas.draw()
+            self.figure.set_layout_engine("none")
+            self._background = self.canvas.copy_from_bbox(self.figure.bbox)
+
+    def _encode(self):
+        buffer = io.BytesIO()
+        opaque = np.asarray(self.canvas.buffer_rgba())[..., :3]
+        Image.fromarray(np.ascontiguousarray(opaque)).save(buffer, format="png", compress_level=1)
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **kwargs):
+        # The picture stays in the saved notebook, for readers without a running kernel.
+        bundle = super()._repr_mimebundle_(**kwargs)
+        return {**bundle, "image/png": base64.b64encode(self.image.value).decode()}
+
+
+def _shown(value):
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def step_slider(steps, value=None, name="step"):
+    """A slider that stops at the stored training steps only."""
+    return widgets.SelectionSlider(
+        options=list(steps), value=steps[-1] if value is None else value, description=name, layout=widgets.Layout(width="420px")
+    )

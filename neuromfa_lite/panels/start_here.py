@@ -1,0 +1,95 @@
+"""Lesson 00: choose a run and a step; weights, spectrum, degree of emergence and ability move together."""
+
+import ipywidgets as widgets
+
+from ..laboratory import load_run
+from ..method import PAPER
+from ..network import load_network
+from ..plots import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
+from ..study import analyze, follow
+from .base import Panel, step_slider
+
+COLOURS = (BLUE, ORANGE, RED)
+
+
+class StartHerePanel(Panel):
+    """Weights, spectrum f(alpha), E and ability of one step of one run.
+
+    Args:
+        runs: names or Runs that can be chosen.
+        method: Method.
+        samples, neurons_per_layer: of the trajectories; the spectrum shown is that of sample 0.
+
+    Attributes:
+        histories: {run name: Trajectory}; spectra: {(run name, step): Spectrum of sample 0}.
+
+    ``numbers``: alpha0, width and r2 of the spectrum shown, E (over all samples) and the ability.
+    """
+
+    def __init__(self, runs=("induction", "induction-control"), method=PAPER, samples=10, neurons_per_layer=32):
+        runs = [load_run(run) if isinstance(run, str) else run for run in runs]
+        self.histories = {run.name: follow(run, method, samples, neurons_per_layer) for run in runs}
+        steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
+        self.spectra, self._weights = {}, {}
+        for run in runs:
+            for step in steps:
+                network = load_network(run.checkpoint(step, run.seeds[0]))
+                self._weights[run.name, step] = network.weight_histogram(WEIGHT_EDGES)
+                self.spectra[run.name, step] = analyze(network.sample(neurons_per_layer, seed=0), method)
+        self._summaries = {name: history.summary().set_index("step") for name, history in self.histories.items()}
+        controls = {
+            "run": widgets.Dropdown(options=[run.name for run in runs], description="run"),
+            "step": step_slider(steps),
+        }
+        super().__init__(controls, width=1000, height=620)
+
+    def draw_still(self):
+        (weights, spectrum), (emergence, ability) = self.figure.subplots(2, 2)
+        first = next(iter(self.spectra.values()))
+        self._bars = self.moving(weights.stairs(self._weights[next(iter(self._weights))][0], WEIGHT_EDGES, lw=2, color=BLUE))
+        weights.stairs(next(iter(self._weights.values()))[0], WEIGHT_EDGES, color=GREY, ls=":", label="untrained")
+        weights.set(xlabel="weight $w$", ylabel="density", title="1  the weights")
+        weights.legend(frameon=False)
+        self._sigma = self.moving(weights.text(0.03, 0.9, "", transform=weights.transAxes))
+        spectrum.plot(first.alpha, first.f, ":", color=GREY, label="untrained")
+        self._curve = self.moving(*spectrum.plot([], [], "o-", ms=3, color=BLUE))
+        self._peak = self.moving(spectrum.axvline(first.alpha0, color=BLUE, ls="--", lw=1))
+        alphas = [value for each in self.spectra.values() for value in (each.alpha.min(), each.alpha.max())]
+        lowest = min(each.f.min() for each in self.spectra.values())
+        spectrum.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha)$", title="2  their spectrum")
+        spectrum.set(xlim=(min(alphas) - 0.05, max(alphas) + 0.05), ylim=(lowest * 1.08, -lowest * 0.2))
+        spectrum.legend(frameon=False, loc="lower left")
+        self._badge = self.moving(spectrum.text(0.5, 0.92, "", transform=spectrum.transAxes, ha="center", fontsize=9))
+        for color, history in zip(COLOURS, self.histories.values(), strict=False):
+            plot_trajectory(history, ax=emergence, color=color)
+            plot_ability(history, ax=ability, color=color)
+        emergence.set_title("3  degree of emergence $E$")
+        ability.set_title("4  what the model can do")
+        self._here = [self._marker(axes) for axes in (emergence, ability)]
+
+    def _marker(self, axes):
+        return self.moving(*axes.plot([0], [0], "o", ms=12, mfc="none", mec="black", mew=2))
+
+    def draw_moving(self, run, step):
+        spectrum, row = self.spectra[run, step], self._summaries[run].loc[step]
+        density, deviation = self._weights[run, step]
+        color = COLOURS[list(self.histories).index(run)]
+        self._bars.set_data(density)
+        self._bars.set_edgecolor(color)
+        self._sigma.set_text(rf"$\sigma$ = {deviation:.4f}")
+        self._curve.set_data(spectrum.alpha, spectrum.f)
+        self._curve.set_color(color)
+        self._peak.set_xdata([spectrum.alpha0] * 2)
+        self._peak.set_color(color)
+        self._badge.set_text(badge(spectrum))
+        self._badge.set_color(RED if spectrum.flags else GREY)
+        name = self.histories[run].ability_name
+        for marker, value in zip(self._here, (row["emergence"], row[name]), strict=True):
+            marker.set_data([step], [value])
+        return {
+            "alpha0": spectrum.alpha0,
+            "width": spectrum.width,
+            "r2": spectrum.r2,
+            "E": float(row["emergence"]),
+            name: float(row[name]),
+        }

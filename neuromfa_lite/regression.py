@@ -1,0 +1,53 @@
+"""Straight lines through many curves at once: the regression behind every exponent here."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import NeuroMFAError
+
+
+class Lines(NamedTuple):
+    """slope, intercept, r2 (curves,) and residuals (curves, points) of least squares lines."""
+
+    slope: np.ndarray
+    intercept: np.ndarray
+    r2: np.ndarray
+    residuals: np.ndarray
+
+
+def fit_lines(x, curves):
+    """Fit a least squares line with free intercept through each curve, all points of equal weight.
+
+    slope = sum (x - mean x) y / sum (x - mean x)^2
+
+    Args:
+        x: (points,) abscissa, the same for all curves.
+        curves: (curves, points).
+
+    Returns:
+        Lines; r2 of a constant curve is 1, since its line meets every point.
+
+    Raises:
+        NeuroMFAError: fewer than two different abscissas, through which no line is defined.
+
+    Example:
+        >>> fit_lines(np.array([0.0, 1.0, 2.0]), np.array([[1.0, 3.0, 5.0]])).slope
+        array([2.])
+    """
+    centred = x - x.mean()
+    spread = centred @ centred
+    if not spread > 0:
+        raise NeuroMFAError(
+            f"an exponent needs at least two different radii, this network gives {len(x)}: "
+            "draw a larger sample, widen the window, or name radii with method.replace(radii=...)"
+        )
+    start = curves[:, -1:]  # taken off first, so that a constant curve has slope 0 exactly
+    raised = curves - start
+    slope = raised @ (centred / spread)
+    level = raised.mean(axis=1)
+    residuals = raised - level[:, None] - slope[:, None] * centred
+    variation = ((raised - level[:, None]) ** 2).sum(axis=1)
+    unexplained = (residuals**2).sum(axis=1)
+    r2 = np.where(variation > 0, 1 - unexplained / np.where(variation > 0, variation, 1), 1.0)
+    return Lines(slope, level + start[:, 0] - slope * x.mean(), r2, residuals)

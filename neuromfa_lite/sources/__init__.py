@@ -1,0 +1,85 @@
+"""Where weights come in: files, hub models, torch objects and state dicts, all as lazy weight matrices."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from neuromfa_lite.errors import SourceError
+from neuromfa_lite.sources.architectures import ARCHITECTURES, Architecture, Join, LayerRecord, register
+from neuromfa_lite.sources.matrix import WeightMatrix
+from neuromfa_lite.sources.weight_source import WeightSource
+from neuromfa_lite.sources.wiring import JoinRecord, Wiring
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Join",
+    "JoinRecord",
+    "LayerRecord",
+    "WeightMatrix",
+    "WeightSource",
+    "Wiring",
+    "open_source",
+    "register",
+]
+
+ACCEPTED = (
+    'a model folder, a weight file beside its config.json, a hub model "org/name", a torch model, a state dict with '
+    'config=, or a checkpoint of a run such as nmfa.load_run("induction").checkpoint(724)'
+)
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*\w")
+RUN_STEP = re.compile(r"([A-Za-z][\w-]*)@(\d+)(?::(\d+))?")
+
+
+def open_source(source, revision=None, config=None):
+    """Open the weights of a model, without reading them; returns WeightSource.
+
+    source: a model folder in the Hugging Face layout or one weight file beside its config.json (str or
+    path; a run's checkpoint is such a folder), a hub model "org/name" (with `revision`, a branch, tag or
+    commit), a torch module, or a state dict {name: tensor or array}. config: the configuration (dict, as
+    config.json), needed for a state dict, else instead of the model's own. Raises SourceError for anything
+    missing, damaged or not accepted.
+
+    >>> source = open_source({"fc.weight": [[1.0, 2.0, 3.0]]}, config={"model_type": "toy"})
+    >>> source.matrices["fc.weight"]
+    WeightMatrix('fc.weight', targets=1, sources=3, float64)
+    """
+    if isinstance(source, WeightSource):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        return _open_named(source, revision, config)
+    if revision is not None:
+        raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", not to a {type(source).__name__}')
+    from neuromfa_lite.sources.torch_objects import open_module, open_state_dict
+
+    if isinstance(source, Mapping):
+        return open_state_dict(source, config)
+    if callable(getattr(source, "state_dict", None)):
+        return open_module(source, config)
+    raise SourceError(f"cannot open a {type(source).__name__} as weights: give {ACCEPTED}")
+
+
+def _open_named(source, revision, config):
+    """A path that exists is a path; "org/name" else is a hub model."""
+    from neuromfa_lite.sources.folder import open_folder
+
+    path = Path(source).expanduser()
+    if path.exists() and str(source):
+        if revision is not None:
+            raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", but {path} is a local path')
+        return open_folder(path, config)
+    if isinstance(source, str) and HUB_ID.fullmatch(source):
+        from neuromfa_lite.sources.hub import fetch
+
+        origin = f"{source}@{revision}" if revision else source
+        return open_folder(fetch(source, revision), config, origin)
+    run = RUN_STEP.fullmatch(str(source))
+    if run:
+        name, step, seed = run.groups()
+        seed = f", seed={seed}" if seed else ""
+        raise SourceError(
+            f"{source} is a checkpoint of a run: open it as nmfa.load_run({name!r}).checkpoint({int(step)}{seed})"
+        )
+    missing = "there is no such folder or file" + (", and it is no hub model" if isinstance(source, str) else "")
+    raise SourceError(f"{os.fspath(source)!r}: {missing}. Give {ACCEPTED}")

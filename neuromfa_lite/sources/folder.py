@@ -1,0 +1,108 @@
+"""Model folders in the ordinary Hugging Face layout: config.json beside the weight files."""
+
+import json
+from pathlib import Path
+
+from neuromfa_lite.errors import SourceError
+from neuromfa_lite.sources.safetensors_file import MappedFiles, read_tensors
+from neuromfa_lite.sources.weight_source import WeightSource
+
+WEIGHT_FILES = "model.safetensors, model.safetensors.index.json with its shards, or pytorch_model.bin"
+
+
+def open_folder(path, config=None, origin=None):
+    """Open a model folder, or one weight file beside its config.json; returns WeightSource.
+
+    config: the configuration (dict), if not the config.json there. safetensors are preferred to .bin; a
+    .bin is read by torch.load(weights_only=True). Raises SourceError naming the missing, truncated or
+    damaged file.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    config_origin = "the config given" if config is not None else folder / "config.json"
+    config = read_config(folder / "config.json") if config is None else dict(config)
+    files, weight_map = find_weights(path) if path.is_dir() else ([path], {})
+    tensors, found_in, mapped = {}, {}, MappedFiles()
+    for file in files:
+        for name, tensor in read_file(file, mapped).items():
+            if name in tensors:
+                raise SourceError(
+                    f"{name} is in both {found_in[name]} and {file}: shards of different models, or old beside new? "
+                    "Keep one set of weight files in the folder"
+                )
+            tensors[name], found_in[name] = tensor, file
+    for name, shard in weight_map.items():
+        if name not in found_in or found_in[name].name != shard:
+            held = f"is in {found_in[name].name}" if name in found_in else "is in none of the shards"
+            raise SourceError(
+                f"{folder}: its index says that {name} is in {shard}, but it {held}: index and shards are of "
+                "different models or downloads; fetch all of them again"
+            )
+    return WeightSource(origin or path, config, tensors, config_origin, files)
+
+
+def read_file(path, mapped=None):
+    """List the tensors of one weight file by its ending; raises SourceError for another ending."""
+    if path.suffix == ".safetensors":
+        return read_tensors(path, mapped)
+    if path.suffix in (".bin", ".pt", ".pth"):
+        from neuromfa_lite.sources.torch_objects import read_bin
+
+        return read_bin(path)
+    raise SourceError(f"{path} is no weight file: give a model folder, or a .safetensors, .bin, .pt or .pth file")
+
+
+def read_config(path):
+    """The configuration of a model as a dict; raises SourceError naming config.json if it is missing or damaged."""
+    return _read_json(path, "a model folder holds config.json beside its weights; copy it there, or pass config={...}")
+
+
+def find_weights(folder):
+    """The weight files (list of paths) of a model folder, and name -> file name by its index if it is sharded.
+
+    Raises SourceError if there is none, if it is not clear which to read, or if the index names a missing
+    shard.
+    """
+    for name in ("model.safetensors", "model.safetensors.index.json"):
+        if (folder / name).exists():
+            return _shards(folder / name) if name.endswith(".json") else ([folder / name], {})
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) > 1:
+        raise SourceError(
+            f"{folder} holds {len(files)} safetensors files ({', '.join(file.name for file in files[:6])}) and no "
+            "model.safetensors.index.json to say how they belong together: add it, or give the path of one file"
+        )
+    if files:
+        return files, {}
+    for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
+        if (folder / name).exists():
+            return _shards(folder / name) if name.endswith(".json") else ([folder / name], {})
+    raise SourceError(f"{folder} holds no weights: expected {WEIGHT_FILES}")
+
+
+def _shards(index):
+    """The files that an index of shards names, and its map from names to file names."""
+    weight_map = _read_json(index, "fetch it again").get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise SourceError(f"{index} is damaged: it has no weight_map from names to files. Fetch it again")
+    shards = list(dict.fromkeys(weight_map.values()))
+    for shard in shards:
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise SourceError(f"{index} is damaged: shard {shard!r} is no file of its folder. Fetch it again")
+        if not (index.parent / shard).exists():
+            raise SourceError(f"{index.parent / shard} is missing, a shard that {index.name} names: fetch it too")
+    return [index.parent / shard for shard in shards], weight_map
+
+
+def _read_json(path, way_out):
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SourceError(f"{path} is missing: {way_out}") from None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror or error}): check its rights") from None
+    except ValueError as error:
+        raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
+    if not isinstance(content, dict):
+        raise SourceError(f"{path} is damaged: it holds no JSON object: fetch it again")
+    return content

@@ -1,0 +1,158 @@
+"""A weight matrix that stays where it is until somebody reads it.
+
+Every weight matrix is seen as (targets, sources), the (out, in) order of nn.Linear: entry [j, i] is the
+weight of the connection from neuron i of the layer below to neuron j of the layer above.
+"""
+
+import numpy as np
+
+from neuromfa_lite.errors import SourceError
+
+# bfloat16 has no NumPy type: its two bytes are kept as uint16 and widened on reading.
+READABLE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64}
+
+
+class ArrayStorage:
+    """Weights that are in memory already: an `array` as stored, and its `shape`."""
+
+    def __init__(self, array):
+        self.array, self.shape = array, array.shape
+
+    def touch(self, rows):
+        """Called before `rows` stored rows are read (None: all); nothing to do for an array in memory."""
+
+
+class WeightMatrix:
+    """A lazy weight matrix of shape (targets, sources), whatever its layout and type in the file.
+
+    Attributes: `name` in the file (a part of a matrix adds "[query]"), `origin` (the file or object, for
+    error messages), `shape` (targets, sources) and `dtype` as stored ("float32", "float16", "bfloat16",
+    "float64"; a matrix of another type can be listed but not read).
+
+    >>> matrix = WeightMatrix.from_array("up", np.arange(6.0).reshape(3, 2))
+    >>> matrix.read(targets=[2, 0], sources=[1])
+    array([[5.],
+           [1.]])
+    >>> matrix.T.shape
+    (2, 3)
+    """
+
+    def __init__(self, name, origin, dtype, storage, transposed=False, selection=None):
+        self.name, self.origin, self.dtype = name, str(origin), dtype
+        self._storage, self._transposed, self._selection = storage, transposed, selection
+        targets, sources = storage.shape[::-1] if transposed else storage.shape
+        self.shape = (targets if selection is None else len(selection), sources)
+
+    @classmethod
+    def from_array(cls, name, array, origin="array", transposed=False, dtype=None):
+        """Make a weight matrix of a 2-D array (targets, sources); `transposed=True` for (sources, targets).
+
+        `dtype="bfloat16"` says that a uint16 array holds bfloat16 bit patterns. The array is not copied.
+        Raises SourceError if it is not 2-D.
+
+        >>> WeightMatrix.from_array("down", np.zeros((2, 5), "f4"), transposed=True)
+        WeightMatrix('down', targets=5, sources=2, float32)
+        """
+        array = np.asarray(array)
+        if array.ndim != 2:
+            raise SourceError(
+                f"{name} in {origin}: a weight matrix has 2 dimensions, this array has shape {array.shape}"
+            )
+        return cls(name, origin, dtype or array.dtype.name, ArrayStorage(array), transposed)
+
+    @property
+    def T(self):
+        """The same weights stored the other way round, e.g. GPT-2's Conv1D, which is (sources, targets)."""
+        if self._selection is not None:
+            raise SourceError(f"{self.name}: transpose the whole matrix first, then take a part of it")
+        return WeightMatrix(self.name, self.origin, self.dtype, self._storage, not self._transposed)
+
+    def part(self, targets, suffix):
+        """Some of the targets as a matrix of its own, named name[suffix]: the query rows of a fused matrix, say.
+
+        targets: integer indices (n,) into this matrix's targets. Raises SourceError for an index outside.
+
+        >>> fused = WeightMatrix.from_array("qkv", np.arange(12.0).reshape(6, 2))
+        >>> fused.part([0, 3], "query").read()
+        array([[0., 1.],
+               [6., 7.]])
+        """
+        targets = self._indices(targets, 0)
+        if self._selection is not None:
+            targets = self._selection[targets]
+        return WeightMatrix(f"{self.name}[{suffix}]", self.origin, self.dtype, self._storage, self._transposed, targets)
+
+    def read(self, targets=None, sources=None):
+        """Read weights [targets, sources] as a C-contiguous float32 array (float64 if stored so).
+
+        targets, sources: integer indices, or None for all. float16 and bfloat16 are widened exactly. The full
+        float32 matrix in file order is the mapped file itself, not a copy, so the result may be read-only.
+        Raises SourceError naming the matrix for an index outside it or a type that holds no plain weights.
+
+        >>> WeightMatrix.from_array("w", np.eye(2, dtype="f2")).read().dtype
+        dtype('float32')
+        """
+        targets = None if targets is None else self._indices(targets, 0)
+        sources = None if sources is None else self._indices(sources, 1)
+        if self._selection is not None:
+            targets = self._selection if targets is None else self._selection[targets]
+        view = self._view(targets, sources)
+        if targets is not None and sources is not None:
+            view = view[targets[:, None], sources]
+        elif targets is not None:
+            view = view[targets]
+        elif sources is not None:
+            view = view[:, sources]
+        return self._decode(view)
+
+    def rows(self, start, stop):
+        """Read the stripe of targets start..stop-1 (all sources), and nothing else: for matrices read in pieces.
+
+        Raises SourceError if the stripe is not inside the matrix.
+
+        >>> WeightMatrix.from_array("w", np.arange(6.0).reshape(3, 2)).rows(1, 2)
+        array([[2., 3.]])
+        """
+        if not 0 <= start <= stop <= self.shape[0]:
+            raise SourceError(f"{self.name}: rows {start} to {stop} are not within its {self.shape[0]} targets")
+        if self._selection is None:
+            stripe = slice(start, stop)
+            return self._decode(self._view(range(start, stop), None)[stripe])
+        stripe = self._selection[start:stop]
+        return self._decode(self._view(stripe, None)[stripe])
+
+    def _view(self, targets, sources):
+        """The stored array as (targets, sources); the storage is told first how many stored rows will be read."""
+        if self.dtype not in READABLE:
+            raise SourceError(
+                f"{self.name} in {self.origin} is stored as {self.dtype}, which holds no plain weights; "
+                f"readable are {', '.join(READABLE)}: load the model and save it in one of these"
+            )
+        stored_rows = sources if self._transposed else targets
+        self._storage.touch(None if stored_rows is None else len(stored_rows))
+        return self._storage.array.T if self._transposed else self._storage.array
+
+    def _decode(self, weights):
+        if self.dtype == "bfloat16":  # the upper half of a float32's bits
+            return np.left_shift(weights, 16, dtype=np.uint32, order="C").view(np.float32)
+        kind = np.float64 if self.dtype == "float64" else np.float32
+        return np.require(weights, kind, ["C", "A"])  # aligned: a file's header may end at any byte
+
+    def _indices(self, indices, axis):
+        """Checked integer indices into axis 0 (targets) or 1 (sources)."""
+        indices, size = np.asarray(indices), self.shape[axis]
+        what = ("targets", "sources")[axis]
+        if indices.size == 0:
+            indices = indices.astype(np.intp)
+        if indices.ndim != 1 or indices.dtype.kind not in "iu":
+            raise SourceError(
+                f"{self.name}: {what} must be a list of integer indices, not {indices.dtype} {indices.shape}"
+            )
+        if indices.size and not 0 <= indices.min() <= indices.max() < size:
+            raise SourceError(
+                f"{self.name}: {what} {indices.min()} to {indices.max()} asked for, the matrix has {size} of them"
+            )
+        return indices.astype(np.intp, copy=False)
+
+    def __repr__(self):
+        return f"WeightMatrix({self.name!r}, targets={self.shape[0]}, sources={self.shape[1]}, {self.dtype})"

@@ -1,0 +1,137 @@
+"""safetensors files, mapped once: a matrix is read from the file's pages only when it is asked for."""
+
+import json
+import mmap
+import os
+from pathlib import Path
+
+import numpy as np
+
+from neuromfa_lite.errors import SourceError
+from neuromfa_lite.sources.matrix import WeightMatrix
+
+# The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
+TYPES = {
+    "F32": ("float32", "<f4"),
+    "F16": ("float16", "<f2"),
+    "BF16": ("bfloat16", "<u2"),
+    "F64": ("float64", "<f8"),
+}
+
+# A sample of a huge model touches a few rows here and there, and every touched page stays resident. The files of a
+# model of up to KEEP bytes stay resident (fresh page faults cost more than half of a small run); of a larger model
+# the pages are handed back (the files stay mapped) whenever about RELEASE bytes of them may have become resident.
+KEEP = 512 << 20
+RELEASE = 48 << 20
+FAULT_AROUND = 64 << 10  # bytes the kernel maps around one touched page
+
+
+class MappedFiles:
+    """The files of one model, mapped into memory for reading, which never keep much of a huge model resident."""
+
+    def __init__(self):
+        self.maps, self.size, self.may_be_resident = [], 0, 0
+
+    def add(self, path):
+        """Map one more file; returns the mapping."""
+        with open(path, "rb") as file:
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.maps.append(mapping)
+        self.size += len(mapping)
+        return mapping
+
+    def touch(self, nbytes):
+        """Note that nbytes are about to be read; hands pages back first when much has been read."""
+        self.may_be_resident += nbytes
+        if self.size > KEEP and self.may_be_resident > RELEASE and hasattr(mmap, "MADV_DONTNEED"):
+            for mapping in self.maps:
+                mapping.madvise(mmap.MADV_DONTNEED)  # safe while others read: a page comes back from the file
+            self.may_be_resident = nbytes
+
+
+class MappedStorage:
+    """One matrix inside a mapped file; `array` is None where the type of its weights cannot be read."""
+
+    def __init__(self, files, shape, array):
+        self.files, self.shape, self.array = files, shape, array
+
+    def touch(self, rows):
+        nbytes = self.array.nbytes
+        if rows is not None and nbytes:
+            nbytes = min(nbytes, rows * (nbytes // self.shape[0] + FAULT_AROUND))
+        self.files.touch(nbytes)
+
+
+def read_tensors(path, files=None):
+    """List a safetensors file: {name: WeightMatrix, or shape for anything that is not 2-D}.
+
+    Only the header is read; the file is mapped once and stays mapped as long as one of its matrices is in use.
+    files: the MappedFiles it joins, if it is a shard of a model. Raises SourceError naming the file if it is
+    missing, truncated, or not a safetensors file.
+    """
+    path = Path(path)
+    header, start = read_header(path)
+    _validate(path)
+    files = MappedFiles() if files is None else files
+    mapping = files.add(path)
+    tensors = {}
+    for name, entry in header.items():
+        tensors[name] = shape = tuple(entry["shape"])
+        if len(shape) == 2:
+            dtype, layout = TYPES.get(entry["dtype"], (entry["dtype"], None))
+            begin = start + entry["data_offsets"][0]
+            array = None if layout is None else np.ndarray(shape, layout, buffer=mapping, offset=begin)
+            tensors[name] = WeightMatrix(name, path, dtype, MappedStorage(files, shape, array))
+    return tensors
+
+
+def read_header(path):
+    """The header of a safetensors file and the position where its data begin; see read_tensors for errors.
+
+    The file is: 8 bytes (length n of the header), n bytes of JSON, data.
+    """
+    try:
+        size = os.stat(path).st_size
+        with open(path, "rb") as file:
+            first = file.read(8)
+            if first.startswith(b"version "):
+                raise SourceError(f"{path} is a Git LFS pointer, not the weights: fetch them with `git lfs pull`")
+            length = int.from_bytes(first, "little")
+            if len(first) < 8 or length > 100_000_000:  # the format's own limit
+                raise _damaged(path, "does not begin like a safetensors file")
+            if 8 + length > size:
+                raise _truncated(path, 8 + length, size)
+            header = json.loads(file.read(length))
+            tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror or error}): check its path and rights") from None
+    except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise _damaged(path, f"its header cannot be read ({error})") from None
+    if end > size:
+        raise _truncated(path, end, size)
+    return tensors, 8 + length
+
+
+def _validate(path):
+    """Let the safetensors library check offsets, shapes and types against each other."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, str(error)) from None
+
+
+def _truncated(path, expected, size):
+    return SourceError(
+        f"{path} is truncated: its header calls for {expected} bytes, the file has {size}. "
+        "Was a download or a copy broken off? Fetch it again"
+    )
+
+
+def _damaged(path, what):
+    return SourceError(f"{path} is damaged or no safetensors file: {what}. Fetch it again, or save it anew")

@@ -1,0 +1,166 @@
+"""Put an architecture's record and the stored matrices together, and check that they fit."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from neuromfa_lite.errors import SourceError
+from neuromfa_lite.sources.architectures import ARCHITECTURES, LayerRecord
+from neuromfa_lite.sources.matrix import WeightMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class JoinRecord:
+    """A join with its weights: `matrix` is a WeightMatrix (targets, sources), or None for a fixed pattern.
+
+    kind: "weights", "one-to-one" or "all-to-all" (the last two: every weight is 1). source, target: layer
+    names.
+    """
+
+    name: str
+    role: str
+    source: str
+    target: str
+    matrix: WeightMatrix | None
+    kind: str = "weights"
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """The layers, the joins and what was left out: (name, shape, reason) triples."""
+
+    layers: tuple[LayerRecord, ...]
+    joins: tuple[JoinRecord, ...]
+    left_out: tuple[tuple[str, tuple, str], ...]
+
+
+def wire(source):
+    """Wire the matrices of a WeightSource by the record of its model_type; returns Wiring.
+
+    Raises SourceError for an unknown architecture, a configuration value or a matrix that is missing, and a
+    shape that does not fit the configuration; each names the value or matrix and the file.
+    """
+    architecture = find_architecture(source)
+    config = source.config
+    for key in architecture.required:
+        value = config.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            found = f"is {value!r}" if key in config else "is missing"
+            raise SourceError(
+                f"{key} {found} in {source.config_origin}: {architecture.model_type} needs it as a positive whole "
+                "number; take config.json from the model the weights belong to"
+            )
+    try:
+        layers, joins = architecture.list_layers(config), architecture.list_joins(config)
+    except SourceError as error:
+        raise SourceError(f"{source.config_origin}: {error}") from None
+    except KeyError as error:
+        raise SourceError(
+            f"{error.args[0]} is missing in {source.config_origin}: the record of {architecture.model_type} reads it"
+        ) from None
+    sizes = {layer.name: layer.size for layer in layers}
+    shapes = _stored_shapes(joins, sizes)
+    prefix = _prefix(architecture, joins, source)
+    records = tuple(_resolve(join, sizes, shapes, prefix, source) for join in joins)
+    used = {prefix + join.matrix for join in joins if join.matrix is not None}
+    return Wiring(layers, records, tuple(_left_out(architecture, used, source)))
+
+
+def find_architecture(source):
+    """The Architecture of a WeightSource's model_type.
+
+    Raises SourceError with what was found and how to describe the architecture by hand.
+    """
+    model_type = source.config.get("model_type")
+    if isinstance(model_type, str) and model_type in ARCHITECTURES:
+        return ARCHITECTURES[model_type]
+    found = [f"  {matrix.name} {matrix.shape}" for matrix in source.matrices.values()]
+    if len(found) > 20:
+        found[20:] = [f"  ... and {len(found) - 20} more"]
+    said, name = (f"model_type {model_type!r}", model_type) if model_type else ("no model_type", "my-model")
+    raise SourceError(
+        f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
+        f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
+        "To describe it by hand, say which layers there are and which matrix joins which two:\n"
+        "  from neuromfa_lite.sources import Architecture, Join, LayerRecord, register\n"
+        f'  register(Architecture("{name}",\n'
+        '      layers=[LayerRecord("in", 64), LayerRecord("hidden", 256, role="mlp")],\n'
+        '      joins=[Join("in", "hidden", "NAME OF A MATRIX", role="mlp-in")]))\n'
+        f'and open it again, with config={{"model_type": "{name}"}} if it has no such configuration. A matrix '
+        "stored as (inputs, outputs) takes Join(..., transposed=True)."
+    )
+
+
+def _prefix(architecture, joins, source):
+    """The prefix under which most of the joins' matrices are found."""
+    names = [join.matrix for join in joins if join.matrix is not None]
+    return max(architecture.prefixes, key=lambda prefix: sum(prefix + name in source.matrices for name in names))
+
+
+def _stored_shapes(joins, sizes):
+    """The shape (targets, sources) each matrix must have: the parts of a fused one reach to its last row."""
+    shapes = {}
+    for join in joins:
+        for layer in (join.source, join.target):
+            if layer not in sizes:
+                raise SourceError(
+                    f"the architecture's record joins {join.source!r} to {join.target!r}, but lists no layer "
+                    f"{layer!r}; its layers are {', '.join(list(sizes)[:20])}"
+                )
+        if join.matrix is not None:
+            rows = sizes[join.target] if join.targets is None else max(join.targets, default=-1) + 1
+            reached = shapes.get(join.matrix, (0, 0))[0]
+            shapes[join.matrix] = (max(rows, reached), sizes[join.source])
+    return shapes
+
+
+def _resolve(join, sizes, shapes, prefix, source):
+    """A Join with its WeightMatrix, checked against the sizes of the two layers."""
+    if join.matrix is None:
+        return _fixed(join, sizes)
+    name = prefix + join.matrix
+    matrix = source.matrices.get(name)
+    if matrix is None:
+        held = f"has shape {source.other[name]}" if name in source.other else "is missing"
+        raise SourceError(
+            f"{name}, the weights from {join.source} to {join.target}, {held} in {source.origin}, but "
+            f"{source.config_origin} calls for it: are all the weight files there, and of this model?"
+        )
+    if join.transposed:
+        matrix = matrix.T
+    expected, found = shapes[join.matrix], matrix.shape
+    if found != expected:
+        raise SourceError(
+            f"{name} in {source.origin}: expected shape {expected} (targets, sources) by {source.config_origin}, "
+            f"found {found}: configuration and weights are not of the same model"
+            + (", or the matrix is stored the other way round (transposed)" if found == expected[::-1] else "")
+        )
+    if join.targets is not None:
+        matrix = matrix.part(join.targets, join.part or join.target)
+        if matrix.shape[0] != sizes[join.target]:
+            raise SourceError(
+                f"{matrix.name}: the record gives it {matrix.shape[0]} rows, but layer {join.target} has "
+                f"{sizes[join.target]} neurons"
+            )
+    return JoinRecord(matrix.name, join.role, join.source, join.target, matrix)
+
+
+def _fixed(join, sizes):
+    """A join without a matrix."""
+    name = f"{join.source} -> {join.target}"
+    if join.kind not in ("one-to-one", "all-to-all"):
+        raise SourceError(f"{name}: a join needs the name of its matrix, or kind one-to-one or all-to-all")
+    if join.kind == "one-to-one" and sizes[join.source] != sizes[join.target]:
+        raise SourceError(
+            f"{name}: one-to-one joins layers of one size, not {sizes[join.source]} to {sizes[join.target]}"
+        )
+    return JoinRecord(name, join.role, join.source, join.target, None, join.kind)
+
+
+def _left_out(architecture, used, source):
+    """(name, shape, reason) of everything stored that no join uses, in the order of the file."""
+    shapes = {name: matrix.shape for name, matrix in source.matrices.items()} | source.other
+    unnamed = f"no join of the {architecture.model_type} record names it"
+    for name in source.names:
+        if name not in used:
+            reasons = (reason for pattern, reason in architecture.left_out if fnmatchcase(name, pattern))
+            yield name, shapes[name], next(reasons, unnamed)

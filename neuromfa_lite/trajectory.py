@@ -1,0 +1,154 @@
+"""A run followed over training: spectra of every checkpoint and sample, the degree of emergence, the ability beside it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import storage
+from .emergence import degree_of_emergence
+from .errors import NeuroMFAError
+from .method import PAPER
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What :func:`neuromfa_lite.follow` measured, a row per checkpoint and sample.
+
+    Attributes:
+        run: name of the run; ability_name: what its model is tested for, or None.
+        training_seed, step, sample: (rows,) whole numbers; the same sample has the same neurons at every step.
+        alpha0, width, r2, share_inside: (rows,) of each sample's Spectrum; neurons_used (rows,).
+        emergence: (rows,) degree of emergence of each sample against the same sample at step 0.
+        ability: (rows,) the ability of the checkpoint, NaN where the run records none.
+        flags: {"seed/step": words} for spectra to distrust; radii: the common radii, empty where each network has its own.
+        neurons_per_layer, method, method_key, source_hash, versions: how it was measured.
+    """
+
+    run: str
+    ability_name: str | None
+    training_seed: np.ndarray
+    step: np.ndarray
+    sample: np.ndarray
+    alpha0: np.ndarray
+    width: np.ndarray
+    r2: np.ndarray
+    share_inside: np.ndarray
+    neurons_used: np.ndarray
+    emergence: np.ndarray
+    ability: np.ndarray
+    radii: np.ndarray
+    flags: dict = field(default_factory=dict)
+    neurons_per_layer: int | None = None
+    method: str = ""
+    method_key: str = ""
+    source_hash: str = ""
+    versions: dict = field(default_factory=dict)
+    choices: object = field(default=PAPER, repr=False)
+
+    def __post_init__(self):
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    @property
+    def training_seeds(self) -> tuple[int, ...]:
+        """The training seeds that were followed, the main one first."""
+        return tuple(dict.fromkeys(self.training_seed.tolist()))
+
+    def __repr__(self):
+        last = self.summary().iloc[-1]
+        return (
+            f"Trajectory({self.run!r}, method {self.method!r}: steps {self.step.min()}..{self.step.max()}, "
+            f"{self.sample.max() + 1} samples, training seeds {list(self.training_seeds)}; "
+            f"E = {last.emergence:.3f} at the end)"
+        )
+
+    def _repr_html_(self):
+        return f"<b>{self.run}</b> followed with method {self.method}{self.summary().to_html(index=False, float_format='%.3f')}"
+
+    def frame(self, training_seed=None):
+        """pandas DataFrame, a row per step and sample.
+
+        Args:
+            training_seed: None: the main run; a number: that seed; "all": every one, told apart by a column.
+
+        Returns:
+            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence, the ability.
+        """
+        import pandas as pd
+
+        columns = ["training_seed", "step", "sample", "alpha0", "width", "r2", "share_inside", "neurons_used", "emergence"]
+        table = pd.DataFrame({name: getattr(self, name) for name in columns})
+        if self.ability_name:
+            table[self.ability_name] = self.ability
+        if training_seed == "all":
+            return table
+        chosen = self.training_seeds[0] if training_seed is None else training_seed
+        if chosen not in self.training_seeds:
+            raise NeuroMFAError(f"training seed {chosen} was not followed; there are {list(self.training_seeds)}")
+        return table[table["training_seed"] == chosen].reset_index(drop=True)
+
+    def summary(self, training_seed=None):
+        """pandas DataFrame, a row per step of one training seed, means and standard deviations over its samples.
+
+        Args:
+            training_seed: None for the main run, or the number of another.
+
+        Returns:
+            DataFrame: step, alpha0, alpha0_sd, width, width_sd, r2 (the smallest), emergence (of the averaged alpha0 and
+            width, METHOD of the paper), emergence_sd (over samples), the ability under its own name; and the spread over
+            training seeds, kept apart: training_seeds (how many have this step), emergence_over_seeds and
+            emergence_over_seeds_sd, and the same two of the ability (the sd is missing where there is one seed only).
+        """
+        table = self._by_step(training_seed)
+        every = {seed: self._by_step(seed).set_index("step") for seed in self.training_seeds}
+        table["training_seeds"] = [sum(step in other.index for other in every.values()) for step in table["step"]]
+        for name in ["emergence"] + ([self.ability_name] if self.ability_name else []):
+            values = [[other.loc[step, name] for other in every.values() if step in other.index] for step in table["step"]]
+            table[f"{name}_over_seeds"] = [float(np.mean(v)) for v in values]
+            table[f"{name}_over_seeds_sd"] = [float(np.std(v, ddof=1)) if len(v) > 1 else np.nan for v in values]
+        return table
+
+    def _by_step(self, training_seed):
+        rows = self.frame(training_seed)
+        steps = rows.groupby("step", sort=True)
+        table = steps["step"].agg(["first"]).rename(columns={"first": "step"}).reset_index(drop=True)
+        several = rows["sample"].nunique() > 1
+        for name in ("alpha0", "width"):
+            table[name] = steps[name].mean().to_numpy()
+            table[f"{name}_sd"] = steps[name].std(ddof=1).to_numpy() if several else np.nan
+        table["r2"] = steps["r2"].min().to_numpy()
+        start = table[table["step"] == 0].iloc[0]
+        table["emergence"] = degree_of_emergence(
+            table["alpha0"].to_numpy(), table["width"].to_numpy(), start["alpha0"], start["width"], self.choices
+        )
+        table["emergence_sd"] = steps["emergence"].std(ddof=1).to_numpy() if several else np.nan
+        if self.ability_name:
+            table[self.ability_name] = steps[self.ability_name].first().to_numpy()
+        return table
+
+    def plot(self, ax=None):
+        """Draw E over the steps: band for the spread over samples, thin lines for other training seeds; returns the Axes."""
+        from .plots import plot_trajectory
+
+        return plot_trajectory(self, ax=ax)
+
+    def save(self, path):
+        """Write the trajectory to an .npz file; returns its path."""
+        stored = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "choices"}
+        return storage.save(path, "trajectory", {**stored, "score": self._score_name()})
+
+    @classmethod
+    def load(cls, path):
+        """Read a trajectory written by :meth:`save`; a file of a newer schema is refused."""
+        values = storage.load(path, "trajectory")
+        score = values.pop("score")
+        return cls(**values, choices=PAPER.replace(score=score, name=values["method"]))
+
+    def _score_name(self):
+        if callable(self.choices.score):
+            raise NeuroMFAError(
+                "this trajectory's score is a function, which no file keeps: register it first with "
+                'neuromfa_lite.method.register_part("score", NAME, function) and follow with score=NAME'
+            )
+        return self.choices.score

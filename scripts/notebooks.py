@@ -1,0 +1,108 @@
+"""Execute the notebooks and keep them as readers see them: with pictures and numbers, without widget state.
+
+    python scripts/notebooks.py            executes every notebook in place
+    python scripts/notebooks.py 00 04      only those whose name starts so
+
+A hash of the code cells is stored with the outputs; a test recomputes it, so that no picture outlives its code.
+"""
+
+import hashlib
+import math
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w])")
+ROUNDING_ERROR = 1e-9
+
+
+def execute(path, timeout=300):
+    """Run a notebook from top to bottom in a fresh kernel, in its own folder; returns it with its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(Path(path).parent)}})
+    client.execute()
+    return notebook
+
+
+def code_hash(notebook):
+    """The hash of all code cells, in their order."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def strip(notebook):
+    """Remove what belongs to one running kernel; a panel keeps its picture, a progress bar leaves nothing."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        kept = []
+        for output in cell.outputs:
+            data = output.get("data", {})
+            was_widget = data.pop(WIDGET, None) is not None
+            if was_widget and "image/png" not in data or output.get("name") == "stderr":
+                continue
+            kept.append(output)
+        cell.outputs = kept
+    return notebook
+
+
+def printed_numbers(notebook):
+    """Every number a notebook prints, as (cell, number): streams and plain results, not the names of pictures or objects."""
+    numbers = []
+    for position, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if output.get("name") == "stderr" or WIDGET in data or "image/png" in data:
+                continue
+            text = output.get("text", "") or data.get("text/plain", "")
+            if not re.match(r"\s*(\[?<|Figure\()", text):
+                numbers += [(position, float(match)) for match in NUMBER.findall(text)]
+    return numbers
+
+
+def differing_numbers(saved, fresh):
+    """The pairs ((cell, saved), (cell, fresh)) that differ in their first three significant digits."""
+    if len(saved) != len(fresh):
+        return [(("count", len(saved)), ("count", len(fresh)))]
+    return [(a, b) for a, b in zip(saved, fresh, strict=True) if not _alike(a[1], b[1])]
+
+
+def _alike(a, b):
+    if abs(a) < ROUNDING_ERROR and abs(b) < ROUNDING_ERROR:
+        return True  # a difference of rounding errors, printed to show that it is one
+    if a == 0 or b == 0:
+        return False
+    return abs(a - b) <= 10.0 ** (math.floor(math.log10(abs(a))) - 2)
+
+
+def save(notebook, path):
+    """Write under a temporary name, then rename."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        nbformat.write(notebook, file)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def main(wanted):
+    for path in sorted(FOLDER.glob("[0-9]*.ipynb")):
+        if wanted and not path.name.startswith(tuple(wanted)):
+            continue
+        print(path.name, flush=True)
+        notebook = strip(execute(path))
+        notebook.metadata["neuromfa_lite"] = {"code_hash": code_hash(notebook)}
+        save(notebook, path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

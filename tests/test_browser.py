@@ -1,0 +1,124 @@
+"""A real JupyterLab in a real browser: the first notebook runs, and its slider moves the picture and the numbers."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import neuromfa_lite as nmfa
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+).split()
+PATIENCE = 120_000  # milliseconds, for a busy machine
+IDLE = '.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-ExecutionIndicator[data-status="idle"]'
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab of its own on 127.0.0.1, with a copy of the notebooks and no settings of the user."""
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    config = home / "config" / "labconfig"
+    config.mkdir(parents=True)
+    quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (config / "page_config.json").write_text(json.dumps(quiet))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    folders = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
+    environment = {**os.environ, **{name: str(home / folder) for name, folder in folders.items()}}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
+    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={home / 'notebooks'}"]
+    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with open(home / "log", "w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", server, home / "log")
+        yield f"http://127.0.0.1:{port}", token
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _wait_for(address, server, log):
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.5)
+    raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+@pytest.fixture
+def page(playwright):
+    assert CHROMIUM, "the browser test needs chromium (Debian: apt-get install chromium)"
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(PATIENCE)
+    yield page
+    browser.close()
+
+
+def _open_and_run_all(page, lab, notebook):
+    address, token = lab
+    page.goto(f"{address}/lab/workspaces/auto-{notebook[:2]}/tree/{notebook}?reset&token={token}")
+    page.wait_for_selector(IDLE)
+    page.wait_for_function(
+        "() => { const k = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Toolbar-kernelName');"
+        " return k && !k.textContent.includes('No Kernel'); }"
+    )
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
+    page.wait_for_selector(".neuromfa-panel .neuromfa-numbers")
+    page.wait_for_selector(IDLE)
+
+
+def _shown_numbers(page):
+    text = page.locator(".neuromfa-numbers").first.inner_text()
+    return {name: float(value) for name, value in re.findall(r"(\w+) = ([-\d.]+)", text)}
+
+
+def _picture(page):
+    return page.locator(".neuromfa-panel img").first.get_attribute("src")
+
+
+def test_start_here_runs_and_its_slider_moves_picture_and_numbers(page, lab, tmp_path):
+    _open_and_run_all(page, lab, "00_start_here.ipynb")
+    assert page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"]').count() == 0
+    assert page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]').count() == 0
+    before, numbers_before = _picture(page), _shown_numbers(page)
+    handle = page.locator(".neuromfa-step .noUi-handle").first
+    handle.scroll_into_view_if_needed()
+    handle.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    run = nmfa.load_run("induction")
+    step = run.steps()[-5]
+    wanted = nmfa.analyze(nmfa.load_network(run.checkpoint(step)).sample(32, seed=0))
+    page.wait_for_function(
+        f"() => document.querySelector('.neuromfa-numbers').innerText.includes('alpha0 = {wanted.alpha0:.4f}')"
+    )
+    page.screenshot(path=str(tmp_path / "start_here.png"))
+    numbers = _shown_numbers(page)
+    assert _picture(page) != before and numbers != numbers_before
+    assert numbers["width"] == pytest.approx(wanted.width, abs=5e-5)
+    assert numbers["r2"] == pytest.approx(wanted.r2, abs=5e-5)
+    assert numbers["copy_accuracy"] == pytest.approx(run.checkpoint(step).abilities["copy_accuracy"], abs=5e-5)

@@ -1,0 +1,265 @@
+"""The numba kernels against the arithmetic they replace, on every input that could tell them apart."""
+
+import math
+from bisect import bisect_left
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuromfa_lite.kernels.one_hop import (
+    count_distances,
+    count_listed_distances,
+    count_rounded_reciprocals_f32,
+    count_rounded_reciprocals_f64,
+    log_ratio_to_final,
+)
+from neuromfa_lite.kernels.partition import log_partition
+
+KERNELS = {np.dtype(np.float32): count_rounded_reciprocals_f32, np.dtype(np.float64): count_rounded_reciprocals_f64}
+PAPER_WINDOW, WIDE_WINDOW = (1.0, 150.0), (0.0, 200.0)
+
+
+def expected_bins(weights, low, high):
+    """round(1/|w|), halves to even, in double; the bin after the largest radius for all outside low < d <= high."""
+    with np.errstate(divide="ignore", over="ignore"):
+        distances = 1.0 / np.abs(weights.astype(np.float64))
+    inside = (distances > low) & (distances <= high)
+    return np.where(inside, np.rint(np.where(inside, distances, 0.0)), round(high) + 1).astype(np.int64)
+
+
+def kernel_bins(weights, low, high):
+    """The bin that the kernel gives to each weight: every weight is the only one of its neuron."""
+    histogram = np.zeros((weights.size, round(high) + 2), np.uint32)
+    KERNELS[weights.dtype](weights.reshape(1, -1), low, high, histogram)
+    assert (histogram.sum(axis=1) == 1).all()
+    return histogram.argmax(axis=1)
+
+
+def patterns(start, stop, step=1):
+    """All float32 numbers start <= w < stop, or every step-th, as the bit patterns go."""
+    first, last = (int(np.float32(value).view(np.uint32)) for value in (start, stop))
+    return np.arange(first, last, step, dtype=np.uint32).view(np.float32)
+
+
+def around(values, distance):
+    """Each float32 value and its neighbours up to `distance` patterns away on both sides."""
+    centres = np.asarray(values, np.float32).view(np.uint32).astype(np.int64)
+    steps = np.arange(-distance, distance + 1)
+    return (centres[:, None] + steps).ravel().astype(np.uint32).view(np.float32)
+
+
+# where a weight is counted
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("low, high", [PAPER_WINDOW, WIDE_WINDOW])
+def test_bins_are_right_on_both_sides_of_every_boundary(low, high):
+    edges = np.concatenate([np.arange(0.5, high + 2), np.arange(1.0, high + 2)])
+    weights = around(1.0 / edges, 3)
+    weights = np.concatenate([weights, -weights])
+    np.testing.assert_array_equal(kernel_bins(weights, low, high), expected_bins(weights, low, high))
+
+
+@pytest.mark.parametrize("low, high", [PAPER_WINDOW, WIDE_WINDOW])
+def test_bins_are_right_far_around_every_boundary(low, high):
+    edges = np.concatenate([np.arange(0.5, high + 2), np.arange(1.0, high + 2)])
+    weights = around(1.0 / edges, 100)
+    np.testing.assert_array_equal(kernel_bins(weights, low, high), expected_bins(weights, low, high))
+
+
+@pytest.mark.parametrize("low, high", [PAPER_WINDOW, WIDE_WINDOW])
+def test_bins_are_right_for_float32_numbers_of_every_size(low, high):
+    weights = patterns(1e-45, np.inf, step=12_289)  # a prime, so that no bit stays the same
+    for part in np.array_split(weights, 8):
+        np.testing.assert_array_equal(kernel_bins(part, low, high), expected_bins(part, low, high))
+
+
+def test_every_float32_number_in_the_window_is_counted_once_in_its_bin():
+    """All 69 million: stretches of neighbours, small enough to lie in two bins at most, as one neuron each."""
+    neurons, stretch = 256, 1024
+    weights = patterns(1 / 160, 2.0)
+    weights = weights[: weights.size // (neurons * stretch) * neurons * stretch]
+    for block in np.split(weights, weights.size // (neurons * stretch)):
+        columns = np.ascontiguousarray(block.reshape(neurons, stretch).T)
+        histogram = np.zeros((neurons, 152), np.uint32)
+        count_rounded_reciprocals_f32(columns, 1.0, 150.0, histogram)
+        bins = expected_bins(columns, 1.0, 150.0) + np.arange(neurons) * 152
+        assert np.array_equal(histogram.ravel(), np.bincount(bins.ravel(), minlength=neurons * 152))
+
+
+@pytest.mark.small
+def test_every_half_precision_number_is_counted_in_its_bin():
+    weights = np.arange(1 << 16, dtype=np.uint16).view(np.float16)[::7].astype(np.float32)
+    weights = weights[np.isfinite(weights)]
+    np.testing.assert_array_equal(kernel_bins(weights, *PAPER_WINDOW), expected_bins(weights, *PAPER_WINDOW))
+
+
+def test_every_bfloat16_number_is_counted_in_its_bin():
+    weights = (np.arange(1 << 16, dtype=np.uint32) << 16).view(np.float32)
+    weights = weights[np.isfinite(weights)]
+    np.testing.assert_array_equal(kernel_bins(weights, *PAPER_WINDOW), expected_bins(weights, *PAPER_WINDOW))
+
+
+@pytest.mark.small
+def test_double_precision_rounds_halves_to_even_and_keeps_the_window():
+    weights = np.array([0.4, 0.08, 1 / 3.5, 1.0, np.nextafter(1.0, 0), 1 / 150, 0.0066666, 0.0, 5e-324])
+    assert [1 / 0.4, 1 / 0.08] == [2.5, 12.5]
+    assert kernel_bins(weights, *PAPER_WINDOW).tolist() == [2, 12, 4, 151, 1, 150, 151, 151, 151]
+    assert [round(1 / w) for w in weights[:3]] == [2, 12, 4]
+
+
+@pytest.mark.small
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=20))
+@settings(deadline=None, max_examples=40)
+def test_double_precision_agrees_with_python(values):
+    weights = np.array(values)
+    for low, high in (PAPER_WINDOW, WIDE_WINDOW):
+        expected = []
+        for w in values:
+            d = 1 / abs(w) if abs(w) > 1e-300 else math.inf
+            expected.append(round(d) if low < d <= high else round(high) + 1)
+        assert kernel_bins(weights, low, high).tolist() == expected
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_that_are_no_numbers_are_counted_apart(dtype):
+    weights = np.array([[np.nan, 0.5], [np.inf, -0.0], [-np.inf, 0.25]], dtype)
+    histogram = np.zeros((2, 152), np.uint32)
+    assert KERNELS[weights.dtype](weights, 1.0, 150.0, histogram) == 3
+    assert histogram[0, 151] == 3 and histogram[0, :151].sum() == 0
+    assert np.flatnonzero(histogram[1]).tolist() == [2, 4, 151]
+
+
+# how many are counted
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (7, 1), (3, 33), (5, 2), (17, 31), (4, 4)])
+def test_no_row_and_no_column_is_dropped(dtype, shape):
+    weights = (np.random.default_rng(3).standard_normal(shape) * 0.05).astype(dtype)
+    histogram = np.zeros((shape[1], 152), np.uint32)
+    assert KERNELS[weights.dtype](weights, 1.0, 150.0, histogram) == 0
+    for source in range(shape[1]):
+        expected = np.bincount(expected_bins(weights[:, source], 1.0, 150.0), minlength=152)
+        np.testing.assert_array_equal(histogram[source], expected)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_counts_of_several_matrices_add_up(dtype):
+    weights = (np.random.default_rng(4).standard_normal((12, 3)) * 0.05).astype(dtype)
+    at_once, in_parts = np.zeros((3, 152), np.uint32), np.zeros((3, 152), np.uint32)
+    KERNELS[weights.dtype](weights, 1.0, 150.0, at_once)
+    for part in (weights[:5], weights[5:]):
+        KERNELS[weights.dtype](part, 1.0, 150.0, in_parts)
+    np.testing.assert_array_equal(at_once, in_parts)
+
+
+@pytest.mark.small
+@given(st.lists(st.floats(0, 10, allow_subnormal=False), min_size=1, max_size=12, unique=True), st.data())
+@settings(deadline=None, max_examples=40)
+def test_a_distance_falls_to_the_smallest_radius_that_reaches_it(radii, data):
+    radii = sorted(radii)
+    near = st.sampled_from(radii)  # a distance that IS a radius belongs to that radius
+    distances = data.draw(st.lists(near | st.floats(0, 12) | st.just(math.nan), min_size=1, max_size=20))
+    expected = np.zeros(len(radii) + 1, np.uint32)
+    for d in distances:
+        expected[len(radii) if math.isnan(d) else bisect_left(radii, d)] += 1
+    dense, listed = np.zeros((1, len(radii) + 1), np.uint32), np.zeros((1, len(radii) + 1), np.uint32)
+    count_distances(np.array(distances)[:, None], np.array(radii), dense)
+    count_listed_distances(np.array(distances), np.zeros(len(distances), np.int64), np.array(radii), listed)
+    assert dense[0].tolist() == listed[0].tolist() == expected.tolist()
+
+
+@pytest.mark.small
+def test_listed_distances_are_counted_for_their_source():
+    histogram = np.zeros((3, 3), np.uint32)
+    sources = np.array([2, 0, 2, 2])
+    count_listed_distances(np.array([1.0, 2.0, 1.5, 9.0]), sources, np.array([1.0, 2.0]), histogram)
+    assert histogram.tolist() == [[0, 1, 0], [0, 0, 0], [1, 1, 1]]
+
+
+@pytest.mark.small
+def test_log_masses_are_logarithms_of_the_ratio_to_the_final_mass():
+    counts = np.array([[1, 3, 12], [5, 5, 5], [2, 1000, 4000]], np.uint32)
+    logs = np.empty(counts.shape)
+    log_ratio_to_final(counts, np.log(np.maximum(np.arange(4001), 1)), logs)
+    expected = [[math.log(n / row[-1]) for n in row] for row in counts.tolist()]
+    np.testing.assert_allclose(logs, expected, rtol=0, atol=2e-15)
+    assert (logs[:, -1] == 0).all()
+
+
+# the partition function
+
+
+def direct(log_mu, q):
+    """ln sum exp(q ln mu) and its derivative, exponential by exponential, in extended precision where there is one."""
+    powers = np.longdouble(q)[:, None, None] * log_mu.astype(np.longdouble).T[None]
+    top = powers.max(axis=2, keepdims=True)
+    share = np.exp(powers - top)
+    total = share.sum(axis=2)
+    return top[:, :, 0] + np.log(total), (share * log_mu.T[None]).sum(axis=2) / total
+
+
+def check(log_mu, q, tolerance=1e-12):
+    log_mu, q = np.ascontiguousarray(log_mu, np.float64), np.asarray(q, np.float64)
+    log_z, mean_log = np.empty((len(q), log_mu.shape[1])), np.empty((len(q), log_mu.shape[1]))
+    log_partition(log_mu, q, log_z, mean_log)
+    expected_z, expected_mean = direct(log_mu, q)
+    np.testing.assert_allclose(log_z, expected_z.astype(float), rtol=1e-15, atol=tolerance)
+    np.testing.assert_allclose(mean_log, expected_mean.astype(float), rtol=1e-14, atol=10 * tolerance)
+    assert np.ptp(log_z[q == 0]) == 0 if (q == 0).any() else True  # ln n, the same number at every radius
+    return log_z
+
+
+PAPER_Q = (np.arange(61) - 30) / 10
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("q", [PAPER_Q, [0.0], [2.0], [-3.0], [1e-9, 0.3], [-1.0, 0.0, 1.0]])
+@pytest.mark.parametrize("neurons", [1, 2, 7])
+def test_partition_of_ordinary_masses(q, neurons):
+    draw = np.random.default_rng(neurons)
+    check(-np.sort(draw.exponential(1.0, (neurons, 5)))[:, ::-1], q)
+
+
+@pytest.mark.small
+def test_partition_of_equal_masses():
+    log_z = check(np.full((4, 3), -1.25), PAPER_Q)
+    np.testing.assert_allclose(log_z, (math.log(4) - 1.25 * PAPER_Q)[:, None] * np.ones(3), atol=2e-15)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("final", [2.0, 6.5, 6.7, 12.0, 40.0])
+def test_partition_over_short_and_long_ranges(final):
+    """At |q| = 3 a range of 13.3 in ln mu is where the series gives way to exponentials."""
+    draw = np.random.default_rng(1)
+    check(-draw.uniform(0, final, (6, 4)) * [1.0, 0.5, 0.1, 0.0], PAPER_Q)
+
+
+@pytest.mark.parametrize("depth", [0.5, 3.0, 6.6, 10.0, 13.0, 30.0])
+@pytest.mark.parametrize("outlier_is", ["low", "high"])
+def test_partition_with_one_outlier_among_a_hundred_thousand(depth, outlier_is):
+    log_mu = np.zeros((100_000, 3))
+    log_mu[:] = [-depth if outlier_is == "high" else 0.0, -depth / 2, 0.0]
+    log_mu[517, 0] = 0.0 if outlier_is == "high" else -depth
+    log_mu[11, 1] = 0.0
+    check(log_mu, [-3.0, -2.1, -0.5, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0, 1.7, 3.0])
+
+
+def test_partition_of_many_neurons_with_two_extremes():
+    """Half the neurons at each end of the longest range the series takes: its terms are largest, nothing cancels."""
+    log_mu = np.zeros((20_000, 2))
+    log_mu[::2, 0], log_mu[::2, 1] = -40 / 3, -39.9 / 3
+    check(log_mu, PAPER_Q)
+
+
+@pytest.mark.small
+@given(st.lists(st.lists(st.floats(-9, 0), min_size=2, max_size=2), min_size=1, max_size=9), st.floats(-6, 6))
+@settings(deadline=None, max_examples=60)
+def test_partition_of_anything(rows, q):
+    check(np.array(rows), [q, -q / 2, 0.0])

@@ -1,0 +1,72 @@
+"""Every notebook runs from top to bottom without torch, quickly, in little memory, and says what its saved copy says."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import notebooks  # noqa: E402
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+LONGEST_SECONDS = 60
+LARGEST_MEMORY_MB = 1000
+MEMORY_CELL = "import resource as _r; print('peak', _r.getrusage(_r.RUSAGE_SELF).ru_maxrss // 1024)"
+
+
+@pytest.fixture
+def without_torch(tmp_path, monkeypatch):
+    """Kernels started in the test cannot import torch or transformers."""
+    for name in ("torch", "transformers"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is blocked in this test')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_fresh_run_prints_the_saved_numbers(path, tmp_path, without_torch):
+    saved = nbformat.read(path, as_version=4)
+    copy = nbformat.read(path, as_version=4)
+    copy.cells.append(nbformat.v4.new_code_cell(MEMORY_CELL))
+    nbformat.write(copy, tmp_path / path.name)
+    started = time.perf_counter()
+    fresh = notebooks.execute(tmp_path / path.name)
+    seconds = time.perf_counter() - started
+    memory = int(re.search(r"peak (\d+)", fresh.cells.pop().outputs[0].text)[1])
+    assert notebooks.differing_numbers(notebooks.printed_numbers(saved), notebooks.printed_numbers(fresh)) == []
+    assert memory < LARGEST_MEMORY_MB
+    assert seconds < LONGEST_SECONDS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_saved_outputs_belong_to_the_code(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata["neuromfa_lite"]["code_hash"] == notebooks.code_hash(notebook), "run `make notebooks`"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_saved_notebook_shows_pictures_and_holds_no_widget_state(path):
+    notebook = nbformat.read(path, as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert "widgets" not in notebook.metadata
+    assert not any(notebooks.WIDGET in output.get("data", {}) for output in outputs)
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_code_cells_are_short(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 15
+
+
+def test_numbers_are_compared_to_three_digits():
+    assert notebooks.differing_numbers([(0, 0.7651)], [(0, 0.7649)]) == []
+    assert notebooks.differing_numbers([(0, 0.765)], [(0, 0.785)]) != []
+    assert notebooks.differing_numbers([(0, 1.0)], []) != []
+    assert notebooks.differing_numbers([(0, 2e-16)], [(0, 4e-15)]) == []
