@@ -39,16 +39,13 @@ def missing_dependencies():
 
 
 def environment_of_clone(arguments):
-    """The Python of the clone's own environment, which the command `lab` makes; None where there is none."""
-    if not SETUP_SCRIPT.is_file():
-        return None
+    """The Python of the clone's own environment, which the command `lab` makes; None where it is not ready."""
     setup = runpy.run_path(str(SETUP_SCRIPT))
-    python = setup["venv_python"](CLONE)
-    if Path(sys.prefix).resolve() == setup["venv_folder"](CLONE).resolve():
-        return None
-    if setup["is_current"](CLONE) or (arguments[:1] == ["lab"] and setup["main"]() == 0):
-        return python
-    return None
+    if arguments[:1] == ["lab"]:
+        failed = setup["main"]()
+        if failed:
+            sys.exit(failed)
+    return setup["venv_python"](CLONE) if setup["is_current"](CLONE) else None
 
 
 def go_on_in(python, arguments):
@@ -61,14 +58,15 @@ def go_on_in(python, arguments):
 def main():
     missing = missing_dependencies()
     if missing:
+        lacks = f"neuromfa_lite: {sys.executable} lacks {', '.join(missing)}."
+        if not SETUP_SCRIPT.is_file():
+            sys.exit(f"{lacks}\n`{sys.executable} -m pip install {' '.join(missing)}` adds them.")
+        if Path(sys.prefix).resolve() == (CLONE / ".venv").resolve():
+            sys.exit(f"{lacks}\nThe environment is damaged: delete {CLONE / '.venv'} and give `make lab` again.")
         python = environment_of_clone(sys.argv[1:])
-        if python is not None:
-            go_on_in(python, sys.argv[1:])
-        if SETUP_SCRIPT.is_file():
-            way_out = f"`make lab` or `python3 -m neuromfa_lite lab` in {CLONE} installs them into .venv."
-        else:
-            way_out = f"`{sys.executable} -m pip install {' '.join(missing)}` adds them."
-        sys.exit(f"neuromfa_lite: {sys.executable} lacks {', '.join(missing)}.\n{way_out}")
+        if python is None:
+            sys.exit(f"{lacks}\n`make lab` or `python3 -m neuromfa_lite lab` in {CLONE} installs them into .venv.")
+        go_on_in(python, sys.argv[1:])
     from neuromfa_lite.cli import main as command_line
 
     command_line()

@@ -42,6 +42,11 @@ class WeightBlock:
     def connections(self) -> int:
         return self.shape[0] * self.shape[1]
 
+    @property
+    def places(self) -> int:
+        """Places for a weight that each source neuron has."""
+        return self.shape[0]
+
     def weights(self) -> np.ndarray:
         return self.matrix.read()
 
@@ -75,6 +80,11 @@ class EdgeBlock:
     @property
     def connections(self) -> int:
         return len(self.listed)
+
+    @property
+    def places(self) -> np.ndarray:
+        """(sources,) edges that leave each neuron."""
+        return np.bincount(self.sources, minlength=self.shape[1])
 
     def weights(self) -> np.ndarray:
         return self.listed

@@ -29,26 +29,36 @@ class Masses:
         layer: (neurons,) position of each neuron's layer in ``layers``.
         number: (neurons,) the neuron's number within its layer.
         layers: the network's NeuronLayers.
-        neurons_total: neurons that have outgoing weights; those kept are len(counts).
-        connections_total: places for a weight; connections_inside: connections of kept neurons inside the window.
+        inside: (neurons,) connections of each neuron inside the window; places: (neurons,) all its places for a weight.
+        neurons_total, places_total: the same of the whole network, neurons that were not kept included.
     """
 
     radii: np.ndarray
     counts: np.ndarray
     layer: np.ndarray
     number: np.ndarray
+    inside: np.ndarray
+    places: np.ndarray
     layers: tuple
     neurons_total: int
-    connections_total: int
-    connections_inside: int
+    places_total: int
 
     def __post_init__(self):
-        for array in (self.radii, self.counts, self.layer, self.number):
-            array.setflags(write=False)
+        for name in self.PER_NEURON:
+            getattr(self, name).setflags(write=False)
+        self.radii.setflags(write=False)
+
+    PER_NEURON = ("counts", "layer", "number", "inside", "places")
+
+    @property
+    def share_inside(self) -> float:
+        """The share of the network's connections that lie inside the window and leave a neuron that is kept."""
+        return float(self.inside.sum() / self.places_total)
 
     def subset(self, kept):
-        """The masses of some neurons, kept (neurons,) bool, on the same radii."""
-        return replace(self, counts=self.counts[kept], layer=self.layer[kept], number=self.number[kept])
+        """The masses of some neurons, kept (neurons,) bool, on the same radii, as if there were no others."""
+        parts = {name: getattr(self, name)[kept] for name in self.PER_NEURON}
+        return replace(self, **parts, neurons_total=len(parts["layer"]), places_total=int(parts["places"].sum()))
 
     def labels(self, by):
         """The (neurons,) name of each neuron's "layer" or "role"."""
@@ -118,6 +128,9 @@ class _SourceNeurons:
         self.total = int(starts[-1])
         self.layer = np.repeat(list(sizes), list(sizes.values()))
         self.number = np.concatenate([self.layers[source].numbers for source in sizes])
+        self.places = np.zeros(self.total, np.int64)
+        for source, blocks in self.blocks.items():
+            self.places[self.rows[source]] = sum(block.places for block in blocks)
 
 
 def _rounded_masses(network, method, table):
@@ -131,8 +144,9 @@ def _rounded_masses(network, method, table):
 
     _for_each(count, table.blocks, network.connections)
     inside = histogram[:, :-1]
-    kept = inside.sum(axis=1, dtype=np.int64) >= method.minimum_connections
-    _refuse_no_neuron(kept, network, method, int(inside.sum()))
+    degrees = inside.sum(axis=1, dtype=np.int64)
+    kept = degrees >= method.minimum_connections
+    _refuse_no_neuron(kept, network, method, int(degrees.sum()))
     inside = inside[kept]
     if method.radii == "integer":
         occurring = np.flatnonzero(inside.any(axis=0)).astype(np.float64)
@@ -141,7 +155,7 @@ def _rounded_masses(network, method, table):
         radii = np.array(method.radii)
     columns = np.minimum(radii, inside.shape[1] - 1).astype(np.int64)
     counts = (1 + np.cumsum(inside, axis=1, dtype=np.uint32))[:, columns]
-    return _masses(radii, counts, kept, table, network.connections, int(inside.sum()))
+    return _masses(radii, counts, kept, table, degrees)
 
 
 def _count_rounded(block, low, high, histogram):
@@ -188,7 +202,7 @@ def _general_masses(network, method, table):
             else:
                 count_distances(lengths, radii, histogram[table.rows[source]])
     counts = 1 + np.cumsum(histogram[kept][:, :-1], axis=1, dtype=np.uint32)
-    return _masses(radii, counts, kept, table, network.connections, int(degrees[kept].sum()))
+    return _masses(radii, counts, kept, table, degrees)
 
 
 def _distances(block, method):
@@ -247,9 +261,10 @@ def _radii(method, pooled):
     return radii
 
 
-def _masses(radii, counts, kept, table, total, inside):
+def _masses(radii, counts, kept, table, degrees):
+    per_neuron = (table.layer, table.number, degrees, table.places)
     counts = np.ascontiguousarray(counts, dtype=np.uint32)
-    return Masses(radii, counts, table.layer[kept], table.number[kept], table.layers, table.total, total, inside)
+    return Masses(radii, counts, *(each[kept] for each in per_neuron), table.layers, table.total, int(table.places.sum()))
 
 
 def _for_each(work, sources, connections):

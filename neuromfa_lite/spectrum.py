@@ -30,7 +30,8 @@ class Spectrum:
         r2: the smallest r2_by_q: how straight the worst of the fits is.
         r2_by_q: (q,) coefficient of determination of each fit; residuals: (q, radii) of ln Z_q.
         radii: (radii,); log_partition: (q, radii) ln Z_q(r).
-        neurons_used, neurons_total; share_inside: share of the connections that lie inside the window, of neurons used.
+        neurons_used, neurons_total; share_inside: share of all connections that lie inside the
+            window and leave a neuron used.
         flags: what to distrust, in words; empty when nothing was found.
         method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a whole network.
         masses: the Masses behind it (None after load()).
@@ -182,12 +183,28 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
         f = q * alpha - tau
     else:
         alpha, f, alpha0 = _forward(q, tau)
-    used, total = len(masses.counts), masses.connections_total
     return Spectrum(
-        q, tau, alpha, f, alpha0, float(alpha.max() - alpha.min()), float(fits.r2.min()), fits.r2, fits.residuals,
-        masses.radii, log_z[:-1], used, masses.neurons_total, masses.connections_inside / total,
-        _flags(q, alpha, f, fits.r2, used), method.name, method.key, masses=masses, choices=method, **provenance,
-    )  # fmt: skip
+        q=q,
+        tau=tau,
+        alpha=alpha,
+        f=f,
+        alpha0=alpha0,
+        width=float(alpha.max() - alpha.min()),
+        r2=float(fits.r2.min()),
+        r2_by_q=fits.r2,
+        residuals=fits.residuals,
+        radii=masses.radii,
+        log_partition=log_z[:-1],
+        neurons_used=len(masses.counts),
+        neurons_total=masses.neurons_total,
+        share_inside=masses.share_inside,
+        flags=_flags(q, alpha, f, fits.r2, len(masses.counts)),
+        method=method.name,
+        method_key=method.key,
+        masses=masses,
+        choices=method,
+        **provenance,
+    )
 
 
 def _forward(q, tau):

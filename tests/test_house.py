@@ -32,6 +32,7 @@ FLOW = (
     ("study",),
     ("laboratory",),
     ("plots",),
+    ("drawings",),
     ("panels", "doctor", "launch"),
     ("cli",),
     ("__main__",),

@@ -176,6 +176,14 @@ def test_without_dependencies_and_without_a_clone_pip_is_named(bare_clone):
     assert "pip install numpy" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_set_up_that_fails_says_why_and_nothing_else(bare_clone):
+    (bare_clone / "constraints.txt").unlink()
+    done = bare_python(bare_clone, "lab")
+    assert done.returncode == 1
+    assert done.stderr.startswith("set-up: ") and "constraints.txt is missing" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @on_posix
 def test_a_ready_environment_takes_over_with_the_same_arguments(bare_clone, setup):
     python = setup.venv_python(bare_clone)

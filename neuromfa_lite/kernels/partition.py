@@ -2,7 +2,7 @@
 
 With y_i = Q (ln mu_i - c), Q the largest |q| and c the middle of the range of ln mu,
 
-    Z_q = e^{qc} sum_k (q/Q)^k m_k,     m_k = sum_i y_i^k / k!
+    Z_q = e^{qc} sum_k (q/Q)^k m_k / k!,     m_k = sum_i y_i^k
 
 so the neurons are visited once, whatever the number of q values; exp is never called.
 """
@@ -12,11 +12,11 @@ from numba import njit
 
 # Beyond this the series needs more terms than a direct exponential costs.
 LONGEST_RANGE = 20.0
-# The terms of the series may cancel when few neurons lie at one end of the range: Z_{-q} >> Z_q.
+# The terms of the series cancel when few neurons lie at one end of the range: Z_{-q} >> Z_q.
 # Their ratio bounds the loss of digits; above this the sum is taken directly.
-WORST_CANCELLATION = 1e3
-# Sums over neurons are taken in blocks: a hundred thousand equal terms added one by one round the same way each time
-# and lose five digits, while 256 of them and then 400 blocks lose less than three.
+WORST_CANCELLATION = 30.0
+# Sums over neurons are taken in blocks: a hundred thousand equal terms added one by one are rounded the same way each
+# time and lose five digits; in 400 blocks of 256 they lose less than three.
 BLOCK = 256
 
 
@@ -26,24 +26,21 @@ def log_partition(log_masses, q, log_z, mean_log_mass):
 
     log_masses (neurons, radii) float64; q (q,) float64; log_z and mean_log_mass (q, radii) float64 receive the results.
     """
-    neurons, radii = log_masses.shape
     largest_q = max(np.max(np.abs(q)), 1e-300)
     centre, half_range = _middle_and_half_range(log_masses)
-    longest = 0.0
-    for r in range(radii):
-        if half_range[r] * largest_q <= LONGEST_RANGE:
-            longest = max(longest, half_range[r] * largest_q)
-    moments = _moments(log_masses, centre, largest_q, half_range, _terms_needed(longest))
+    longest = half_range * largest_q
+    scale = np.where(longest <= LONGEST_RANGE, largest_q, 0.0)
+    reach = _reach_of_terms(half_range * scale)
+    moments = _moments(log_masses, centre, scale, reach)
     for j in range(q.shape[0]):
-        s = q[j] / largest_q
-        for r in range(radii):
-            if half_range[r] * largest_q <= LONGEST_RANGE:
-                even, odd, slope = _sum_series(moments, r, s)
-                if 2.0 * even <= WORST_CANCELLATION * (even + odd):
-                    log_z[j, r] = q[j] * centre[r] + np.log(even + odd)
-                    mean_log_mass[j, r] = centre[r] + slope / (even + odd) / largest_q
-                    continue
-            log_z[j, r], mean_log_mass[j, r] = _direct(log_masses[:, r], q[j])
+        even, odd, slope = _sum_series(moments, reach, q[j] / largest_q)
+        for r in range(log_masses.shape[1]):
+            z = even[r] + odd[r]
+            if longest[r] <= LONGEST_RANGE and 2.0 * even[r] <= WORST_CANCELLATION * z:
+                log_z[j, r] = q[j] * centre[r] + np.log(z)
+                mean_log_mass[j, r] = centre[r] + slope[r] / z / largest_q
+            else:
+                log_z[j, r], mean_log_mass[j, r] = _direct(log_masses[:, r], q[j])
 
 
 @njit(nogil=True, cache=True)
@@ -60,27 +57,36 @@ def _middle_and_half_range(log_masses):
 @njit(nogil=True, cache=True)
 def _terms_needed(longest):
     term, k = 1.0, 0
-    while term > 1e-15 or k < longest:
+    while term > 1e-17 or k < longest:
         k += 1
         term *= longest / k
     return k + 1
 
 
 @njit(nogil=True, cache=True)
-def _moments(log_masses, centre, largest_q, half_range, terms):
+def _reach_of_terms(longest):
+    """(terms,): how many radii, counted from the first, need the term of each order: large radii need few."""
+    reach = np.zeros(_terms_needed(np.max(longest)), np.int64)
+    for r in range(longest.shape[0]):
+        reach[: _terms_needed(longest[r])] = r + 1
+    return reach
+
+
+@njit(nogil=True, cache=True)
+def _moments(log_masses, centre, scale, reach):
     neurons, radii = log_masses.shape
+    terms = reach.shape[0]
     moments, of_block = np.zeros((terms, radii)), np.zeros((terms, radii))
+    moments[0] = neurons
     y, power = np.empty(radii), np.empty(radii)
-    scale = np.where(half_range * largest_q <= LONGEST_RANGE, largest_q, 0.0)
     for i in range(neurons):
         for r in range(radii):
             y[r] = (log_masses[i, r] - centre[r]) * scale[r]
-            power[r] = 1.0
-        for k in range(terms):
-            inverse = 1.0 / (k + 1)
-            for r in range(radii):  # innermost, because it is the one a vector instruction can take
+            power[r] = y[r]
+        for k in range(1, terms):
+            for r in range(reach[k]):  # innermost, because it is the one a vector instruction can take
                 of_block[k, r] += power[r]
-                power[r] *= y[r] * inverse
+                power[r] *= y[r]
         if (i + 1) % BLOCK == 0:
             moments += of_block
             of_block[:] = 0.0
@@ -88,17 +94,17 @@ def _moments(log_masses, centre, largest_q, half_range, terms):
 
 
 @njit(nogil=True, cache=True)
-def _sum_series(moments, r, s):
-    even, odd, slope = 0.0, 0.0, 0.0
-    power, before = 1.0, 0.0
-    for k in range(moments.shape[0]):
-        if k % 2 == 0:
-            even += power * moments[k, r]
-        else:
-            odd += power * moments[k, r]
-        slope += k * before * moments[k, r]
-        before = power
-        power *= s
+def _sum_series(moments, reach, s):
+    """For every radius: the even and the odd terms of sum_k s^k m_k / k! apart, and its derivative in s."""
+    even, odd, slope = moments[0].copy(), np.zeros(moments.shape[1]), np.zeros(moments.shape[1])
+    before = 1.0  # s^(k-1) / (k-1)!
+    for k in range(1, moments.shape[0]):
+        factor = before * s / k
+        side = even if k % 2 == 0 else odd
+        for r in range(reach[k]):
+            side[r] += factor * moments[k, r]
+            slope[r] += before * moments[k, r]
+        before = factor
     return even, odd, slope
 
 

@@ -17,7 +17,15 @@ from neuromfa_lite.errors import NeuroMFAError, SourceError
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
-NEEDED = ("schema", "run", "title", "ability", "recipe", "recipes_tried", "trainings", "checkpoints")
+NEEDED = {
+    "run": str,
+    "title": str,
+    "ability": str,
+    "recipe": dict,
+    "recipes_tried": list,
+    "trainings": dict,
+    "checkpoints": list,
+}
 NEEDED_BY_CHECKPOINT = {"seed": int, "step": int, "files": dict, "abilities": dict}
 
 
@@ -58,24 +66,25 @@ def read_manifest(folder: Path) -> dict:
 
 def _check(manifest, path: Path) -> None:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if isinstance(schema, int) and schema > SCHEMA:
+    if not isinstance(schema, int) or schema < 1:
+        raise SourceError(f"{path} is not the manifest of a run (no schema number): train the run again")
+    if schema > SCHEMA:
         raise SourceError(
             f"{path} has schema {schema}, this version reads up to {SCHEMA}: install a newer neuromfa-lite"
         )
-    if not isinstance(schema, int) or schema < 1:
-        raise SourceError(f"{path} is not the manifest of a run (no schema number): train the run again")
-    missing = [key for key in NEEDED if key not in manifest]
-    listed = manifest.get("checkpoints")
-    if not isinstance(listed, list) or not listed:
-        missing.append("checkpoints")
-        listed = []
-    for number, entry in enumerate(listed):
-        kinds = NEEDED_BY_CHECKPOINT if isinstance(entry, dict) else {}
-        missing += [f"checkpoints[{number}].{key}" for key in kinds if not isinstance(entry.get(key), kinds[key])]
-        missing += [] if kinds else [f"checkpoints[{number}]"]
-    if missing:
-        listed = ", ".join(dict.fromkeys(missing))
-        raise SourceError(f"{path} lacks {listed}: train the run again or restore the file")
+    lacking = _lacking(manifest, NEEDED)
+    if "checkpoints" not in lacking:
+        for number, entry in enumerate(manifest["checkpoints"]):
+            lacking += [f"checkpoints[{number}].{key}" for key in _lacking(entry, NEEDED_BY_CHECKPOINT)]
+    if lacking or not manifest["checkpoints"]:
+        what = ", ".join(lacking) or "checkpoints"
+        raise SourceError(f"{path} lacks {what}: train the run again or restore the file")
+
+
+def _lacking(entries, needed: dict[str, type]) -> list[str]:
+    """Keys of ``needed`` that a dictionary does not hold, or holds with a value of another type."""
+    found = entries if isinstance(entries, dict) else {}
+    return [key for key, kind in needed.items() if not isinstance(found.get(key), kind)]
 
 
 def merge(old: dict, new: dict, path: Path) -> dict:
@@ -88,8 +97,7 @@ def merge(old: dict, new: dict, path: Path) -> dict:
     """
     if old["run"] != new["run"] or old["recipe"] != new["recipe"]:
         raise NeuroMFAError(
-            f"{path} belongs to run {old['run']!r} with another recipe: "
-            f"give an empty folder for {new['run']!r}"
+            f"{path} belongs to run {old['run']!r} with another recipe: give an empty folder for {new['run']!r}"
         )
     trainings = old["trainings"] | new["trainings"]
     kept = [entry for entry in old["checkpoints"] if str(entry["seed"]) not in new["trainings"]]

@@ -125,9 +125,7 @@ class Run:
         """
         steps = self.steps(seed)
         if step not in steps:
-            raise NeuroMFAError(
-                f"run {self.name!r} has no step {step} for seed {seed}; its steps are {_listed(steps)}"
-            )
+            raise NeuroMFAError(f"run {self.name!r} has no step {step} for seed {seed}; its steps are {_listed(steps)}")
         entry = next(e for e in self.manifest["checkpoints"] if (e["seed"], e["step"]) == (seed, step))
         folder = manifests.checkpoint_folder(self.folder, int(seed), int(step))
         if not folder.is_dir():
@@ -206,8 +204,7 @@ def load_run(name_or_folder: str | os.PathLike) -> Run:
     if folder.is_dir():
         return _read_run(folder)
     raise NeuroMFAError(
-        f"{os.fspath(name_or_folder)!r} is neither a bundled run nor a folder; "
-        f"the bundled runs are {_listed(names)}"
+        f"{os.fspath(name_or_folder)!r} is neither a bundled run nor a folder; the bundled runs are {_listed(names)}"
     )
 
 
@@ -260,9 +257,7 @@ def load_checkpoint(label: str) -> Checkpoint:
     """
     parts = re.fullmatch(r"(?P<run>.+)@(?P<step>\d+)(:(?P<seed>\d+))?", label)
     if parts is None:
-        raise NeuroMFAError(
-            f"{label!r} is not a checkpoint: write RUN@STEP or RUN@STEP:SEED, e.g. induction@724:1"
-        )
+        raise NeuroMFAError(f"{label!r} is not a checkpoint: write RUN@STEP or RUN@STEP:SEED, e.g. induction@724:1")
     return load_run(parts["run"]).checkpoint(int(parts["step"]), int(parts["seed"] or 0))
 
 

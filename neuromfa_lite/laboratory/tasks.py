@@ -41,9 +41,7 @@ def seed_sequence(stream: str, seed: int = 0) -> np.random.SeedSequence:
     return np.random.SeedSequence(int(seed), spawn_key=(STREAMS.index(stream),))
 
 
-def repeated_sequences(
-    generator: np.random.Generator, count: int, recipe: Recipe
-) -> tuple[np.ndarray, np.ndarray]:
+def repeated_sequences(generator: np.random.Generator, count: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """Sequences in which one random block repeats until the context is full.
 
     Parameters

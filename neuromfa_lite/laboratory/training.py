@@ -140,9 +140,7 @@ def save_checkpoint(model, folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
 
 
-def _train_into(
-    built: Path, recipe: Recipe, seed: int, stored_steps: list[int], progress: bool
-) -> list[dict]:
+def _train_into(built: Path, recipe: Recipe, seed: int, stored_steps: list[int], progress: bool) -> list[dict]:
     """The training loop; returns the manifest's entry of every stored step."""
     import torch
     from tqdm.auto import tqdm
@@ -228,9 +226,7 @@ def _refuse_to_overwrite(folder: Path, recipe: Recipe, seed: int, overwrite: boo
     if found["run"] != recipe.name or found["recipe"] != recipe.as_dict():
         raise NeuroMFAError(f"{folder} holds run {found['run']!r} made by another recipe: give a new folder")
     if str(seed) in found["trainings"] and not overwrite:
-        raise NeuroMFAError(
-            f"{folder} already holds seed {seed} of {recipe.name!r}: give a new folder or overwrite it"
-        )
+        raise NeuroMFAError(f"{folder} already holds seed {seed} of {recipe.name!r}: give a new folder or overwrite it")
 
 
 def _manifest(recipe: Recipe, seed: int, entries: list[dict], seconds: float) -> dict:

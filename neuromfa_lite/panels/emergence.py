@@ -1,0 +1,108 @@
+"""Lesson 04: the degree of emergence of a run and its control, what it is made of, and the ability, step by step."""
+
+import ipywidgets as widgets
+
+from ..laboratory import load_run
+from ..method import PAPER
+from ..plots import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    plot_ability,
+    plot_heterogeneity,
+    plot_regularity,
+    plot_trajectory,
+)
+from ..study import follow
+from ..trajectory import Trajectory
+from .base import Panel, step_slider
+
+COLOURS = (BLUE, ORANGE, RED)
+CURTAIN = "#EFEFEF"
+SHOWN = {"E": "emergence", "E_sd": "emergence_sd", "alpha0": "alpha0", "width": "width"}
+
+
+class EmergencePanel(Panel):
+    """E, ability, regularity and width of several runs over the training steps, uncovered step by step.
+
+    Args:
+        runs: names, Runs or Trajectories to lay over each other; a Trajectory is shown as it was followed.
+        method, samples, neurons_per_layer: how runs given by name or as Run are followed.
+
+    Attributes:
+        histories: {run name: Trajectory}.
+
+    Controls: ``step`` (slider), ``play`` (runs through the steps), ``future`` (False hides what comes after the step).
+    ``numbers``: for every run NAME "E NAME", "E_sd NAME" (over samples), "alpha0 NAME", "width NAME" and its ability.
+    """
+
+    def __init__(self, runs=("induction", "induction-control"), method=PAPER, samples=10, neurons_per_layer=32):
+        self.histories = {}
+        for run in runs:
+            run = load_run(run) if isinstance(run, str) else run
+            history = run if isinstance(run, Trajectory) else follow(run, method, samples, neurons_per_layer)
+            self.histories[history.run] = history
+        self._tables = {name: history.summary().set_index("step") for name, history in self.histories.items()}
+        steps = sorted(set.intersection(*(set(table.index) for table in self._tables.values())))
+        slider, last = step_slider(steps), len(steps) - 1
+        play = widgets.Play(min=0, max=last, value=last, interval=600, description="play the training")
+        # A link in the kernel, not in the page: the panel obeys the play button in a test as it does in a browser.
+        self._link = widgets.link((play, "value"), (slider, "index"))
+        future = widgets.Checkbox(value=False, description="show what comes later", indent=False)
+        super().__init__({"play": play, "step": slider, "future": future}, width=1000, height=640)
+
+    def draw_still(self):
+        axes = self.figure.subplots(2, 2)
+        drawings = (plot_trajectory, plot_ability, plot_regularity, plot_heterogeneity)
+        for ax, draw in zip(axes.flat, drawings, strict=True):
+            for color, history in zip(COLOURS, self.histories.values(), strict=False):
+                draw(history, ax=ax, color=color)
+        for ax in axes[0]:
+            ax.set_xlabel("")
+        titles = ("1  degree of emergence", "2  what the model can do", "3  regularity", "4  heterogeneity")
+        legends = [ax.get_legend() for ax in axes.flat]
+        for ax, title, legend in zip(axes.flat, titles, legends, strict=True):
+            ax.set_title(title)
+            if legend is not legends[0]:
+                legend.remove()
+        history = next(iter(self.histories.values()))
+        spread = f"band: $\\pm$ standard deviation over {history.sample.max() + 1} samples of neurons"
+        seeds = ", thin lines: other training seeds" if len(history.training_seeds) > 1 else ""
+        self.figure.suptitle(spread + seeds, fontsize=10, color=GREY)
+        self._ends = [ax.get_xlim()[1] for ax in axes.flat]
+        self._curtains = [self.moving(ax.axvspan(0, end, color=CURTAIN, lw=0)) for ax, end in zip(axes.flat, self._ends)]
+        self._lines = [self.moving(ax.axvline(0, color=GREY, lw=1)) for ax in axes.flat]
+        self._here = {
+            name: [self.moving(*ax.plot([0], [0], "o", ms=11, mfc=color, mec="black", mew=1.5)) for ax in axes.flat]
+            for color, name in zip(COLOURS, self.histories, strict=False)
+        }
+        self.moving(legends[0])
+
+    def draw_moving(self, step, future):
+        for curtain, line, end in zip(self._curtains, self._lines, self._ends, strict=True):
+            curtain.set_bounds(step, curtain.get_y(), end - step, curtain.get_height())
+            curtain.set_visible(not future)
+            line.set_xdata([step, step])
+        numbers = {}
+        for name, history in self.histories.items():
+            row = self._tables[name].loc[step]
+            values = (row["emergence"], row[history.ability_name], row["alpha0"], row["width"])
+            for marker, value in zip(self._here[name], values, strict=True):
+                marker.set_data([step], [value])
+            for short, column in {**SHOWN, history.ability_name: history.ability_name}.items():
+                numbers[f"{short} {name}"] = float(row[column])
+        return numbers
+
+    def readout_html(self):
+        """A line per run: E with the four numbers that it is made of, and the ability."""
+        lines = []
+        for name, history in self.histories.items():
+            start, value = self._tables[name].loc[0], lambda short, name=name: f"{self.numbers[f'{short} {name}']:.3f}"
+            lines.append(
+                f"<b>{name}</b>: E = (w(t)/w(0)) ln(&alpha;<sub>0</sub>(0)/&alpha;<sub>0</sub>(t)) = "
+                f"({value('width')} / {start['width']:.3f}) &times; ln({start['alpha0']:.3f} / {value('alpha0')}) = "
+                f"<b>{value('E')}</b> &plusmn; {value('E_sd')}; "
+                f"{history.ability_name.replace('_', ' ')} <b>{value(history.ability_name)}</b>"
+            )
+        return "<br>".join(lines)

@@ -1,0 +1,148 @@
+"""Lesson 01: choose a neuron; its connections by strength and by distance, and its mass as the circle grows."""
+
+import os
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Circle
+
+from ..drawings import around, rings
+from ..errors import NeuroMFAError
+from ..laboratory import load_run
+from ..method import PAPER
+from ..network import load_network
+from ..plots import BLUE, GREY, ORANGE, RED
+from ..regression import fit_lines
+from ..study import analyze
+from .base import Panel, step_slider
+
+THICKEST = 6.0  # points; a weight of 0.4 and more
+
+
+class NetworkPanel(Panel):
+    """One neuron of the sampled network: connections by strength, by distance, and the mass N(r) inside a circle.
+
+    Args:
+        runs: names, folders or Runs that can be chosen.
+        method: a Method with a window, since the circle grows within it.
+        neurons_per_layer, seed: of the sample.
+
+    Attributes:
+        networks: {(run name, step): the sampled NeuronNetwork}; spectra: {(run name, step): its Spectrum}.
+
+    ``numbers``: neuron (its number in the layer), connections, inside (the window), strongest (largest weight), mass
+    N(r) in the circle, mass_in_window N(r_max), dimension (slope of ln N on ln r) and alpha0 of the whole sample, the
+    mean of all dimensions. A neuron that the method leaves out has no masses: "left out".
+    """
+
+    def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
+        if method.window is None:
+            raise NeuroMFAError(f"method {method.name!r} has no window, in which the circle grows: give it one with replace()")
+        runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
+        steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
+        self.window, self.networks, self.spectra, self._lines = method.window, {}, {}, {}
+        for run in runs:
+            for step in steps:
+                whole = load_network(run.checkpoint(step, run.seeds[0]))
+                self.networks[run.name, step] = network = whole.sample(neurons_per_layer, seed=seed)
+                self.spectra[run.name, step] = spectrum = analyze(network, method)
+                self._lines[run.name, step] = fit_lines(np.log(spectrum.radii), np.log(spectrum.masses.counts))
+        self._first = steps[0]
+        self._layers = {network.layers[block.source].name: network.layers[block.source] for block in network.weight_blocks}
+        super().__init__(self._controls(runs, steps), width=1060, height=420)
+
+    def _controls(self, runs, steps):
+        low, high = self.window
+        names = list(self._layers)
+        layer = widgets.Dropdown(options=names, value=names[min(2, len(names) - 1)], description="layer")
+        neuron = widgets.IntSlider(0, 0, len(self._layers[layer.value].numbers) - 1, description="neuron")
+        radius = widgets.IntSlider(min(30, int(high)), int(low) + 1, int(high), description="radius r")
+
+        def fit_neurons(change):  # layers differ in size
+            neuron.max = len(self._layers[layer.value].numbers) - 1
+
+        layer.observe(fit_neurons, names="value")
+        run = widgets.Dropdown(options=[run.name for run in runs], description="run")
+        return {"run": run, "step": step_slider(steps), "layer": layer, "neuron": neuron, "radius": radius}
+
+    def draw_still(self):
+        strength, space, mass = self.figure.subplots(1, 3, width_ratios=(0.8, 1.15, 1.1))
+        strength.plot(0, 0.5, "o", ms=11, color=ORANGE, mec="black", zorder=3)
+        strength.set(xlim=(-0.1, 1.05), ylim=(-0.02, 1.02), title="1  strong = thick")
+        strength.set_axis_off()
+        self._threads = self.moving(strength.add_collection(LineCollection([], alpha=0.75)))
+        self._ends = self.moving(strength.scatter([], [], s=12, zorder=3, lw=0))
+        rings(space, self.window).set_title("2  strong = close")
+        self._circle = self.moving(space.add_patch(Circle((0, 0), 1, fc=ORANGE, alpha=0.18)))
+        self._edge = self.moving(space.add_patch(Circle((0, 0), 1, fill=False, ec=ORANGE, lw=2)))
+        self._spots = self.moving(space.scatter([], [], s=20, lw=0))
+        self._draw_mass_axes(mass)
+
+    def _draw_mass_axes(self, mass):
+        low, high = self.window
+        self._start = self.moving(*mass.plot([], [], ":", color=GREY, lw=2, label="at the first step"))
+        self._curve = self.moving(*mass.plot([], [], color=BLUE, lw=2.2, drawstyle="steps-post", label="mass $N(r)$"))
+        self._fit = self.moving(*mass.plot([], [], "--", color="black", lw=1.2, label="line: slope = dimension"))
+        self._here = self.moving(*mass.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
+        self._note = self.moving(mass.text(0.5, 0.5, "", transform=mass.transAxes, ha="center", color=RED, fontsize=11))
+        heaviest = max(spectrum.masses.counts.max() for spectrum in self.spectra.values())
+        mass.set(xscale="log", yscale="log", xlim=(max(low, 1), high * 1.05), ylim=(0.9, heaviest * 1.4))
+        mass.set(xlabel="radius $r$", ylabel="mass $N(r)$", title="3  mass inside the circle")
+        mass.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"], minor=False)
+        mass.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"], minor=False)
+        mass.minorticks_off()
+        mass.legend(frameon=False, loc="upper left")
+
+    def draw_moving(self, run, step, layer, neuron, radius):
+        number = int(self._layers[layer].numbers[neuron])
+        table = self.networks[run, step].outgoing(layer, number)
+        self._draw_connections(table, radius)
+        spectrum = self.spectra[run, step]
+        numbers = {
+            "neuron": number,
+            "connections": len(table),
+            "inside": int(table["distance"].between(*self.window, inclusive="right").sum()),
+            "strongest": float(table["weight"].abs().max()),
+        }
+        return {**numbers, **self._draw_mass(run, step, layer, number, radius), "alpha0": spectrum.alpha0}
+
+    def _draw_connections(self, table, radius):
+        weights = table["weight"].to_numpy()
+        colours = np.where(weights < 0, RED, BLUE)
+        heights = np.linspace(1, 0, len(weights)) if len(weights) > 1 else np.array([0.5])
+        ends = np.column_stack([np.ones(len(weights)), heights])
+        self._threads.set_segments([[(0, 0.5), end] for end in ends])
+        self._threads.set_linewidths(np.minimum(15 * np.abs(weights), THICKEST))
+        self._threads.set_colors(colours)
+        self._ends.set_offsets(ends)
+        self._ends.set_facecolors(colours)
+        self._spots.set_offsets(around(table["distance"].to_numpy()))
+        self._spots.set_facecolors(colours)
+        for circle in (self._circle, self._edge):
+            circle.set_radius(np.log1p(radius))
+
+    def _row(self, run, step, layer, number):
+        """Row of a neuron among the masses; None where the method leaves it out."""
+        masses = self.spectra[run, step].masses
+        rows = np.flatnonzero((masses.labels("layer") == layer) & (masses.number == number))
+        return int(rows[0]) if len(rows) else None
+
+    def _draw_mass(self, run, step, layer, number, radius):
+        row, first = self._row(run, step, layer, number), self._row(run, self._first, layer, number)
+        start = self.spectra[run, self._first]
+        self._start.set_data(([], []) if first is None else (start.radii, start.masses.counts[first]))
+        if row is None:
+            for line in (self._curve, self._fit, self._here):
+                line.set_data([], [])
+            self._note.set_text("left out: too few\nconnections in the window")
+            return dict.fromkeys(("mass", "mass_in_window", "dimension"), "left out")
+        spectrum, lines = self.spectra[run, step], self._lines[run, step]
+        radii, counts = spectrum.radii, spectrum.masses.counts[row]
+        within = int(np.searchsorted(radii, radius, side="right"))
+        mass = int(counts[within - 1]) if within else 1  # the neuron itself
+        self._note.set_text("")
+        self._curve.set_data(radii, counts)
+        self._fit.set_data(radii, np.exp(np.log(counts) - lines.residuals[row]))
+        self._here.set_data([radius], [mass])
+        return {"mass": mass, "mass_in_window": int(counts[-1]), "dimension": float(lines.slope[row])}

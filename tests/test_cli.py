@@ -1,0 +1,85 @@
+"""The command line: what it prints, what --json holds, how it fails."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import neuromfa_lite as nmfa
+from neuromfa_lite.cli import main
+
+
+def _call(*words):
+    return CliRunner().invoke(main, list(words))
+
+
+def _json(*words):
+    result = _call(*words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_analyze_prints_the_fields_of_a_spectrum():
+    found = _json("analyze", "induction@724", "--seed", "3")
+    spectrum = nmfa.analyze(nmfa.load_network(nmfa.load_run("induction").checkpoint(724)).sample(32, seed=3))
+    assert {"q", "tau", "alpha", "f", "alpha0", "width", "r2", "neurons_used", "method"} <= set(found)
+    np.testing.assert_array_equal(found["tau"], spectrum.tau)
+    assert (found["alpha0"], found["width"], found["neurons_used"]) == (spectrum.alpha0, spectrum.width, 320)
+    assert found["method"] == "paper" and found["seed"] == 3
+
+
+def test_analyze_takes_another_method_size_and_training_seed():
+    found = _json("analyze", "induction@724:2", "--method", "published", "--neurons-per-layer", "16")
+    assert found["method"] == "published" and len(found["alpha"]) == len(found["q"]) - 1
+    assert _json("analyze", "induction@724", "--neurons-per-layer", "all")["seed"] is None
+
+
+def test_analyze_takes_a_folder():
+    checkpoint = nmfa.load_run("induction").checkpoint(724)
+    assert _json("analyze", str(checkpoint.folder))["alpha0"] == _json("analyze", "induction@724")["alpha0"]
+
+
+def test_follow_prints_a_summary_with_its_bands():
+    found = _json("follow", "induction", "--samples", "2", "--neurons-per-layer", "16")
+    names = "step alpha0 alpha0_sd width width_sd r2 emergence emergence_sd copy_accuracy emergence_over_seeds_sd"
+    assert set(names.split()) <= set(found["summary"][0])
+    assert [row["step"] for row in found["summary"]] == list(nmfa.load_run("induction").steps())
+    assert found["summary"][0]["emergence"] == 0
+    assert found["summary"][1]["emergence_over_seeds_sd"] is None  # step 1 exists for one training seed only
+    assert set(found["by_training_seed"]) == {"0", "1", "2"}
+
+
+def test_follow_saves_what_it_prints(tmp_path):
+    out = tmp_path / "history.npz"
+    assert _call("follow", "induction", "--samples", "1", "--neurons-per-layer", "8", "--out", str(out)).exit_code == 0
+    assert nmfa.Trajectory.load(out).neurons_per_layer == 8
+
+
+def test_describe_lists_what_is_read_and_what_is_left_out():
+    rows = _json("describe", "induction@0")["matrices"]
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["gpt_neox.layers.0.attention.query_key_value.weight[value]"]["read"] is True
+    assert by_name["gpt_neox.embed_in.weight"]["read"] is False and by_name["gpt_neox.embed_in.weight"]["why"]
+
+
+def test_runs_and_doctor():
+    assert [run["run"] for run in _json("runs")["runs"]] == ["induction", "induction-control"]
+    report = _json("doctor")
+    assert report["ok"] is True and any("bundled run" in line["what"] for line in report["checks"])
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("analyze", "induction@5"), "its steps are 0, 1, 2"),
+        (("analyze", "induction@724", "--neurons-per-layer", "65"), "use at most 64"),
+        (("analyze", "induction@724", "--neurons-per-layer", "few"), "neither a whole number"),
+        (("analyze", "no-such-thing"), "no-such-thing"),
+        (("follow", "no-such-run"), "the bundled runs are"),
+        (("train", "no-such-run"), "no-such-run"),
+    ],
+)
+def test_errors_are_one_message_and_no_traceback(words, message):
+    result = _call(*words)
+    assert result.exit_code != 0 and message in result.output and "Traceback" not in result.output

@@ -1,0 +1,390 @@
+"""Where weights come from: files, folders, the hub and torch objects; each failure names the file and the way out."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from models import CONFIG, gpt_neox_tensors, write_folder, write_raw, write_shards
+from safetensors.numpy import save_file
+
+from neuromfa_lite.errors import SourceError
+from neuromfa_lite.sources import open_source
+
+TOY = {"model_type": "toy"}
+W = np.arange(6, dtype="f4").reshape(2, 3)
+
+
+def same_weights(source, tensors):
+    """Whether a source holds exactly these arrays."""
+    matrices = {name: array for name, array in tensors.items() if array.ndim == 2}
+    return (
+        set(source.names) == set(tensors)
+        and set(source.matrices) == set(matrices)
+        and source.other == {name: array.shape for name, array in tensors.items() if array.ndim != 2}
+        and all(np.array_equal(source.matrices[name].read(), array) for name, array in matrices.items())
+    )
+
+
+# Folders and files
+
+
+def test_a_folder_by_string_by_path_and_by_anything_that_names_a_path(tmp_path):
+    tensors = gpt_neox_tensors()
+    folder = write_folder(tmp_path / "model", tensors)
+
+    class Checkpoint:
+        def __fspath__(self):
+            return str(folder)
+
+    for given in (folder, str(folder), Checkpoint(), folder / "model.safetensors", str(folder / "model.safetensors")):
+        source = open_source(given)
+        assert same_weights(source, tensors)
+        assert source.config == CONFIG
+        assert source.origin == os.fspath(given)
+        assert source.files == (folder / "model.safetensors",)
+    assert open_source(source) is source
+
+
+def test_a_sharded_folder_is_one_model(tmp_path):
+    tensors = gpt_neox_tensors()
+    names = list(tensors)
+    folder = write_shards(tmp_path, {n: tensors[n] for n in names[:5]}, {n: tensors[n] for n in names[5:]})
+    source = open_source(folder)
+    assert same_weights(source, tensors)
+    assert [file.name for file in source.files] == [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+
+
+def test_the_path_of_a_home_and_a_path_that_looks_like_a_hub_model(tmp_path, monkeypatch):
+    write_folder(tmp_path / "org" / "name", {"w": W}, TOY)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for given in ("~/org/name", "org/name", "./org/name"):
+        assert same_weights(open_source(given), {"w": W})
+
+
+def test_one_safetensors_file_of_another_name_is_enough(tmp_path):
+    write_folder(tmp_path, {"w": W}, TOY)
+    (tmp_path / "model.safetensors").rename(tmp_path / "weights.safetensors")
+    assert same_weights(open_source(tmp_path), {"w": W})
+
+
+def test_a_configuration_given_stands_instead_of_the_files_own(tmp_path):
+    save_file({"w": W}, tmp_path / "model.safetensors")
+    source = open_source(tmp_path, config=TOY)
+    assert source.config == TOY and source.config_origin == "the config given"
+
+
+def test_safetensors_are_preferred_to_bin(tmp_path):
+    write_folder(tmp_path, {"w": W}, TOY)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"not even a file of PyTorch")
+    assert same_weights(open_source(tmp_path), {"w": W})
+
+
+def test_nothing_but_the_header_is_read_on_opening(tmp_path):
+    source = open_source(write_folder(tmp_path, {"w": W}, TOY))
+    with open(tmp_path / "model.safetensors", "r+b") as file:  # what is written later is what is read later
+        file.seek(-4, os.SEEK_END)
+        file.write(np.float32(9).tobytes())
+    assert source.matrices["w"].read()[-1, -1] == 9
+
+
+def damage(folder, how):
+    """A model folder with one thing wrong."""
+    write_folder(folder, {"w": W}, TOY)
+    config, weights = folder / "config.json", folder / "model.safetensors"
+    content = weights.read_bytes()
+    short = {"w": ("F32", (2, 3), (0, 20))}
+    overlapping = {"v": ("F32", (2, 3), (0, 24)), "w": ("F32", (2, 3), (0, 24))}
+    acts = {
+        "no config": config.unlink,
+        "config is no JSON": lambda: config.write_text("{"),
+        "config is a list": lambda: config.write_text("[]"),
+        "config is not text": lambda: config.write_bytes(b"\xff\xfe\x00"),
+        "no weights": weights.unlink,
+        "truncated": lambda: weights.write_bytes(content[:-1]),
+        "truncated in the header": lambda: weights.write_bytes(content[:20]),
+        "empty": lambda: weights.write_bytes(b""),
+        "LFS pointer": lambda: weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        "a web page": lambda: weights.write_text("<!DOCTYPE html><html>404</html>"),
+        "header is no JSON": lambda: write_raw(weights, {}, b"", b"{nothing}"),
+        "header is a list": lambda: write_raw(weights, {}, b"", b"[]"),
+        "header without offsets": lambda: write_raw(weights, {}, b"", b'{"w":{"dtype":"F32","shape":[2,3]}}'),
+        "header of an entry is no object": lambda: write_raw(weights, {}, b"", b'{"w":3}'),
+        "shape against offsets": lambda: write_raw(weights, short, bytes(20)),
+        "overlapping": lambda: write_raw(weights, overlapping, bytes(24)),
+        "trailing bytes": lambda: weights.write_bytes(content + b"tail"),
+    }
+    acts[how]()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("no config", r"config\.json is missing: .*pass config="),
+        ("config is no JSON", r"config\.json is damaged .*fetch it again"),
+        ("config is a list", r"config\.json is damaged: it holds no JSON object"),
+        ("config is not text", r"config\.json is damaged .*fetch it again"),
+        ("no weights", r"holds no weights: expected model\.safetensors"),
+        ("truncated", r"model\.safetensors is truncated: its header calls for (\d+) bytes, the file has .* Fetch it"),
+        ("truncated in the header", r"model\.safetensors is truncated"),
+        ("empty", r"model\.safetensors is damaged or no safetensors file: .*Fetch it again"),
+        ("LFS pointer", r"model\.safetensors is a Git LFS pointer.*git lfs pull"),
+        ("a web page", r"model\.safetensors is damaged or no safetensors file"),
+        ("header is no JSON", r"model\.safetensors is damaged .*header cannot be read"),
+        ("header is a list", r"model\.safetensors is damaged .*header cannot be read"),
+        ("header without offsets", r"model\.safetensors is damaged .*header cannot be read"),
+        ("header of an entry is no object", r"model\.safetensors is damaged .*header cannot be read"),
+        ("shape against offsets", r"model\.safetensors is damaged"),
+        ("overlapping", r"model\.safetensors is damaged"),
+        ("trailing bytes", r"model\.safetensors is damaged"),
+    ],
+)
+def test_damage_is_named_with_the_way_out(tmp_path, how, said):
+    damage(tmp_path / "model", how)
+    with pytest.raises(SourceError, match=said) as caught:
+        open_source(tmp_path / "model")
+    assert str(tmp_path / "model") in str(caught.value)
+
+
+def test_a_file_without_rights_is_named(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path, {"w": W}, TOY)
+
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("builtins.open", refuse)  # the tests may run as root, whom no mode keeps out
+    with pytest.raises(SourceError, match=r"model\.safetensors cannot be read \(Permission denied\)"):
+        open_source(folder, config=TOY)
+
+
+def test_an_index_that_names_a_missing_shard(tmp_path):
+    folder = write_shards(tmp_path, {"a": W}, {"b": W})
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(
+        SourceError, match=r"model-00002-of-00002\.safetensors is missing, a shard that model\.safetens"
+    ):
+        open_source(folder)
+
+
+def test_shards_that_disagree(tmp_path):
+    both = write_shards(tmp_path / "both", {"a": W, "twice": W}, {"b": W, "twice": W})
+    with pytest.raises(SourceError, match="twice is in both .*model-00001-of-00002.* and .*model-00002-of-00002"):
+        open_source(both)
+    swapped = write_shards(tmp_path / "swapped", {"a": W}, {"b": W})
+    save_file({"a": W, "b": W}, swapped / "model-00001-of-00002.safetensors")
+    save_file({"c": W}, swapped / "model-00002-of-00002.safetensors")
+    with pytest.raises(SourceError, match=r"index says that b is in model-00002.* but it is in model-00001"):
+        open_source(swapped)
+    lacking = write_shards(tmp_path / "lacking", {"a": W}, {"b": W, "c": W})
+    save_file({"b": W}, lacking / "model-00002-of-00002.safetensors")
+    with pytest.raises(SourceError, match=r"index says that c is in model-00002.* but it is in none"):
+        open_source(lacking)
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ({}, "no weight_map"),
+        ({"weight_map": {"w": 3}}, "shard 3 is no file of its folder"),
+        ({"weight_map": {"w": "../model.safetensors"}}, "shard '../model.safetensors' is no file of its folder"),
+    ],
+)
+def test_a_damaged_index(tmp_path, index, said):
+    write_shards(tmp_path, {"w": W})
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(SourceError, match=rf"model\.safetensors\.index\.json is damaged: .*{said}"):
+        open_source(tmp_path)
+
+
+def test_several_files_without_an_index(tmp_path):
+    write_shards(tmp_path, {"a": W}, {"b": W})
+    (tmp_path / "model.safetensors.index.json").unlink()
+    with pytest.raises(SourceError, match="holds 2 safetensors files .*add it, or give the path of one"):
+        open_source(tmp_path)
+    (tmp_path / "notes.txt").write_text("no weights")
+    with pytest.raises(SourceError, match=r"notes\.txt is no weight file: give a model folder"):
+        open_source(tmp_path / "notes.txt")
+
+
+# Files of PyTorch
+
+
+def write_bin(path, content, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "config.json").write_text(json.dumps(TOY))
+    torch.save(content, path, **options)
+    return path
+
+
+def test_a_bin_file_alone_in_shards_and_of_an_old_format(tmp_path):
+    state = OrderedDict(w=torch.tensor(W), b=torch.ones(2), half=torch.tensor(W).bfloat16())
+    write_bin(tmp_path / "new" / "pytorch_model.bin", state)
+    write_bin(tmp_path / "old" / "pytorch_model.bin", state, _use_new_zipfile_serialization=False)
+    write_bin(tmp_path / "wrapped" / "model.pt", {"state_dict": state})
+    write_bin(tmp_path / "shards" / "pytorch_model-1.bin", {"w": state["w"], "b": state["b"]})
+    write_bin(tmp_path / "shards" / "pytorch_model-2.bin", {"half": state["half"]})
+    index = {"weight_map": {"w": "pytorch_model-1.bin", "b": "pytorch_model-1.bin", "half": "pytorch_model-2.bin"}}
+    (tmp_path / "shards" / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    for given in ("new", "old", "wrapped/model.pt", "shards"):
+        source = open_source(tmp_path / given)
+        assert same_weights(source, {"w": W, "b": np.ones(2), "half": W}), given
+        assert source.matrices["half"].dtype == "bfloat16"
+
+
+class Intruder:
+    """Pickled code: unpickling it would make a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_bin_file_is_refused_and_never_run(tmp_path, zipped):
+    content = {"w": torch.tensor(W), "code": Intruder(tmp_path / "made by code")}
+    path = write_bin(tmp_path / "model" / "pytorch_model.bin", content, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(
+        SourceError, match=r"pytorch_model\.bin: it holds more than tensors.*safetensors file"
+    ) as caught:
+        open_source(path.parent)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "made by code").exists()
+
+
+def test_bin_files_that_hold_no_weights(tmp_path):
+    path = write_bin(tmp_path / "pytorch_model.bin", [torch.ones(2, 2)])
+    with pytest.raises(SourceError, match=r"pytorch_model\.bin holds no state dict"):
+        open_source(tmp_path)
+    torch.save({"w": torch.tensor(W)}, path)
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"<html>404</html>"):
+        path.write_bytes(content)
+        with pytest.raises(SourceError, match=r"pytorch_model\.bin: it is damaged or no file of PyTorch"):
+            open_source(tmp_path)
+    path.write_bytes(pickle.dumps({"w": W}))
+    with pytest.raises(SourceError, match=r"pytorch_model\.bin: "):
+        open_source(tmp_path)
+
+
+def test_without_torch_safetensors_open_and_a_bin_file_says_what_to_install(tmp_path):
+    write_folder(tmp_path / "safe", {"w": W}, TOY)
+    write_bin(tmp_path / "bin" / "pytorch_model.bin", {"w": torch.tensor(W)})
+    code = f"""if True:
+        import sys
+        sys.modules["torch"] = sys.modules["transformers"] = None
+        from neuromfa_lite.sources import open_source
+        print(open_source({str(tmp_path / "safe")!r}).matrices["w"].read().sum())
+        print(open_source({{"w": [[1.0]]}}, config={{}}).matrices["w"].read())
+        try:
+            open_source({str(tmp_path / "bin")!r})
+        except ValueError as error:
+            print(error)
+    """
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.startswith("15.0\n[[1.]]\n") and "pip install torch" in told and "pytorch_model.bin" in told
+
+
+# Objects in memory
+
+
+class Model(torch.nn.Module):
+    def __init__(self, config=TOY):
+        super().__init__()
+        self.fc = torch.nn.Linear(3, 2)
+        if config is not None:
+            self.config = config
+
+
+def test_a_module_is_read_without_a_copy():
+    model = Model()
+    source = open_source(model)
+    weights = model.fc.weight.detach().numpy()
+    assert same_weights(source, {"fc.weight": weights, "fc.bias": np.zeros(2)})
+    assert np.shares_memory(source.matrices["fc.weight"].read(), weights)
+    assert (source.origin, source.config_origin) == ("Model", "the config of Model")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_a_module_of_every_dtype_and_a_transposed_view(dtype):
+    weights = torch.randn(3, 4, requires_grad=True).to(getattr(torch, dtype))
+    source = open_source({"w": weights, "turned": weights.T}, config=TOY)
+    assert source.matrices["w"].dtype == dtype
+    np.testing.assert_array_equal(source.matrices["w"].read(), weights.detach().to(torch.float64).numpy())
+    np.testing.assert_array_equal(source.matrices["turned"].read(), weights.detach().T.to(torch.float64).numpy())
+
+
+def test_a_state_dict_of_tensors_and_arrays():
+    state = {"torch": torch.tensor(W), "numpy": W, "lists": W.tolist(), "scalar": np.float32(3), "mask": W > 2}
+    source = open_source(state, config=TOY)
+    for name in ("torch", "numpy", "lists"):
+        np.testing.assert_array_equal(source.matrices[name].read(), W)
+    assert source.other == {"scalar": ()} and source.matrices["mask"].dtype == "bool"
+
+
+def test_tied_weights_are_listed_under_each_name():
+    model = Model()
+    model.tied = model.fc
+    assert set(open_source(model).matrices) == {"fc.weight", "tied.weight"}
+
+
+def test_weights_that_are_not_there_are_refused_on_reading():
+    source = open_source({"meta": torch.empty(2, 3, device="meta"), "sparse": torch.eye(3).to_sparse()}, config=TOY)
+    for name, said in (("meta", "on the meta device"), ("sparse", "stored as torch.sparse_coo")):
+        with pytest.raises(SourceError, match=f"{name} in the state dict is {said}.*plain tensors"):
+            source.matrices[name].read()
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"),
+    [
+        ({"w": W}, {}, "a state dict does not tell which model .*config="),
+        ({"w": W}, {"config": "gpt_neox"}, "a state dict does not tell which model .*config="),
+        ({"w": "weights"}, {"config": TOY}, "w in the state dict is no tensor"),
+        ({"w": [[1.0], [2.0, 3.0]]}, {"config": TOY}, "w in the state dict is no tensor"),
+        ({"w": None}, {"config": TOY}, "w in the state dict is no tensor"),
+        (Model(config=None), {}, "the model Model has no config .*config="),
+        (Model(), {"revision": "step1000"}, "revision='step1000' belongs to a hub model .*not to a Model"),
+        (3, {}, "cannot open a int as weights: give a model folder"),
+        (None, {}, "cannot open a NoneType as weights"),
+        (W, {}, "cannot open a ndarray as weights"),
+    ],
+)
+def test_objects_that_are_no_model(given, options, said):
+    with pytest.raises(SourceError, match=said):
+        open_source(given, **options)
+
+
+# Names: paths, hub models, and what is neither
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("induction@724", r"open it as nmfa\.load_run\('induction'\)\.checkpoint\(724\)"),
+        ("induction-control@0:2", r"open it as nmfa\.load_run\('induction-control'\)\.checkpoint\(0, seed=2\)"),
+        ("induction", r"'induction': there is no such folder or file, and it is no hub model.*load_run"),
+        ("", "no such folder or file.*a state dict with config="),
+        ("/no/such/folder", "'/no/such/folder': there is no such folder or file"),
+        ("./org/name", "no such folder or file"),
+        ("a/b/c", "no such folder or file"),
+        (Path("org/name"), r"'org/name': there is no such folder or file\. Give a model folder"),
+    ],
+)
+def test_names_that_are_neither_a_path_nor_a_hub_model(given, said, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=said):
+        open_source(given)
+
+
+def test_a_revision_of_a_local_folder_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="revision='step1000' belongs to a hub model .*is a local path"):
+        open_source(write_folder(tmp_path, {"w": W}, TOY), revision="step1000")
