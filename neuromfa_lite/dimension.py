@@ -8,6 +8,8 @@ from .method import PAPER
 from .regression import fit_lines
 
 OWN_WINDOW = (0.0, 200.0)  # the authors' window for the dimension, wider than the one for the spectrum
+# Every radius a rounded distance can have, and one below them for the mass of distances that round to 0.
+OWN_RADII = (0.5, *range(1, 201))
 
 
 def neuron_fractal_dimension(network, method=PAPER, grid="common"):
@@ -39,7 +41,7 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
     if grid not in ("common", "own"):
         raise NeuroMFAError(f'grid={grid!r} is unknown: use "common" or "own"')
     if grid == "own":
-        method = method.replace(window=OWN_WINDOW, name=method.name)
+        method = method.replace(window=OWN_WINDOW, rounding=True, radii=OWN_RADII, name=method.name)
     masses = one_hop_masses(network, method)
     x, logs = np.log(masses.radii), np.log(masses.counts)
     table = pd.DataFrame(
@@ -48,10 +50,9 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
     if grid == "common":
         lines = fit_lines(x, logs)
         return table.assign(dimension=lines.slope, r2=lines.r2, radii=len(x))
-    before = np.hstack([np.ones((len(logs), 1), masses.counts.dtype), masses.counts[:, :-1]])
-    own = masses.counts > before
-    rows = []
-    for log_mass, mine in zip(logs, own, strict=True):
+    own = masses.counts[:, 1:] > masses.counts[:, :-1]
+    x, rows = x[1:], []
+    for log_mass, mine in zip(logs[:, 1:], own, strict=True):
         line = fit_lines(x[mine], log_mass[None, mine]) if mine.sum() > 1 else None
         rows.append((line.slope[0], line.r2[0], int(mine.sum())) if line else (np.nan, np.nan, int(mine.sum())))
     table[["dimension", "r2", "radii"]] = rows

@@ -8,6 +8,8 @@ from pathlib import Path
 from .errors import NeuroMFAError
 
 START = Path("notebooks") / "00_start_here.ipynb"
+# Asks every newcomer about Jupyter news, over the notebook, and looks for updates on the internet.
+ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
 
 
 def find_course(folder=None):
@@ -51,9 +53,6 @@ def lab_arguments(course, port=None, token=None, browser=False):
         f"--ServerApp.open_browser={bool(browser)}",
         f"--ExtensionApp.open_browser={bool(browser)}",
         "--Application.log_level=WARN",
-        # A class room asks no server for news.
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
     if port is not None:
         arguments += [f"--ServerApp.port={int(port)}", "--ServerApp.port_retries=0"]
@@ -62,6 +61,12 @@ def lab_arguments(course, port=None, token=None, browser=False):
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # containers
         arguments.append("--allow-root")
     return arguments
+
+
+def _without_announcements(handler, page_config):
+    """JupyterLab's hook for the settings of a page."""
+    page_config["disabledExtensions"] = [*page_config.get("disabledExtensions", []), ANNOUNCEMENTS]
+    return page_config
 
 
 def launch_lab(port=None, token=None, browser=None):
@@ -91,6 +96,7 @@ def launch_lab(port=None, token=None, browser=None):
     except SystemExit as stopped:
         guess = "no port from 8888 on is free?" if port is None else f"is port {port} in use? Name another."
         raise NeuroMFAError(f"JupyterLab did not start; its message stands above ({guess})") from stopped
+    server.web_app.settings["page_config_hook"] = _without_announcements
     page = f"http://127.0.0.1:{server.port}/lab/tree/{START.as_posix()}"
     print(f"JupyterLab: {page}?token={server.identity_provider.token}", flush=True)
     print("Open this address in a browser on this machine. Ctrl-C here stops JupyterLab.", flush=True)

@@ -17,6 +17,7 @@ from .kernels.one_hop import (
 from .method import PAPER
 
 ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
+WIDEST_HISTOGRAM = 4096  # a wider window is sparse: listing its radii takes less memory than a bin for every integer
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,8 @@ def one_hop_masses(network, method=PAPER):
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
     table = _SourceNeurons(network)
-    if method.distance == "inverse" and method.rounding and method.window and not _own_rule(method):
+    histogram_fits = method.window is not None and method.window[1] <= WIDEST_HISTOGRAM
+    if method.distance == "inverse" and method.rounding and histogram_fits and not _own_rule(method):
         return _rounded_masses(network, method, table)
     return _general_masses(network, method, table)
 

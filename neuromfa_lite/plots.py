@@ -148,8 +148,12 @@ def _bands(trajectory, name, spread, ax, color, label):
     for seed in trajectory.training_seeds:
         table = trajectory.summary(seed)
         main = seed == trajectory.training_seeds[0]
+        steps, values = table["step"].to_numpy(float), table[name].to_numpy()
+        if len(table) < len(np.unique(trajectory.step)):
+            # No line from step 0 to a first later checkpoint far away: it would look like growth nobody measured.
+            steps, values = np.insert(steps, 1, np.nan), np.insert(values, 1, np.nan)
         ax.plot(
-            table["step"], table[name], color=color, lw=2.2 if main else 1, ls="-" if main else ":", marker="o", ms=4 if main else 3,
+            steps, values, color=color, lw=2.2 if main else 1, ls="-" if main else ":", marker="o", ms=4 if main else 3,
             label=label if main else None,
         )  # fmt: skip
         if main and spread and table[spread].notna().all():

@@ -126,14 +126,14 @@ _STORED = tuple(name for name in Spectrum.__dataclass_fields__ if name not in ("
 
 
 def log_masses(masses, method=PAPER):
-    """Return ln mu_i(r), (neurons, radii) float64, mu the method's mass of the counts.
+    """Return ln mu_i(r), (radii, neurons) float64, mu the method's mass of the counts.
 
     Raises:
         NeuroMFAError: a mass function returns a wrong shape or anything but positive finite numbers.
     """
     counts = masses.counts
     if method.mass == "final-share":
-        logs = np.empty(counts.shape)
+        logs = np.empty(counts.shape[::-1])
         log_ratio_to_final(counts, np.log(np.maximum(np.arange(int(counts.max()) + 1), 1)), logs)
         return logs
     mu = np.asarray(method.part("mass")(counts), dtype=np.float64)
@@ -141,7 +141,7 @@ def log_masses(masses, method=PAPER):
         raise NeuroMFAError(
             f"mass of method {method.name!r} must return positive finite numbers of shape {counts.shape} (neurons, radii)"
         )
-    return np.log(mu)
+    return np.ascontiguousarray(np.log(mu).T)
 
 
 def spectrum_of_masses(masses, method=PAPER, **provenance):

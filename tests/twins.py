@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from neuromfa_lite.network import FixedJoin, NeuronLayer, NeuronNetwork, WeightBlock
+from neuromfa_lite.blocks import FixedJoin, NeuronLayer, WeightBlock
+from neuromfa_lite.network import NeuronNetwork
 from neuromfa_lite.sources.matrix import WeightMatrix
 
 

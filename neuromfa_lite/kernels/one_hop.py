@@ -98,10 +98,11 @@ def _first_radius(distance, radii):
 def log_ratio_to_final(counts, logarithms, log_masses):
     """ln mu_i(r) = ln N_i(r) - ln N_i(r_max), the logarithms of whole numbers taken from a table.
 
-    counts (neurons, radii) uint32; logarithms (largest count + 1,); log_masses (neurons, radii) float64 receives the result.
+    counts (neurons, radii) uint32; logarithms (largest count + 1,); log_masses (radii, neurons) float64 receives the result,
+    turned round, so that the neurons of one radius lie side by side.
     """
     neurons, radii = counts.shape
     for i in range(neurons):
         final = logarithms[counts[i, radii - 1]]
         for r in range(radii):
-            log_masses[i, r] = logarithms[counts[i, r]] - final
+            log_masses[r, i] = logarithms[counts[i, r]] - final

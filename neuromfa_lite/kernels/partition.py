@@ -20,106 +20,114 @@ WORST_CANCELLATION = 30.0
 BLOCK = 256
 
 
+TILE = 1024  # neurons whose powers stay in the first-level cache
+
+
 @njit(nogil=True, cache=True)
 def log_partition(log_masses, q, log_z, mean_log_mass):
     """ln Z_q(r) = ln sum_i mu_i(r)^q and its derivative in q, sum_i p_i ln mu_i with p_i = mu_i^q / Z_q.
 
-    log_masses (neurons, radii) float64; q (q,) float64; log_z and mean_log_mass (q, radii) float64 receive the results.
+    log_masses (radii, neurons) float64; q (q,) float64; log_z and mean_log_mass (q, radii) float64 receive the results.
     """
     largest_q = max(np.max(np.abs(q)), 1e-300)
-    centre, half_range = _middle_and_half_range(log_masses)
-    longest = half_range * largest_q
-    scale = np.where(longest <= LONGEST_RANGE, largest_q, 0.0)
-    reach = _reach_of_terms(half_range * scale)
-    moments = _moments(log_masses, centre, scale, reach)
-    for j in range(q.shape[0]):
-        even, odd, slope = _sum_series(moments, reach, q[j] / largest_q)
-        for r in range(log_masses.shape[1]):
-            z = even[r] + odd[r]
-            if longest[r] <= LONGEST_RANGE and 2.0 * even[r] <= WORST_CANCELLATION * z:
-                log_z[j, r] = q[j] * centre[r] + np.log(z)
-                mean_log_mass[j, r] = centre[r] + slope[r] / z / largest_q
-            else:
-                log_z[j, r], mean_log_mass[j, r] = _direct(log_masses[:, r], q[j])
+    for r in range(log_masses.shape[0]):
+        low, high = _range(log_masses[r])
+        centre, reach = (low + high) / 2.0, (high - low) / 2.0 * largest_q
+        short = reach <= LONGEST_RANGE
+        if short:
+            moments = _moments(log_masses[r], centre, largest_q, _terms_needed(reach))
+        for j in range(q.shape[0]):
+            if short:
+                even, odd, slope = _sum_series(moments, q[j] / largest_q)
+                if 2.0 * even <= WORST_CANCELLATION * (even + odd):
+                    log_z[j, r] = q[j] * centre + np.log(even + odd)
+                    mean_log_mass[j, r] = centre + slope / (even + odd) / largest_q
+                    continue
+            log_z[j, r], mean_log_mass[j, r] = _direct(log_masses[r], q[j])
+
+
+@njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
+def _range(log_mass):
+    low = high = log_mass[0]
+    for i in range(log_mass.shape[0]):
+        low, high = min(low, log_mass[i]), max(high, log_mass[i])
+    return low, high
 
 
 @njit(nogil=True, cache=True)
-def _middle_and_half_range(log_masses):
-    neurons, radii = log_masses.shape
-    low, high = log_masses[0].copy(), log_masses[0].copy()
-    for i in range(1, neurons):
-        for r in range(radii):
-            low[r] = min(low[r], log_masses[i, r])
-            high[r] = max(high[r], log_masses[i, r])
-    return (low + high) / 2.0, (high - low) / 2.0
-
-
-@njit(nogil=True, cache=True)
-def _terms_needed(longest):
+def _terms_needed(reach):
     term, k = 1.0, 0
-    while term > 1e-17 or k < longest:
+    while term > 1e-15 or k < reach:
         k += 1
-        term *= longest / k
+        term *= reach / k
     return k + 1
 
 
-@njit(nogil=True, cache=True)
-def _reach_of_terms(longest):
-    """(terms,): how many radii, counted from the first, need the term of each order: large radii need few."""
-    reach = np.zeros(_terms_needed(np.max(longest)), np.int64)
-    for r in range(longest.shape[0]):
-        reach[: _terms_needed(longest[r])] = r + 1
-    return reach
-
-
-@njit(nogil=True, cache=True)
-def _moments(log_masses, centre, scale, reach):
-    neurons, radii = log_masses.shape
-    terms = reach.shape[0]
-    moments, of_block = np.zeros((terms, radii)), np.zeros((terms, radii))
-    moments[0] = neurons
-    y, power = np.empty(radii), np.empty(radii)
-    for i in range(neurons):
-        for r in range(radii):
-            y[r] = (log_masses[i, r] - centre[r]) * scale[r]
-            power[r] = y[r]
-        for k in range(1, terms):
-            for r in range(reach[k]):  # innermost, because it is the one a vector instruction can take
-                of_block[k, r] += power[r]
-                power[r] *= y[r]
-        if (i + 1) % BLOCK == 0:
-            moments += of_block
-            of_block[:] = 0.0
-    return moments + of_block
-
-
-@njit(nogil=True, cache=True)
-def _sum_series(moments, reach, s):
-    """For every radius: the even and the odd terms of sum_k s^k m_k / k! apart, and its derivative in s."""
-    even, odd, slope = moments[0].copy(), np.zeros(moments.shape[1]), np.zeros(moments.shape[1])
-    before = 1.0  # s^(k-1) / (k-1)!
+# Reassociation lets the eight sums below run in vector registers; their order is fixed at compile time.
+@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
+def _moments(log_mass, centre, largest_q, terms):
+    """m_k = sum_i y_i^k / k! for k < terms, eight powers at a time."""
+    moments = np.zeros((terms + 7) // 8 * 8)
+    y, power = np.empty(TILE), np.empty(TILE)
+    for start in range(0, log_mass.shape[0], TILE):
+        n = min(TILE, log_mass.shape[0] - start)
+        for i in range(n):
+            y[i] = (log_mass[start + i] - centre) * largest_q
+            power[i] = 1.0
+        for k in range(0, terms, 8):
+            a = b = c = d = e = f = g = h = 0.0
+            for i in range(n):
+                p, v = power[i], y[i]
+                a += p
+                p *= v
+                b += p
+                p *= v
+                c += p
+                p *= v
+                d += p
+                p *= v
+                e += p
+                p *= v
+                f += p
+                p *= v
+                g += p
+                p *= v
+                h += p
+                power[i] = p * v
+            for j, total in enumerate((a, b, c, d, e, f, g, h)):
+                moments[k + j] += total
+    factorial = 1.0
     for k in range(1, moments.shape[0]):
-        factor = before * s / k
-        side = even if k % 2 == 0 else odd
-        for r in range(reach[k]):
-            side[r] += factor * moments[k, r]
-            slope[r] += before * moments[k, r]
-        before = factor
+        factorial *= k
+        moments[k] /= factorial
+    return moments
+
+
+@njit(nogil=True, cache=True)
+def _sum_series(moments, s):
+    even, odd, slope = 0.0, 0.0, 0.0
+    power, before = 1.0, 0.0
+    for k in range(0, moments.shape[0], 2):
+        even += power * moments[k]
+        slope += k * before * moments[k]
+        before, power = power, power * s
+        odd += power * moments[k + 1]
+        slope += (k + 1) * before * moments[k + 1]
+        before, power = power, power * s
     return even, odd, slope
 
 
 @njit(nogil=True, cache=True)
 def _direct(log_mass, q):
-    largest = -np.inf
-    for i in range(log_mass.shape[0]):
-        largest = max(largest, q * log_mass[i])
+    low, high = _range(log_mass)
+    largest = max(q * low, q * high)
     total, weighted = 0.0, 0.0
-    for start in range(0, log_mass.shape[0], BLOCK):
-        of_block, weighted_of_block = 0.0, 0.0
-        for i in range(start, min(start + BLOCK, log_mass.shape[0])):
+    for start in range(0, log_mass.shape[0], TILE):  # in tiles: one long sum of equal terms would lose digits
+        share_of_tile, weighted_of_tile = 0.0, 0.0
+        for i in range(start, min(start + TILE, log_mass.shape[0])):
             share = np.exp(q * log_mass[i] - largest)
-            of_block += share
-            weighted_of_block += share * log_mass[i]
-        total += of_block
-        weighted += weighted_of_block
+            share_of_tile += share
+            weighted_of_tile += share * log_mass[i]
+        total += share_of_tile
+        weighted += weighted_of_tile
     return largest + np.log(total), weighted / total

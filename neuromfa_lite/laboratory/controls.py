@@ -1,7 +1,7 @@
 """Controls: the same network with one thing changed, so that one sees what a measure feels and what it does not.
 
-Each function takes a NeuronNetwork and returns a new one with the same layers; the one given stays as it was. The weights
-of the new one are in memory. Change the whole network first and sample afterwards, or the samples do not match.
+Each function takes a NeuronNetwork and returns a new one with the same layers; the one given stays as it was. The
+weights of the new one are in memory. Change the whole network first and sample it afterwards.
 """
 
 from dataclasses import replace
@@ -43,8 +43,8 @@ def scaled(network, factor):
 def rescaled(network, like):
     """Multiply each matrix by the factor that gives it the standard deviation of the same matrix in another network.
 
-    Applied to an untrained network with a trained one to be like, it grows the weights as much as training did, matrix by
-    matrix, and learns nothing.
+    Applied to an untrained network with a trained one to be like, it grows the weights as much as training did, matrix
+    by matrix, and learns nothing.
 
     Args:
         network: NeuronNetwork; every matrix must have a spread of its own.
@@ -109,8 +109,8 @@ def gaussian_like(network, seed=0):
 def permuted_outgoing(network, seed=0):
     """Shuffle the outgoing weights of every neuron among its targets, within each matrix.
 
-    Each neuron keeps exactly the connection strengths it had, so that nothing changes that sees one hop only; who is
-    connected to whom is lost.
+    Each neuron keeps exactly the connection strengths it had, so that nothing changes for a measure that sees one hop
+    only; who is connected to whom is lost.
 
     Args:
         network: NeuronNetwork.

@@ -164,12 +164,11 @@ class Run:
         return f"<Run {self.name!r}: {count} checkpoints, seeds {_listed(self.seeds)}>"
 
     def _repr_html_(self) -> str:
-        last = {seed: self.checkpoint(self.steps(seed)[-1], seed) for seed in self.seeds}
-        rows = [
-            f"<tr><td>{seed}</td><td>{_listed(self.steps(seed))}</td>"
-            f"<td>{checkpoint.abilities.get(self.ability, float('nan')):.3f}</td></tr>"
-            for seed, checkpoint in last.items()
-        ]
+        rows = []
+        for seed in self.seeds:
+            steps = self.steps(seed)
+            reached = self.checkpoint(steps[-1], seed).abilities[self.ability]
+            rows.append(f"<tr><td>{seed}</td><td>{_listed(steps)}</td><td>{reached:.3f}</td></tr>")
         return (
             f"<b>{html.escape(self.name)}</b>: {html.escape(self.title)}"
             f"<table><tr><th>seed</th><th>steps</th><th>{html.escape(self.ability)} at the end</th></tr>"
@@ -283,8 +282,8 @@ def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
         for name, expected in entry["files"].items():
             path = folder / name
             found = manifests.file_hash(path) if path.is_file() else None
-            relative = path.relative_to(run.folder).as_posix()
-            rows.append({"file": relative, "expected": expected, "found": found, "ok": found == expected})
+            file = path.relative_to(run.folder).as_posix()
+            rows.append({"file": file, "expected": expected, "found": found, "ok": found == expected})
     return pd.DataFrame(rows, columns=["file", "expected", "found", "ok"])
 
 

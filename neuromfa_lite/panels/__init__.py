@@ -1,6 +1,9 @@
 """ipywidgets panels, one per lesson; each also keeps its picture in the saved notebook."""
 
 from .base import Panel
+from .emergence import EmergencePanel
+from .network import NetworkPanel
+from .spectrum import SpectrumPanel
 from .start_here import StartHerePanel
 
-__all__ = ["Panel", "StartHerePanel"]
+__all__ = ["EmergencePanel", "NetworkPanel", "Panel", "SpectrumPanel", "StartHerePanel"]

@@ -51,7 +51,8 @@ class Panel(widgets.VBox):
         self.update()
         for name, control in controls.items():
             control.add_class(f"neuromfa-{name.replace('_', '-')}")
-            control.observe(self._changed, names="value")
+            if name != "play":  # it moves another control, which is observed itself
+                control.observe(self._changed, names="value")
 
     def draw_still(self):
         """Draw on ``self.figure`` what no control changes, and register with ``self.moving`` what one does."""
@@ -85,7 +86,11 @@ class Panel(widgets.VBox):
                     self.figure.draw_artist(artist)
         self.image.value = self._encode()
         # The numbers after the picture: a reader (or a test) who sees the new number sees the new picture too.
-        self.readout.value = "&ensp; ".join(f"{name} = <b>{_shown(value)}</b>" for name, value in self.numbers.items())
+        self.readout.value = self.readout_html()
+
+    def readout_html(self):
+        """The numbers as the line below the picture; a panel with many of them may arrange them better."""
+        return "&ensp; ".join(f"{name} = <b>{_shown(value)}</b>" for name, value in self.numbers.items())
 
     def redraw(self):
         """Draw everything anew, for a change that the kept background does not show."""

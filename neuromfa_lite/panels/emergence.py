@@ -70,8 +70,10 @@ class EmergencePanel(Panel):
         spread = f"band: $\\pm$ standard deviation over {history.sample.max() + 1} samples of neurons"
         seeds = ", thin lines: other training seeds" if len(history.training_seeds) > 1 else ""
         self.figure.suptitle(spread + seeds, fontsize=10, color=GREY)
+        for ax in axes.flat:
+            ax.set(xlim=(-0.3, 1.4 * history.step.max()), ylim=ax.get_ylim())  # fixed: the markers must not move them
         self._ends = [ax.get_xlim()[1] for ax in axes.flat]
-        self._curtains = [self.moving(ax.axvspan(0, end, color=CURTAIN, lw=0)) for ax, end in zip(axes.flat, self._ends)]
+        self._curtains = [self.moving(ax.axvspan(0, 1, color=CURTAIN, lw=0)) for ax in axes.flat]
         self._lines = [self.moving(ax.axvline(0, color=GREY, lw=1)) for ax in axes.flat]
         self._here = {
             name: [self.moving(*ax.plot([0], [0], "o", ms=11, mfc=color, mec="black", mew=1.5)) for ax in axes.flat]
@@ -81,7 +83,7 @@ class EmergencePanel(Panel):
 
     def draw_moving(self, step, future):
         for curtain, line, end in zip(self._curtains, self._lines, self._ends, strict=True):
-            curtain.set_bounds(step, curtain.get_y(), end - step, curtain.get_height())
+            curtain.set_bounds(step, 0, end - step, 1)  # its heights are shares of the axes
             curtain.set_visible(not future)
             line.set_xdata([step, step])
         numbers = {}

@@ -38,7 +38,9 @@ class NetworkPanel(Panel):
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
         if method.window is None:
-            raise NeuroMFAError(f"method {method.name!r} has no window, in which the circle grows: give it one with replace()")
+            raise NeuroMFAError(
+                f"method {method.name!r} has no window for the circle to grow in: give it one with replace()"
+            )
         runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
         steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
         self.window, self.networks, self.spectra, self._lines = method.window, {}, {}, {}
@@ -49,7 +51,8 @@ class NetworkPanel(Panel):
                 self.spectra[run.name, step] = spectrum = analyze(network, method)
                 self._lines[run.name, step] = fit_lines(np.log(spectrum.radii), np.log(spectrum.masses.counts))
         self._first = steps[0]
-        self._layers = {network.layers[block.source].name: network.layers[block.source] for block in network.weight_blocks}
+        sources = dict.fromkeys(block.source for block in network.weight_blocks)
+        self._layers = {network.layers[source].name: network.layers[source] for source in sources}
         super().__init__(self._controls(runs, steps), width=1060, height=420)
 
     def _controls(self, runs, steps):
@@ -70,6 +73,7 @@ class NetworkPanel(Panel):
         strength, space, mass = self.figure.subplots(1, 3, width_ratios=(0.8, 1.15, 1.1))
         strength.plot(0, 0.5, "o", ms=11, color=ORANGE, mec="black", zorder=3)
         strength.set(xlim=(-0.1, 1.05), ylim=(-0.02, 1.02), title="1  strong = thick")
+        strength.text(0.5, -0.01, "blue: w > 0, red: w < 0", transform=strength.transAxes, ha="center", va="top", fontsize=10)
         strength.set_axis_off()
         self._threads = self.moving(strength.add_collection(LineCollection([], alpha=0.75)))
         self._ends = self.moving(strength.scatter([], [], s=12, zorder=3, lw=0))
@@ -81,8 +85,9 @@ class NetworkPanel(Panel):
 
     def _draw_mass_axes(self, mass):
         low, high = self.window
-        self._start = self.moving(*mass.plot([], [], ":", color=GREY, lw=2, label="at the first step"))
-        self._curve = self.moving(*mass.plot([], [], color=BLUE, lw=2.2, drawstyle="steps-post", label="mass $N(r)$"))
+        stairs = {"drawstyle": "steps-post", "lw": 2}
+        self._start = self.moving(*mass.plot([], [], ":", color=GREY, label=f"at step {self._first}", **stairs))
+        self._curve = self.moving(*mass.plot([], [], color=BLUE, label="mass $N(r)$", **stairs))
         self._fit = self.moving(*mass.plot([], [], "--", color="black", lw=1.2, label="line: slope = dimension"))
         self._here = self.moving(*mass.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
         self._note = self.moving(mass.text(0.5, 0.5, "", transform=mass.transAxes, ha="center", color=RED, fontsize=11))

@@ -50,8 +50,8 @@ def _reason(error, repo):
     if isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)):
         return (
             "there is no folder of that name here, it is not (wholly) in the local cache, and the network is closed "
-            "(no connection, or HF_HUB_OFFLINE is set); connect and try again, give a folder with config.json and safetensors, or take a bundled run: "
-            'nmfa.load_run("induction")'
+            "(no connection, or HF_HUB_OFFLINE is set); connect and try again, give a folder with config.json and "
+            'safetensors, or take a bundled run: nmfa.load_run("induction")'
         )
     # Anything else on the way: HTTP and proxy errors, a full disk.
     return f"{error or error!r}. Check network, proxy and free disk space and try again: what was fetched is kept"

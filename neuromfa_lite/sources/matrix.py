@@ -18,8 +18,9 @@ class ArrayStorage:
     def __init__(self, array):
         self.array, self.shape = array, array.shape
 
-    def touch(self, rows):
-        """Called before `rows` stored rows are read (None: all); nothing to do for an array in memory."""
+    def take(self, rows):
+        """Stored rows: all of them (None) or a slice as a view, or a copy of those with these indices."""
+        return self.array if rows is None else self.array[rows]
 
 
 class WeightMatrix:
@@ -96,14 +97,7 @@ class WeightMatrix:
         sources = None if sources is None else self._indices(sources, 1)
         if self._selection is not None:
             targets = self._selection if targets is None else self._selection[targets]
-        view = self._view(targets, sources)
-        if targets is not None and sources is not None:
-            view = view[targets[:, None], sources]
-        elif targets is not None:
-            view = view[targets]
-        elif sources is not None:
-            view = view[:, sources]
-        return self._decode(view)
+        return self._take(targets, sources)
 
     def rows(self, start, stop):
         """Read the stripe of targets start..stop-1 (all sources), and nothing else: for matrices read in pieces.
@@ -115,22 +109,20 @@ class WeightMatrix:
         """
         if not 0 <= start <= stop <= self.shape[0]:
             raise SourceError(f"{self.name}: rows {start} to {stop} are not within its {self.shape[0]} targets")
-        if self._selection is None:
-            stripe = slice(start, stop)
-            return self._decode(self._view(range(start, stop), None)[stripe])
-        stripe = self._selection[start:stop]
-        return self._decode(self._view(stripe, None)[stripe])
+        stripe = slice(start, stop)
+        return self._take(stripe if self._selection is None else self._selection[stripe], None)
 
-    def _view(self, targets, sources):
-        """The stored array as (targets, sources); the storage is told first how many stored rows will be read."""
+    def _take(self, targets, sources):
+        """The weights of some targets and sources: None for all, a slice, or indices."""
         if self.dtype not in READABLE:
             raise SourceError(
                 f"{self.name} in {self.origin} is stored as {self.dtype}, which holds no plain weights; "
                 f"readable are {', '.join(READABLE)}: load the model and save it in one of these"
             )
-        stored_rows = sources if self._transposed else targets
-        self._storage.touch(None if stored_rows is None else len(stored_rows))
-        return self._storage.array.T if self._transposed else self._storage.array
+        rows, columns = (sources, targets) if self._transposed else (targets, sources)
+        weights = self._storage.take(rows)
+        weights = weights if columns is None else weights[:, columns]
+        return self._decode(weights.T if self._transposed else weights)
 
     def _decode(self, weights):
         if self.dtype == "bfloat16":  # the upper half of a float32's bits

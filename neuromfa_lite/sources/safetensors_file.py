@@ -3,6 +3,7 @@
 import json
 import mmap
 import os
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,12 @@ TYPES = {
     "F64": ("float64", "<f8"),
 }
 
-# A sample of a huge model touches a few rows here and there, and every touched page stays resident. The files of a
-# model of up to KEEP bytes stay resident (fresh page faults cost more than half of a small run); of a larger model
-# the pages are handed back (the files stay mapped) whenever about RELEASE bytes of them may have become resident.
-KEEP = 512 << 20
+# Files are mapped once, and their pages stay for the next sample: fresh page faults cost more than half of a small run.
+# Not so for a model of more than HUGE bytes. A sample touches a few rows here and there, and each touch of a mapping
+# makes the kernel fetch, and keep, megabytes around it: rows are read one by one instead. What is read in one piece
+# is mapped still, but pages are handed back when about RELEASE bytes of them may have become resident.
+HUGE = 512 << 20
 RELEASE = 48 << 20
-FAULT_AROUND = 64 << 10  # bytes the kernel maps around one touched page
 
 
 class MappedFiles:
@@ -33,33 +34,55 @@ class MappedFiles:
         self.maps, self.size, self.may_be_resident = [], 0, 0
 
     def add(self, path):
-        """Map one more file; returns the mapping."""
-        with open(path, "rb") as file:
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        """Map one more file; returns its mapping and its descriptor, which stays open as long as this object."""
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, descriptor)
+        mapping = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         self.maps.append(mapping)
         self.size += len(mapping)
-        return mapping
+        return mapping, descriptor
+
+    @property
+    def huge(self):
+        return self.size > HUGE
 
     def touch(self, nbytes):
-        """Note that nbytes are about to be read; hands pages back first when much has been read."""
+        """Note that nbytes are about to be read; hands pages of a huge model back first when much has been read."""
         self.may_be_resident += nbytes
-        if self.size > KEEP and self.may_be_resident > RELEASE and hasattr(mmap, "MADV_DONTNEED"):
+        if self.huge and self.may_be_resident > RELEASE and hasattr(mmap, "MADV_DONTNEED"):
             for mapping in self.maps:
                 mapping.madvise(mmap.MADV_DONTNEED)  # safe while others read: a page comes back from the file
             self.may_be_resident = nbytes
 
 
+class Unreadable:
+    """A matrix of a type that holds no plain weights: its shape is all that is known."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+
 class MappedStorage:
-    """One matrix inside a mapped file; `array` is None where the type of its weights cannot be read."""
+    """One matrix of a mapped file: `array` is all of it as stored, beginning at byte `begin` of the file."""
 
-    def __init__(self, files, shape, array):
-        self.files, self.shape, self.array = files, shape, array
+    def __init__(self, files, descriptor, begin, array):
+        self.files, self.descriptor, self.begin, self.array, self.shape = files, descriptor, begin, array, array.shape
 
-    def touch(self, rows):
-        nbytes = self.array.nbytes
-        if rows is not None and nbytes:
-            nbytes = min(nbytes, rows * (nbytes // self.shape[0] + FAULT_AROUND))
-        self.files.touch(nbytes)
+    def take(self, rows):
+        """Stored rows: all of them (None) or a slice as a view, or a copy of those with these indices."""
+        if isinstance(rows, np.ndarray):
+            return self._read_one_by_one(rows) if self.files.huge and hasattr(os, "pread") else self.array[rows]
+        taken = self.array if rows is None else self.array[rows]
+        self.files.touch(taken.nbytes)
+        return taken
+
+    def _read_one_by_one(self, rows):
+        taken = np.empty((len(rows), self.shape[1]), self.array.dtype)
+        nbytes = taken.itemsize * self.shape[1]
+        for place, row in enumerate(rows.tolist()):
+            content = os.pread(self.descriptor, nbytes, self.begin + row * nbytes)
+            taken[place] = np.frombuffer(content, taken.dtype)
+        return taken
 
 
 def read_tensors(path, files=None):
@@ -73,15 +96,18 @@ def read_tensors(path, files=None):
     header, start = read_header(path)
     _validate(path)
     files = MappedFiles() if files is None else files
-    mapping = files.add(path)
+    mapping, descriptor = files.add(path)
     tensors = {}
     for name, entry in header.items():
         tensors[name] = shape = tuple(entry["shape"])
         if len(shape) == 2:
             dtype, layout = TYPES.get(entry["dtype"], (entry["dtype"], None))
-            begin = start + entry["data_offsets"][0]
-            array = None if layout is None else np.ndarray(shape, layout, buffer=mapping, offset=begin)
-            tensors[name] = WeightMatrix(name, path, dtype, MappedStorage(files, shape, array))
+            storage = Unreadable(shape)
+            if layout is not None:
+                begin = start + entry["data_offsets"][0]
+                array = np.ndarray(shape, layout, buffer=mapping, offset=begin)
+                storage = MappedStorage(files, descriptor, begin, array)
+            tensors[name] = WeightMatrix(name, path, dtype, storage)
     return tensors
 
 

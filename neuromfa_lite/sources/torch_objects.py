@@ -4,7 +4,9 @@ torch is imported only to read a .bin file; for a model or its state dict it is 
 object.
 """
 
+import re
 import sys
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -63,10 +65,12 @@ def read_bin(path):
     try:
         content = _load(torch, path)
     except Exception as error:  # torch raises many kinds: pickle, zip, end of file, runtime
-        if "weights_only" in str(error).lower() or "weights only" in str(error).lower():
-            reason = "it holds more than tensors, and loading it could run code: it is refused"
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        if refused:
+            reason = f"it holds {refused[1]}, which is no tensor, and loading that could run code: it is refused"
         else:
-            reason = f"it is damaged or no file of PyTorch ({str(error).splitlines()[0] if str(error) else error!r})"
+            said = f" ({error})".split("\n")[0] if isinstance(error, RuntimeError) else ""
+            reason = f"it is damaged or no file of PyTorch tensors{said}"
         raise SourceError(f"{path}: {reason}. Take the model's safetensors file, or save its state dict") from None
     content = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(content, Mapping) or not all(_is_tensor(value) for value in content.values()):
@@ -76,8 +80,6 @@ def read_bin(path):
 
 def _load(torch, path):
     """Tensors of a file, mapped where possible (files older than PyTorch 1.6 cannot be)."""
-    import zipfile
-
     return torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
 
 

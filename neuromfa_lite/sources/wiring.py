@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.sources.architectures import ARCHITECTURES, LayerRecord
 from neuromfa_lite.sources.matrix import WeightMatrix
@@ -107,7 +109,7 @@ def _stored_shapes(joins, sizes):
                     f"{layer!r}; its layers are {', '.join(list(sizes)[:20])}"
                 )
         if join.matrix is not None:
-            rows = sizes[join.target] if join.targets is None else max(join.targets, default=-1) + 1
+            rows = sizes[join.target] if join.targets is None else int(np.max(join.targets, initial=-1)) + 1
             reached = shapes.get(join.matrix, (0, 0))[0]
             shapes[join.matrix] = (max(rows, reached), sizes[join.source])
     return shapes

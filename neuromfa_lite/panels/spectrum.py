@@ -1,0 +1,150 @@
+"""Lesson 03: masses, partition function, mass exponent and spectrum in four linked views."""
+
+import os
+import textwrap
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.collections import LineCollection
+
+from ..laboratory import load_run
+from ..method import PAPER
+from ..network import load_network
+from ..plots import BLUE, GREY, ORANGE, RED
+from ..spectrum import POOR_FIT, log_masses
+from ..study import analyze
+from .base import Panel, step_slider
+
+FAINT = 40  # mass curves shown behind the chosen one
+FAN = 5  # of the moment orders, every fifth is shown behind the chosen one
+
+
+class SpectrumPanel(Panel):
+    """From the masses to f(alpha): one neuron and one moment order q, seen in every view.
+
+    Args:
+        runs: names, folders or Runs that can be chosen.
+        method: Method.
+        neurons_per_layer, seed: of the sample.
+
+    Attributes:
+        spectra: {(run name, step): Spectrum of the sample}.
+
+    ``numbers``: tau, alpha and f at the chosen q and r2 of its line; alpha0, width and worst_r2 of the spectrum;
+    flags: what to distrust, "none" when nothing was found. With derivative="forward" the last q has no alpha.
+    """
+
+    def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
+        runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
+        steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
+        self.spectra, self._logs = {}, {}
+        for run in runs:
+            for step in steps:
+                network = load_network(run.checkpoint(step, run.seeds[0])).sample(neurons_per_layer, seed=seed)
+                self.spectra[run.name, step] = spectrum = analyze(network, method)
+                self._logs[run.name, step] = log_masses(spectrum.masses, method).T  # (neurons, radii)
+        orders = next(iter(self.spectra.values())).frame()["q"].to_numpy()
+        near = int(np.argmin(np.abs(orders - 1)))
+        fewest = min(spectrum.neurons_used for spectrum in self.spectra.values())
+        controls = {
+            "run": widgets.Dropdown(options=[run.name for run in runs], description="run"),
+            "step": step_slider(steps),
+            "q": widgets.SelectionSlider(
+                options=[(f"{q:g}", float(q)) for q in orders],
+                value=float(orders[near]),
+                description="q",
+                layout=widgets.Layout(width="420px"),
+            ),
+            "neuron": widgets.IntSlider(0, 0, fewest - 1, description="neuron"),
+        }
+        super().__init__(controls, width=1000, height=680)
+
+    def draw_still(self):
+        (masses, partition), (exponent, spectrum) = self.figure.subplots(2, 2)
+        self._prepare_masses(masses)
+        self._prepare_partition(partition)
+        self._prepare_exponent(exponent)
+        self._prepare_spectrum(spectrum)
+
+    def _each(self, values):
+        """Axis limits that hold the values of every spectrum."""
+        return _limits([values(spectrum) for spectrum in self.spectra.values()])
+
+    def _prepare_masses(self, ax):
+        self._others = self.moving(ax.add_collection(LineCollection([], colors=GREY, lw=0.6, alpha=0.4)))
+        self._mass = self.moving(*ax.plot([], [], color=ORANGE, lw=2.5, drawstyle="steps-post"))
+        self._name = self.moving(ax.text(0.03, 0.95, "", transform=ax.transAxes, va="top", fontsize=11))
+        ax.set(xlabel=r"$\ln(r/r_{\max})$", ylabel=r"$\ln\mu_i(r)$", title=r"1  masses $\mu_i$, one neuron in orange")
+        ax.set(xlim=self._each(_across), ylim=_limits(list(self._logs.values())))
+
+    def _prepare_partition(self, ax):
+        self._fan = self.moving(ax.add_collection(LineCollection([], colors=GREY, lw=0.6, alpha=0.6)))
+        self._points = self.moving(*ax.plot([], [], ".", color=BLUE, ms=5))
+        self._line = self.moving(*ax.plot([], [], color=ORANGE, lw=2))
+        self._quality = self.moving(ax.text(0.97, 0.95, "", transform=ax.transAxes, ha="right", va="top", fontsize=11))
+        ax.set(xlabel=r"$\ln(r/r_{\max})$", ylabel=r"$\ln Z_q(r)$", title="2  partition function and its line")
+        ax.set(xlim=self._each(_across), ylim=self._each(lambda spectrum: spectrum.log_partition))
+
+    def _prepare_exponent(self, ax):
+        ax.axhline(0, color="black", lw=0.6)
+        ax.axvline(0, color="black", lw=0.6)
+        self._tau = self.moving(*ax.plot([], [], color=BLUE, lw=2.5))
+        self._tangent = self.moving(ax.axline((0, 0), slope=1, ls="--", color=ORANGE, lw=1.5))
+        self._at_tau = self.moving(*ax.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
+        self._at_zero = self.moving(*ax.plot([], [], "D", ms=7, mfc="none", mec=ORANGE, mew=2))
+        ax.set(xlabel="moment order $q$", ylabel=r"mass exponent $\tau(q)$")
+        ax.set_title(r"3  slopes; tangent: slope $\alpha$, meets $q = 0$ at $-f$", fontsize=11)
+        ax.set(xlim=self._each(lambda spectrum: spectrum.q), ylim=self._each(lambda spectrum: spectrum.tau))
+
+    def _prepare_spectrum(self, ax):
+        self._f = self.moving(*ax.plot([], [], color=BLUE, lw=2.5))
+        self._peak = self.moving(ax.axvline(0, ls=":", color=GREY, lw=1.2))
+        self._slope = self.moving(ax.axline((0, 0), slope=1, ls="--", color=ORANGE, lw=1.5))
+        self._at_f = self.moving(*ax.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
+        style = {"ha": "center", "color": RED, "fontsize": 10, "bbox": {"fc": "white", "ec": "none", "pad": 1}}
+        self._warning = self.moving(ax.text(0.5, 0.03, "", transform=ax.transAxes, **style))
+        ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
+        ax.set_title(r"4  the spectrum; tangent: slope $q$; dotted: $\alpha_0$", fontsize=11)
+        low, high = self._each(lambda spectrum: spectrum.f)
+        ax.set(xlim=self._each(lambda spectrum: spectrum.alpha), ylim=(low + 0.25 * (low - high), high))
+
+    def draw_moving(self, run, step, q, neuron):
+        spectrum, at = self.spectra[run, step], int(np.argmin(np.abs(self.spectra[run, step].q - q)))
+        columns = (spectrum.tau, spectrum.alpha, spectrum.f, spectrum.r2_by_q)
+        tau, alpha, f, r2 = (float(values[at]) for values in columns)
+        across = _across(spectrum)
+        self._draw_neuron(spectrum.masses, self._logs[run, step], across, neuron)
+        self._fan.set_segments([np.column_stack([across, each]) for each in spectrum.log_partition[::FAN]])
+        self._points.set_data(across, spectrum.log_partition[at])
+        self._line.set_data(across, spectrum.log_partition[at] - spectrum.residuals[at])
+        self._quality.set_text(f"q = {q:g}: slope \u03c4 = {tau:.3f}, r\u00b2 = {r2:.3f}")
+        self._quality.set_color(RED if r2 < POOR_FIT else "black")
+        self._tau.set_data(spectrum.q, spectrum.tau)
+        self._tangent.set_xy1(q, tau)
+        self._tangent.set_slope(alpha)
+        self._at_tau.set_data([q], [tau])
+        self._at_zero.set_data([0], [-f])
+        self._f.set_data(spectrum.alpha, spectrum.f)
+        self._slope.set_xy1(alpha, f)
+        self._slope.set_slope(q)
+        self._at_f.set_data([alpha], [f])
+        self._peak.set_xdata([spectrum.alpha0] * 2)
+        self._warning.set_text(textwrap.fill("; ".join(spectrum.flags), 52))
+        numbers = {"tau": tau, "alpha": alpha, "f": f, "r2": r2, "alpha0": spectrum.alpha0, "width": spectrum.width}
+        return {**numbers, "worst_r2": spectrum.r2, "flags": "; ".join(spectrum.flags) or "none"}
+
+    def _draw_neuron(self, masses, logs, across, neuron):
+        every = max(1, len(logs) // FAINT)
+        self._others.set_segments([np.column_stack([across, curve]) for curve in logs[::every]])
+        self._mass.set_data(across, logs[neuron])
+        self._name.set_text(f"{masses.labels('layer')[neuron]}, neuron {masses.number[neuron]}")
+
+
+def _across(spectrum):
+    return np.log(spectrum.radii / spectrum.radii[-1])
+
+
+def _limits(arrays):
+    """Axis limits that hold all values, with a margin."""
+    low, high = min(a.min() for a in arrays), max(a.max() for a in arrays)
+    return low - 0.04 * (high - low), high + 0.06 * (high - low)
