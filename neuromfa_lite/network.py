@@ -76,8 +76,11 @@ class NeuronNetwork:
             >>> NeuronNetwork.from_edges([0, 0, 1], [1, 2, 2], [0.5, 0.25, 0.1]).neurons
             3
         """
-        ends = [np.asarray(values) for values in (sources, targets)]
-        weights = np.asarray(weights, dtype=np.float64)
+        try:
+            ends = [np.asarray(values) for values in (sources, targets)]
+            weights = np.asarray(weights, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise NeuroMFAError(f"sources, targets and weights must be flat lists of numbers: {error}") from None
         if not (ends[0].shape == ends[1].shape == weights.shape) or weights.ndim != 1 or weights.size == 0:
             raise NeuroMFAError("sources, targets and weights must be flat lists of the same length, with at least one edge")
         if any(not np.issubdtype(end.dtype, np.integer) or end.min() < 0 for end in ends):
@@ -110,6 +113,8 @@ class NeuronNetwork:
         """
         if not isinstance(neurons_per_layer, (int, np.integer)) or neurons_per_layer < 1:
             raise NeuroMFAError(f"neurons_per_layer={neurons_per_layer!r} must be a whole number of at least 1")
+        if not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise NeuroMFAError(f"seed={seed!r} must be a whole number >= 0: it names the sample, 0 is the first")
         groups = list(dict.fromkeys(layer.group or layer.name for layer in self.layers))
         kept, drawn = [], {}
         for layer in self.layers:

@@ -25,7 +25,7 @@ def test_describe_has_a_row_for_every_matrix_and_says_why(trained):
     assert set(read["role"]) == {"query", "key", "value", "attention-output", "mlp-in", "mlp-out"}
     assert (table["why"].str.len() > 0).all()
     left_out = " ".join(table.loc[table["role"] == "left out", "name"])
-    assert "embed_in" in left_out and "embed_out" in left_out
+    assert "embed_in" in left_out and "lm_head" in left_out
 
 
 def test_the_chain_of_a_block_is_the_papers(trained):
@@ -152,7 +152,7 @@ def test_from_edges_counts_neurons_up_to_the_largest_number():
     ],
 )
 def test_edges_that_make_no_network_are_refused(edges):
-    with pytest.raises(NeuroMFAError, match="sources|weights"):
+    with pytest.raises(NeuroMFAError, match=r"sources|weights"):
         NeuronNetwork.from_edges(*edges)
 
 

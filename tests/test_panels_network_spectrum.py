@@ -186,7 +186,11 @@ def test_outgoing_of_a_list_of_edges():
 
 @pytest.mark.parametrize(
     ("layer", "number", "says"),
-    [("block 9 mlp", 0, "block 0 mlp"), ("block 0 mlp", 256, "no neuron 256"), ("block 0 query", 0, "no weight matrix")],
+    [
+        ("block 9 mlp", 0, "block 0 mlp"),
+        ("block 0 mlp", 256, "no neuron 256"),
+        ("block 0 query", 0, "no weight matrix"),
+    ],
 )
 def test_outgoing_refuses_what_is_not_there(layer, number, says):
     whole = nmfa.load_network(nmfa.load_run("induction").checkpoint(0))

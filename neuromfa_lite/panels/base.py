@@ -71,7 +71,7 @@ class Panel(widgets.VBox):
 
     @property
     def png(self) -> bytes:
-        return self.image.value
+        return bytes(self.image.value)
 
     def update(self):
         """Redraw for the present settings of the controls."""

@@ -73,7 +73,7 @@ class NetworkPanel(Panel):
         strength, space, mass = self.figure.subplots(1, 3, width_ratios=(0.8, 1.15, 1.1))
         strength.plot(0, 0.5, "o", ms=11, color=ORANGE, mec="black", zorder=3)
         strength.set(xlim=(-0.1, 1.05), ylim=(-0.02, 1.02), title="1  strong = thick")
-        strength.text(0.5, -0.01, "blue: w > 0, red: w < 0", transform=strength.transAxes, ha="center", va="top", fontsize=10)
+        strength.text(0.5, -0.04, "blue: w > 0, red: w < 0", ha="center", va="top", fontsize=10)
         strength.set_axis_off()
         self._threads = self.moving(strength.add_collection(LineCollection([], alpha=0.75)))
         self._ends = self.moving(strength.scatter([], [], s=12, zorder=3, lw=0))

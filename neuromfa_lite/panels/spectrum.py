@@ -89,7 +89,7 @@ class SpectrumPanel(Panel):
         ax.axhline(0, color="black", lw=0.6)
         ax.axvline(0, color="black", lw=0.6)
         self._tau = self.moving(*ax.plot([], [], color=BLUE, lw=2.5))
-        self._tangent = self.moving(ax.axline((0, 0), slope=1, ls="--", color=ORANGE, lw=1.5))
+        self._tangent = self.moving(*ax.plot([], [], ls="--", color=ORANGE, lw=1.5))
         self._at_tau = self.moving(*ax.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
         self._at_zero = self.moving(*ax.plot([], [], "D", ms=7, mfc="none", mec=ORANGE, mew=2))
         ax.set(xlabel="moment order $q$", ylabel=r"mass exponent $\tau(q)$")
@@ -99,7 +99,7 @@ class SpectrumPanel(Panel):
     def _prepare_spectrum(self, ax):
         self._f = self.moving(*ax.plot([], [], color=BLUE, lw=2.5))
         self._peak = self.moving(ax.axvline(0, ls=":", color=GREY, lw=1.2))
-        self._slope = self.moving(ax.axline((0, 0), slope=1, ls="--", color=ORANGE, lw=1.5))
+        self._slope = self.moving(*ax.plot([], [], ls="--", color=ORANGE, lw=1.5))
         self._at_f = self.moving(*ax.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
         style = {"ha": "center", "color": RED, "fontsize": 10, "bbox": {"fc": "white", "ec": "none", "pad": 1}}
         self._warning = self.moving(ax.text(0.5, 0.03, "", transform=ax.transAxes, **style))
@@ -120,13 +120,11 @@ class SpectrumPanel(Panel):
         self._quality.set_text(f"q = {q:g}: slope \u03c4 = {tau:.3f}, r\u00b2 = {r2:.3f}")
         self._quality.set_color(RED if r2 < POOR_FIT else "black")
         self._tau.set_data(spectrum.q, spectrum.tau)
-        self._tangent.set_xy1(q, tau)
-        self._tangent.set_slope(alpha)
+        _lay(self._tangent, (q, tau), alpha)
         self._at_tau.set_data([q], [tau])
         self._at_zero.set_data([0], [-f])
         self._f.set_data(spectrum.alpha, spectrum.f)
-        self._slope.set_xy1(alpha, f)
-        self._slope.set_slope(q)
+        _lay(self._slope, (alpha, f), q)
         self._at_f.set_data([alpha], [f])
         self._peak.set_xdata([spectrum.alpha0] * 2)
         self._warning.set_text(textwrap.fill("; ".join(spectrum.flags), 52))
@@ -138,6 +136,12 @@ class SpectrumPanel(Panel):
         self._others.set_segments([np.column_stack([across, curve]) for curve in logs[::every]])
         self._mass.set_data(across, logs[neuron])
         self._name.set_text(f"{masses.labels('layer')[neuron]}, neuron {masses.number[neuron]}")
+
+
+def _lay(line, point, slope):
+    """Lay a straight line through a point, from one end of its axes to the other."""
+    ends = np.array(line.axes.get_xlim())
+    line.set_data(ends, point[1] + slope * (ends - point[0]))
 
 
 def _across(spectrum):

@@ -77,12 +77,9 @@ class MappedStorage:
         return taken
 
     def _read_one_by_one(self, rows):
-        taken = np.empty((len(rows), self.shape[1]), self.array.dtype)
-        nbytes = taken.itemsize * self.shape[1]
-        for place, row in enumerate(rows.tolist()):
-            content = os.pread(self.descriptor, nbytes, self.begin + row * nbytes)
-            taken[place] = np.frombuffer(content, taken.dtype)
-        return taken
+        nbytes = self.array.itemsize * self.shape[1]
+        content = b"".join([os.pread(self.descriptor, nbytes, self.begin + row * nbytes) for row in rows.tolist()])
+        return np.frombuffer(content, self.array.dtype).reshape(len(rows), self.shape[1])
 
 
 def read_tensors(path, files=None):
