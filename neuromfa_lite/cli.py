@@ -110,14 +110,15 @@ def follow(run, method, neurons_per_layer, samples, out, as_json):
 @main.command()
 @click.argument("run")
 @click.option("--seed", default=0, show_default=True, help="Training seed.")
-@click.option("--folder", type=click.Path(file_okay=False), help="Where to; RUN-seed-SEED in this folder by default.")
+@click.option("--folder", type=click.Path(file_okay=False), help="The run folder to write; RUN in this folder by default.")
 @click.option("--steps", type=int, help="Stop after this many steps.")
-def train(run, seed, folder, steps):
+@click.option("--overwrite", is_flag=True, help="Replace this seed where FOLDER has it already.")
+def train(run, seed, folder, steps, overwrite):
     """Rebuild a bundled RUN by its recipe (needs torch and transformers)."""
-    from .laboratory.training import train as train_run
+    from .laboratory import train as train_run
 
-    folder = folder or f"{run}-seed-{seed}"
-    train_run(run, seed=seed, folder=folder, steps=steps)
+    folder = folder or run
+    train_run(run, seed=seed, folder=folder, steps=steps, overwrite=overwrite)
     click.echo(f"trained {run}, seed {seed}: {folder}")
 
 

@@ -13,6 +13,8 @@ from .kernels.one_hop import (
     count_listed_distances,
     count_rounded_reciprocals_f32,
     count_rounded_reciprocals_f64,
+    cumulate,
+    total_bins,
 )
 from .method import PAPER
 
@@ -145,19 +147,15 @@ def _rounded_masses(network, method, table):
             _count_rounded(block, low, high, histogram[table.rows[source]])
 
     _for_each(count, table.blocks, network.connections)
-    inside = histogram[:, :-1]
-    degrees = inside.sum(axis=1, dtype=np.int64)
+    degrees, in_bin = np.empty(table.total, np.int64), np.zeros(histogram.shape[1] - 1, np.int64)
+    total_bins(histogram, method.minimum_connections, degrees, in_bin)
     kept = degrees >= method.minimum_connections
     _refuse_no_neuron(kept, network, method, int(degrees.sum()))
-    inside = inside[kept]
     if method.radii == "integer":
-        occurring = np.flatnonzero(inside.any(axis=0)).astype(np.float64)
-        radii = occurring[occurring > 0]  # a distance below 1/2 rounds to 0, which has no logarithm
+        radii = 1.0 + np.flatnonzero(in_bin[1:])  # a distance below 1/2 rounds to 0, which has no logarithm
     else:
         radii = np.array(method.radii)
-    columns = np.minimum(radii, inside.shape[1] - 1).astype(np.int64)
-    counts = (1 + np.cumsum(inside, axis=1, dtype=np.uint32))[:, columns]
-    return _masses(radii, counts, kept, table, degrees)
+    return _masses(radii, histogram, np.minimum(radii, len(in_bin) - 1), kept, table, degrees)
 
 
 def _count_rounded(block, low, high, histogram):
@@ -203,8 +201,7 @@ def _general_masses(network, method, table):
                 count_listed_distances(lengths, block.sources, radii, histogram[table.rows[source]])
             else:
                 count_distances(lengths, radii, histogram[table.rows[source]])
-    counts = 1 + np.cumsum(histogram[kept][:, :-1], axis=1, dtype=np.uint32)
-    return _masses(radii, counts, kept, table, degrees)
+    return _masses(radii, histogram, np.arange(len(radii)), kept, table, degrees)
 
 
 def _distances(block, method):
@@ -263,9 +260,10 @@ def _radii(method, pooled):
     return radii
 
 
-def _masses(radii, counts, kept, table, degrees):
+def _masses(radii, histogram, last_bins, kept, table, degrees):
+    counts = np.empty((np.count_nonzero(kept), len(radii)), np.uint32)
+    cumulate(histogram, np.flatnonzero(kept), last_bins.astype(np.int64), counts)
     per_neuron = (table.layer, table.number, degrees, table.places)
-    counts = np.ascontiguousarray(counts, dtype=np.uint32)
     return Masses(radii, counts, *(each[kept] for each in per_neuron), table.layers, table.total, int(table.places.sum()))
 
 

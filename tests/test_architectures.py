@@ -370,15 +370,17 @@ def write_sparse_model(folder, config):
 
 
 SAMPLE_HUGE_MODEL = """
-import json, sys
+import json, resource, sys
 import numpy as np
 from neuromfa_lite.sources import open_source
 source = open_source(sys.argv[1])
 wiring, k = source.wiring(), 64
 drawn = {layer.name: np.arange(k * layer.multiplier) * (layer.size // k // layer.multiplier) for layer in wiring.layers}
 weights = [j.matrix.read(drawn[j.target], drawn[j.source]) for j in wiring.joins if j.matrix is not None]
-# The largest resident size of this very process; ru_maxrss would count the test process, which started it, as well.
-[peak] = [int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")]
+if sys.platform == "linux":  # its ru_maxrss counts the test process, which started this one, as well
+    [peak] = [int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")]
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
 total = float(sum(each.sum() for each in weights))
 print(json.dumps([len(source.names), len(weights), sum(each.size for each in weights), total, peak]))
 """

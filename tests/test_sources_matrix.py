@@ -1,5 +1,8 @@
 """Lazy weight matrices: whatever way a matrix is stored, the same weights come out as (targets, sources)."""
 
+import gc
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
 from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources import WeightMatrix
+from neuromfa_lite.sources import WeightMatrix, safetensors_file
 from neuromfa_lite.sources.safetensors_file import RELEASE, MappedFiles, read_tensors
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -162,6 +165,43 @@ def test_a_dtype_without_plain_weights_is_listed_and_refused_on_reading(tmp_path
 def test_only_two_dimensions_make_a_matrix():
     with pytest.raises(SourceError, match=r"bias in here: .*shape \(3,\)"):
         WeightMatrix.from_array("bias", np.ones(3), "here")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_huge_model_is_read_otherwise_and_gives_the_same_weights(tmp_path, monkeypatch, dtype, transposed):
+    matrix, expected = in_file(tmp_path, WEIGHTS, dtype)
+    if transposed:
+        matrix, expected = matrix.T, expected.T
+    before = matrix.read()
+    monkeypatch.setattr(safetensors_file, "HUGE", 0)  # rows are read one by one now,
+    monkeypatch.setattr(safetensors_file, "RELEASE", 0)  # and every page is handed back before the next is read
+    np.testing.assert_array_equal(matrix.read([3, 0, 3], [4, 1]), expected[np.ix_([3, 0, 3], [4, 1])])
+    np.testing.assert_array_equal(matrix.read([2, 1]), expected[[2, 1]])
+    np.testing.assert_array_equal(matrix.read([]), expected[:0])
+    np.testing.assert_array_equal(matrix.read(sources=[0]), expected[:, [0]])
+    np.testing.assert_array_equal(matrix.rows(1, 4), expected[1:4])
+    np.testing.assert_array_equal(matrix.part([4, 2], "half").rows(1, 2), expected[[2]])
+    np.testing.assert_array_equal(matrix.read(), expected)
+    np.testing.assert_array_equal(before, expected)
+
+
+def test_a_huge_file_cut_short_while_it_is_open_is_named(tmp_path, monkeypatch):
+    matrix, _ = in_file(tmp_path, WEIGHTS, "float32")
+    monkeypatch.setattr(safetensors_file, "HUGE", 0)
+    os.truncate(tmp_path / "w.safetensors", 100)
+    with pytest.raises(SourceError, match=r"w\.safetensors became shorter since it was opened"):
+        matrix.read([6])
+
+
+def test_a_file_is_closed_when_its_matrices_are_gone(tmp_path):
+    matrix, _ = in_file(tmp_path, WEIGHTS, "float32")
+    descriptor = matrix._storage.descriptor
+    os.fstat(descriptor)
+    del matrix
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
 
 
 class CountingMap:

@@ -95,6 +95,40 @@ def _first_radius(distance, radii):
 
 
 @njit(nogil=True, cache=True)
+def total_bins(histogram, minimum, degrees, occurring):
+    """Add up each neuron's bins, and over the neurons with enough connections each bin; the last bin never counts.
+
+    histogram (neurons, bins) uint32; degrees (neurons,) int64 receives the connections of each neuron;
+    occurring (bins - 1,) int64 receives the connections in each bin of the neurons that have at least ``minimum``.
+    """
+    neurons, inside = histogram.shape[0], histogram.shape[1] - 1
+    for i in range(neurons):
+        degree = np.uint32(0)
+        for b in range(inside):
+            degree += histogram[i, b]
+        degrees[i] = degree
+        if degree >= minimum:
+            for b in range(inside):
+                occurring[b] += histogram[i, b]
+
+
+@njit(nogil=True, cache=True)
+def cumulate(histogram, neurons, last_bins, counts):
+    """N_i(r) = 1 + the connections in all bins up to the last one of radius r.
+
+    histogram (all neurons, bins) uint32; neurons (neurons,) int64 the rows to take; last_bins (radii,) int64, not falling;
+    counts (neurons, radii) uint32 receives the masses.
+    """
+    for i in range(neurons.shape[0]):
+        mass, b = np.uint32(1), 0
+        for r in range(last_bins.shape[0]):
+            while b <= last_bins[r]:
+                mass += histogram[neurons[i], b]
+                b += 1
+            counts[i, r] = mass
+
+
+@njit(nogil=True, cache=True)
 def log_ratio_to_final(counts, logarithms, log_masses):
     """ln mu_i(r) = ln N_i(r) - ln N_i(r_max), the logarithms of whole numbers taken from a table.
 

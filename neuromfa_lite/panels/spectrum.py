@@ -57,7 +57,7 @@ class SpectrumPanel(Panel):
             ),
             "neuron": widgets.IntSlider(0, 0, fewest - 1, description="neuron"),
         }
-        super().__init__(controls, width=1000, height=680)
+        super().__init__(controls, width=960, height=640)
 
     def draw_still(self):
         (masses, partition), (exponent, spectrum) = self.figure.subplots(2, 2)

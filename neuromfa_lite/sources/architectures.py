@@ -1,9 +1,8 @@
 """Which matrix joins which layers: one short record per family of models.
 
-A record is the whole knowledge of a family. To add one, write what its layers are and which stored matrix
-joins which two of them, and call `register`. METHOD: the chain of one transformer block is hidden -> query,
-key, value -> attention output -> hidden -> 4h -> hidden (Xiao et al. 2025, arXiv:2402.09099, authors'
-code).
+A record is all that is known of a family. To add one, list its layers and say which stored matrix joins which two of
+them, then call `register`. The chain of one transformer block is that of the authors of the method (Xiao et al. 2025,
+arXiv:2402.09099): hidden -> query, key, value -> attention output -> hidden -> 4h -> hidden.
 """
 
 from collections.abc import Callable, Sequence

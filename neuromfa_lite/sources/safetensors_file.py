@@ -65,8 +65,9 @@ class Unreadable:
 class MappedStorage:
     """One matrix of a mapped file: `array` is all of it as stored, beginning at byte `begin` of the file."""
 
-    def __init__(self, files, descriptor, begin, array):
-        self.files, self.descriptor, self.begin, self.array, self.shape = files, descriptor, begin, array, array.shape
+    def __init__(self, path, files, descriptor, begin, array):
+        self.path, self.files, self.descriptor, self.begin = path, files, descriptor, begin
+        self.array, self.shape = array, array.shape
 
     def take(self, rows):
         """Stored rows: all of them (None) or a slice as a view, or a copy of those with these indices."""
@@ -79,6 +80,8 @@ class MappedStorage:
     def _read_one_by_one(self, rows):
         nbytes = self.array.itemsize * self.shape[1]
         content = b"".join([os.pread(self.descriptor, nbytes, self.begin + row * nbytes) for row in rows.tolist()])
+        if len(content) < nbytes * len(rows):
+            raise SourceError(f"{self.path} became shorter since it was opened: open it again when it is written")
         return np.frombuffer(content, self.array.dtype).reshape(len(rows), self.shape[1])
 
 
@@ -103,7 +106,7 @@ def read_tensors(path, files=None):
             if layout is not None:
                 begin = start + entry["data_offsets"][0]
                 array = np.ndarray(shape, layout, buffer=mapping, offset=begin)
-                storage = MappedStorage(files, descriptor, begin, array)
+                storage = MappedStorage(path, files, descriptor, begin, array)
             tensors[name] = WeightMatrix(name, path, dtype, storage)
     return tensors
 
