@@ -93,8 +93,8 @@ def one_hop_masses(network, method=PAPER):
         Masses.
 
     Raises:
-        NeuroMFAError: a matrix holds NaN, infinite or only zero weights; a distance function returns a wrong shape, NaN or
-            negative distances; no neuron is usable. The message names the matrix.
+        NeuroMFAError: a matrix holds NaN, infinite or only zero weights; a distance function returns a wrong shape or
+            anything but finite distances >= 0; no neuron is usable. The message names the matrix.
 
     Source: Xiao et al. 2025, section 3.2; the authors' code (one hop, window (1, 150], more than 10 connections).
 
@@ -106,14 +106,15 @@ def one_hop_masses(network, method=PAPER):
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
     table = _SourceNeurons(network)
-    histogram_fits = method.window is not None and method.window[1] <= WIDEST_HISTOGRAM
-    if method.distance == "inverse" and method.rounding and histogram_fits and not _own_rule(method):
+    if _has_a_histogram(method):
         return _rounded_masses(network, method, table)
     return _general_masses(network, method, table)
 
 
-def _own_rule(method):
-    return callable(method.radii) or method.radii == "log-spaced"
+def _has_a_histogram(method):
+    """Whether whole numbers up to the window's end are all the distances there can be, few enough to count each."""
+    whole = method.distance == "inverse" and method.rounding and method.window and method.window[1] <= WIDEST_HISTOGRAM
+    return whole and (method.radii == "integer" or isinstance(method.radii, tuple))
 
 
 class _SourceNeurons:
@@ -152,7 +153,7 @@ def _rounded_masses(network, method, table):
     kept = degrees >= method.minimum_connections
     _refuse_no_neuron(kept, network, method, int(degrees.sum()))
     if method.radii == "integer":
-        radii = 1.0 + np.flatnonzero(in_bin[1:])  # a distance below 1/2 rounds to 0, which has no logarithm
+        radii = _usable(1.0 + np.flatnonzero(in_bin[1:]), method)
     else:
         radii = np.array(method.radii)
     return _masses(radii, histogram, np.minimum(radii, len(in_bin) - 1), kept, table, degrees)
@@ -216,12 +217,12 @@ def _distances(block, method):
             f"distance of method {method.name!r} returned shape {lengths.shape} for matrix {block.name!r} of shape "
             f"{weights.shape}: it must return one distance per weight"
         )
-    bad = there & ~(lengths >= 0)
+    bad = there & ~((lengths >= 0) & np.isfinite(lengths))
     if bad.any():
         example = weights[bad][0]
         raise NeuroMFAError(
-            f"distance of method {method.name!r} is negative or NaN for {int(bad.sum())} weights of matrix {block.name!r}, "
-            f"{example:g} for instance: a distance must be a number >= 0 for every weight other than zero"
+            f"distance of method {method.name!r} is infinite, negative or NaN for {int(bad.sum())} weights of matrix {block.name!r}, "
+            f"{example:g} for instance: a distance must be a finite number >= 0 for every weight other than zero"
         )
     lengths = np.array(lengths, dtype=np.float64)
     if method.window is not None:
@@ -251,7 +252,12 @@ def _pool(table, distances, kept):
 def _radii(method, pooled):
     if isinstance(method.radii, tuple):
         return np.array(method.radii)
-    radii = np.asarray(method.part("radii")(pooled()), dtype=np.float64)
+    return _usable(method.part("radii")(pooled()), method)
+
+
+def _usable(radii, method):
+    """Radii as float64; radius 0, where distances below 1/2 round to, has no logarithm and is left out."""
+    radii = np.asarray(radii, dtype=np.float64)
     radii = radii[radii > 0] if radii.ndim == 1 else radii
     if radii.ndim != 1 or radii.size == 0 or not np.isfinite(radii).all() or (np.diff(radii) <= 0).any():
         raise NeuroMFAError(

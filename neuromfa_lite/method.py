@@ -64,7 +64,7 @@ def register_part(field, name, function):
     PARTS[field][name] = function
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Method:
     """The choices of one NeuroMFA analysis, in the order in which they act.
 
@@ -141,6 +141,9 @@ class Method:
             changed = ", ".join(f"{key}={_label(value)}" for key, value in changes.items())
             changes["name"] = f"{self.name} with {changed}"
         return dataclasses.replace(self, **changes)
+
+    def __repr__(self):
+        return f"Method({', '.join(f'{name}={_label(value)!r}' for name, value in self._choices().items())})"
 
     @property
     def key(self) -> str:

@@ -26,8 +26,10 @@ def axes_for(ax):
         return ax
     import matplotlib.pyplot as plt
 
+    # Outside the context: a notebook's first figure turns on that figures are shown, and the context would undo it.
+    figure = plt.figure(figsize=(6, 4), layout="constrained")
     with plt.rc_context(STYLE):
-        return plt.subplots(figsize=(6, 4), layout="constrained")[1]
+        return figure.subplots()
 
 
 def plot_spectrum(spectrum, ax=None, color=BLUE, label=None):

@@ -10,7 +10,7 @@ from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
 from .masses import one_hop_masses
 from .method import PAPER
-from .network import load_network
+from .network import NeuronNetwork, load_network
 from .spectrum import spectrum_of_masses
 from .trajectory import Trajectory
 
@@ -39,6 +39,11 @@ def analyze(network, method=PAPER):
         >>> float(spectrum.tau[30]), spectrum.neurons_used
         (0.0, 320)
     """
+    if not isinstance(network, NeuronNetwork):
+        raise NeuroMFAError(
+            f"analyze() takes a NeuronNetwork, not {type(network).__name__}: open it with load_network(...), "
+            "and draw a sample with .sample(32, seed=0) to measure as the paper does"
+        )
     masses = one_hop_masses(network, method)
     return spectrum_of_masses(
         masses, method, source=network.origin, source_hash=network.content_hash(), seed=network.seed, versions=storage.versions()
@@ -70,6 +75,8 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         >>> history.summary()["emergence"].round(6).tolist()[0]
         0.0
     """
+    if isinstance(run, str):
+        raise NeuroMFAError(f"follow() takes a run, not a name: follow(load_run({run!r}))")
     if samples < 1:
         raise NeuroMFAError(f"samples={samples} must be at least 1")
     wanted = _checkpoints(run, steps)

@@ -248,3 +248,29 @@ def test_the_key_of_a_method_follows_every_choice_but_its_name():
     assert len(keys) == 4
     first, second = (nmfa.PAPER.replace(distance=function) for function in (lambda w: 1 / abs(w), lambda w: 2 / abs(w)))
     assert first.key != second.key
+
+
+@pytest.mark.parametrize("window", [(0, 0.4), (1, 1e9), (1, float("inf"))])
+def test_any_window_gives_a_spectrum_or_says_why_not(window):
+    weights = np.random.default_rng(1).uniform(0.01, 4, 200)
+    network = nmfa.NeuronNetwork.from_edges(np.repeat(range(4), 50), np.arange(4, 204), weights)
+    method = nmfa.PAPER.replace(window=window)
+    if window[1] < 0.5:
+        with pytest.raises(nmfa.NeuroMFAError, match="radii of method"):
+            nmfa.analyze(nmfa.NeuronNetwork.from_edges([0] * 20, range(1, 21), [4.0] * 20), method)
+    else:
+        assert nmfa.analyze(network, method).radii[-1] == np.rint(1 / weights[weights < 1].min())
+
+
+@pytest.mark.parametrize("distance", [lambda w: w + np.inf, lambda w: np.zeros_like(w)], ids=["infinite", "constant"])
+def test_a_distance_that_tells_nothing_is_refused_by_name(distance):
+    network = nmfa.NeuronNetwork.from_edges([0] * 20, range(1, 21), np.linspace(0.1, 0.9, 20))
+    with pytest.raises(nmfa.NeuroMFAError, match="'mine'"):
+        nmfa.analyze(network, nmfa.SCALE_FREE.replace(distance=distance, name="mine"))
+
+
+def test_what_is_no_network_and_no_run_is_told_how_to_become_one(run):
+    with pytest.raises(nmfa.NeuroMFAError, match="load_network"):
+        nmfa.analyze(run.checkpoint(0))
+    with pytest.raises(nmfa.NeuroMFAError, match="load_run"):
+        nmfa.follow("induction")

@@ -122,7 +122,7 @@ def permuted_outgoing(network, seed=0):
     Example:
         >>> star = NeuronNetwork.from_edges([0, 0, 0, 1], [1, 2, 3, 2], [0.5, 0.25, 0.125, 7.0])
         >>> permuted_outgoing(star, seed=1).weight_blocks[0].weights()
-        array([0.25 , 0.125, 0.5  , 7.   ])
+        array([0.125, 0.5  , 0.25 , 7.   ])
     """
     streams = _streams(network, seed)
 

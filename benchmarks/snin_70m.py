@@ -1,0 +1,141 @@
+"""One sampled network (SNIN) of pythia-70m's shape, from a mapped safetensors file to its spectrum.
+
+Ours is timed from the opened file on: draw 64 neurons per layer (another seed each time), read their weights,
+count masses, sum the partition function for 61 q, fit, spectrum. The plain-Python rendering (tests/oracle.py) gets
+the sampled weights as ready lists of connections and is timed from there. Both run in turns in one process, on one
+thread. What the first call costs (compiling, or loading what an earlier run compiled) is printed apart.
+
+    python benchmarks/snin_70m.py [--rounds 3]
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from safetensors.numpy import save_file
+
+import neuromfa_lite as nmfa
+
+LAYERS, HIDDEN, HEADS, NEURONS_PER_LAYER = 6, 512, 8, 64
+OURS_PER_ROUND = 40
+# tau carries rounding error only where both count the same masses; see tests/test_spectrum.py.
+TARGET_RATIO, TARGET_EDGES = 200, 20e6
+
+
+def load_oracle():
+    """The plain-Python rendering, loaded by its path: the tests are no package."""
+    path = Path(__file__).parents[1] / "tests" / "oracle.py"
+    spec = importlib.util.spec_from_file_location("oracle", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_model(folder, dtype):
+    """A GPT-NeoX folder of 70m shape with Gaussian weights of standard deviation .02."""
+    draw = np.random.default_rng(0)
+    shapes = {
+        "attention.query_key_value": (3 * HIDDEN, HIDDEN),
+        "attention.dense": (HIDDEN, HIDDEN),
+        "mlp.dense_h_to_4h": (4 * HIDDEN, HIDDEN),
+        "mlp.dense_4h_to_h": (HIDDEN, 4 * HIDDEN),
+    }
+    tensors = {
+        f"gpt_neox.layers.{layer}.{name}.weight": (draw.standard_normal(shape) * 0.02).astype(dtype)
+        for layer in range(LAYERS)
+        for name, shape in shapes.items()
+    }
+    save_file(tensors, folder / "model.safetensors")
+    config = {
+        "model_type": "gpt_neox",
+        "hidden_size": HIDDEN,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": 4 * HIDDEN,
+        "vocab_size": 64,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def edge_lists(network):
+    """The weights of a sampled network as the oracle takes them."""
+    matrices = []
+    for block in network.weight_blocks:
+        sources, targets, weights = (values.tolist() for values in block.edges())
+        matrices.append(
+            [((block.source, s), (block.target, t), w) for s, t, w in zip(sources, targets, weights, strict=True)]
+        )
+    return matrices
+
+
+def seconds(work):
+    """(seconds, result) of one call."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def compare(network, method, oracle, rounds):
+    """Run both in turns; print the medians, their ratio and the largest difference of tau."""
+    ours, plain, difference = [], [], 0.0
+    for r in range(rounds):
+        for seed in range(r * OURS_PER_ROUND, (r + 1) * OURS_PER_ROUND):
+            spent, spectrum = seconds(lambda seed=seed: nmfa.analyze(network.sample(NEURONS_PER_LAYER, seed), method))
+            ours.append(spent)
+        connections = edge_lists(network.sample(NEURONS_PER_LAYER, seed))  # of the last one: both see the same weights
+        spent, expected = seconds(
+            lambda connections=connections: oracle.spectrum(
+                *oracle.paper_masses(connections), q=method.q, derivative=method.derivative
+            )
+        )
+        plain.append(spent)
+        difference = max(difference, float(np.abs(spectrum.tau - expected["tau"]).max()))
+    edges = network.sample(NEURONS_PER_LAYER, 0).connections
+    mine, theirs = statistics.median(ours), statistics.median(plain)
+    print(
+        f"  {method.name:10s} ours {mine * 1e3:6.2f} ms (fastest {min(ours) * 1e3:.2f})   plain Python {theirs:5.2f} s   "
+        f"ratio {theirs / mine:5.0f}   {edges / mine / 1e6:5.1f} million edges/s   max |difference of tau| {difference:.1e}"
+    )
+    return theirs / mine, edges / mine
+
+
+def main():
+    """Print a line per stored type and method."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each side (default 3)")
+    rounds = parser.parse_args().rounds
+    oracle = load_oracle()
+    results = []
+    with tempfile.TemporaryDirectory() as parent:
+        for dtype in (np.float32, np.float16):
+            folder = Path(parent) / np.dtype(dtype).name
+            folder.mkdir()
+            opening, network = seconds(lambda folder=folder, dtype=dtype: nmfa.load_network(write_model(folder, dtype)))
+            opening, network = seconds(lambda folder=folder: nmfa.load_network(folder))
+            first, _ = seconds(lambda network=network: nmfa.analyze(network.sample(NEURONS_PER_LAYER, 0)))
+            sample = network.sample(NEURONS_PER_LAYER, 0)
+            print(
+                f"{folder.name}: {sample.connections:,} connections of {sample.neurons:,} neurons; "
+                f"opening the file {opening * 1e3:.1f} ms, first call {first:.2f} s"
+            )
+            results += [compare(network, method, oracle, rounds) for method in (nmfa.PAPER, nmfa.PUBLISHED)]
+    ratio, edges = (min(values) for values in zip(*results, strict=True))
+    met = "met" if ratio >= TARGET_RATIO and edges >= TARGET_EDGES else "NOT met"
+    print(
+        f"targets ({TARGET_RATIO} times plain Python, {TARGET_EDGES / 1e6:.0f} million edges/s) {met}: "
+        f"at least {ratio:.0f} times, {edges / 1e6:.1f} million edges/s"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The panel of lesson 04 shows what follow() gives, uncovers the steps one by one, and obeys its play button."""
+
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import neuromfa_lite as nmfa
+from neuromfa_lite.panels import EmergencePanel
+
+RUNS = ("induction", "induction-control")
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return EmergencePanel(RUNS, samples=2)
+
+
+@pytest.fixture(autouse=True)
+def from_the_end(request):
+    if "panel" in request.fixturenames:
+        controls = request.getfixturevalue("panel").controls
+        controls["step"].value, controls["future"].value = 724, False
+
+
+def expected(run, step, samples):
+    row = nmfa.follow(run, samples=samples, steps=sorted({0, step})).summary().set_index("step").loc[step]
+    names = {"E": "emergence", "E_sd": "emergence_sd", "alpha0": "alpha0", "width": "width"}
+    numbers = {f"{name} {run.name}": row[column] for name, column in names.items()}
+    return {**numbers, f"copy_accuracy {run.name}": run.checkpoint(step).abilities["copy_accuracy"]}
+
+
+def test_five_settings_show_what_follow_gives_and_another_picture(panel):
+    generator, pictures = np.random.default_rng(4), {panel.png}
+    for step in generator.choice(nmfa.load_run("induction").steps()[:-1], 5, replace=False).tolist():
+        panel.controls["step"].value = step
+        wanted = {}
+        for name in RUNS:
+            wanted |= expected(nmfa.load_run(name), step, samples=2)
+        assert panel.numbers == pytest.approx(wanted, rel=0, abs=1e-12)
+        for name in RUNS:
+            assert f"<b>{wanted[f'E {name}']:.3f}</b>" in panel.readout.value
+        pictures.add(panel.png)
+    assert len(pictures) == 6
+
+
+def test_alpha0_and_width_are_the_averages_of_analyze(panel):
+    panel.controls["step"].value = 215
+    network = nmfa.load_network(nmfa.load_run("induction").checkpoint(215))
+    spectra = [nmfa.analyze(network.sample(32, seed=seed)) for seed in (0, 1)]
+    for name in ("alpha0", "width"):
+        mean = np.mean([getattr(spectrum, name) for spectrum in spectra])
+        assert panel.numbers[f"{name} induction"] == pytest.approx(mean, abs=1e-12)
+
+
+def test_the_play_button_advances_the_step_and_the_slider_moves_the_button(panel):
+    play, step = panel.controls["play"], panel.controls["step"]
+    assert play.value == play.max
+    before, play.value = panel.png, 3
+    assert step.value == step.options[3]
+    assert panel.png != before
+    step.value = step.options[7]
+    assert play.value == 7
+
+
+def test_one_move_draws_one_picture(panel, monkeypatch):
+    drawn = []
+    encode = panel._encode
+    monkeypatch.setattr(panel, "_encode", lambda: drawn.append(1) or encode())
+    panel.controls["play"].value = 5
+    assert len(drawn) == 1
+
+
+def test_the_future_is_hidden_until_it_is_asked_for(panel):
+    panel.controls["step"].value = 64
+    hidden, numbers = panel.png, panel.numbers
+    panel.controls["future"].value = True
+    assert panel.png != hidden and panel.numbers == numbers
+
+
+def test_trajectories_are_shown_as_they_were_followed(panel):
+    other = EmergencePanel(panel.histories.values())
+    assert other.numbers == panel.numbers and other.png == panel.png
+
+
+def test_a_changed_checkpoint_changes_numbers_and_picture(tmp_path):
+    folder = tmp_path / "induction"
+    shutil.copytree(nmfa.load_run("induction").folder, folder)
+    changed = folder / "seed-0" / "step-000256" / "model.safetensors"
+    weights = load_file(changed)
+    save_file({name: np.tanh(3 * each) if each.ndim == 2 else each for name, each in weights.items()}, changed)
+    run = nmfa.load_run(folder)
+    ours, shipped = EmergencePanel([run], samples=2), EmergencePanel(["induction"], samples=2)
+    for panel in (ours, shipped):
+        panel.controls["step"].value = 256
+    assert ours.numbers == pytest.approx(expected(run, 256, samples=2), rel=0, abs=1e-12)
+    assert abs(ours.numbers["E induction"] - shipped.numbers["E induction"]) > 0.05
+    assert ours.png != shipped.png
+
+
+def test_the_notebook_keeps_the_picture_of_the_panel(panel):
+    assert panel._repr_mimebundle_()["image/png"]
