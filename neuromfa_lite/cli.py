@@ -30,7 +30,11 @@ def main():
 
 _method = click.option("--method", type=click.Choice(list(METHODS)), default="paper", show_default=True)
 _neurons = click.option(
-    "--neurons-per-layer", metavar="K", default="32", show_default=True, help="Size of a sample, or 'all' for the whole network."
+    "--neurons-per-layer",
+    metavar="K",
+    default="32",
+    show_default=True,
+    help="Size of a sample, or 'all' for the whole network.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 _revision = click.option("--revision", help="Branch, tag or commit of a hub id.")
@@ -102,7 +106,9 @@ def follow(run, method, neurons_per_layer, samples, out, as_json):
         click.echo(f"saved {history.save(out)}", err=True)
     table = history.summary()
     seeds = {str(seed): history.summary(seed) for seed in history.training_seeds}
-    about = {name: getattr(history, name) for name in ("run", "ability_name", "method", "method_key", "neurons_per_layer")}
+    about = {
+        name: getattr(history, name) for name in ("run", "ability_name", "method", "method_key", "neurons_per_layer")
+    }
     shown = table.drop(columns=["training_seeds"]).round(4)
     _print({**about, "samples": samples, "summary": table, "by_training_seed": seeds}, as_json, shown)
 
@@ -110,7 +116,9 @@ def follow(run, method, neurons_per_layer, samples, out, as_json):
 @main.command()
 @click.argument("run")
 @click.option("--seed", default=0, show_default=True, help="Training seed.")
-@click.option("--folder", type=click.Path(file_okay=False), help="The run folder to write; RUN in this folder by default.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False), help="The run folder to write; RUN in this folder by default."
+)
 @click.option("--steps", type=int, help="Stop after this many steps.")
 @click.option("--overwrite", is_flag=True, help="Replace this seed where FOLDER has it already.")
 def train(run, seed, folder, steps, overwrite):
@@ -147,7 +155,9 @@ def _size(text):
     if text == "all":
         return None
     if not re.fullmatch(r"[1-9]\d*", text):
-        raise click.BadParameter(f"{text!r} is neither a whole number of at least 1 nor 'all'", param_hint="--neurons-per-layer")
+        raise click.BadParameter(
+            f"{text!r} is neither a whole number of at least 1 nor 'all'", param_hint="--neurons-per-layer"
+        )
     return int(text)
 
 

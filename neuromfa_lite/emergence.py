@@ -31,7 +31,9 @@ def degree_of_emergence(alpha0, width, alpha0_start, width_start, method=PAPER):
     """
     values = [np.asarray(value, dtype=np.float64) for value in (alpha0, width, alpha0_start, width_start)]
     if not (np.isfinite(np.broadcast_arrays(*values)).all() and (values[0] > 0).all() and (values[2] > 0).all()):
-        raise NeuroMFAError("the degree of emergence needs finite widths and positive alpha0: look at the spectra first")
+        raise NeuroMFAError(
+            "the degree of emergence needs finite widths and positive alpha0: look at the spectra first"
+        )
     if method.score == "emergence" and not (values[3] > 0).all():
         raise NeuroMFAError(
             "the width at step 0 is 0 (all neurons alike), so w(t)/w(0) is not defined: use another score or start"

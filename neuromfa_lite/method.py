@@ -1,4 +1,4 @@
-"""Method: every choice of the analysis, in the order of the flow, as one value that can be named, compared and varied."""
+"""Method: every choice of the analysis, in the order of the flow, as one value to name, compare and vary."""
 
 import dataclasses
 import hashlib
@@ -71,20 +71,22 @@ class Method:
     Attributes:
         name: what plots and tables call it.
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
-            median of its weight matrix), or a callable: weights of one matrix (targets, sources) float64 -> distances of
-            the same shape. Zero weights are no connections, whatever it returns there.
+            median of its weight matrix), or a callable: weights of one matrix (targets, sources) float64 -> distances
+            of the same shape. Zero weights are no connections, whatever it returns there.
         window: (low, high): connections with low < distance <= high count; None: all of them.
         rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
         minimum_connections: neurons with fewer connections inside the window are left out.
         radii: "integer" (the rounded distances that occur), "log-spaced" (20 between the 2 % and 90 % quantiles of all
             distances), increasing numbers, or a callable: pooled distances -> increasing radii.
-        radii_scope: "network": each network its own radii; "run": :func:`neuromfa_lite.follow` gives all networks of a run
-            the same ones, those of the interval which every one of them covers.
-        mass: "final-share" (mu_i(r) = N_i(r)/N_i(r_max)), or a callable: counts N (neurons, radii) -> mu of the same shape.
+        radii_scope: "network": each network its own radii; "run": :func:`neuromfa_lite.follow` gives all networks of
+            a run the same ones, those of the interval which every one of them covers.
+        mass: "final-share" (mu_i(r) = N_i(r)/N_i(r_max)), or a callable: counts N (neurons, radii) -> mu of the same
+            shape.
         q: the moment orders, increasing.
         derivative: "exact" (alpha = d tau/d q as a regression slope of its own) or "forward" (the authors' difference
             quotient: alpha and f then have one value less than q and belong to q[:-1]).
-        score: "emergence", or a callable (alpha0, width, alpha0 at step 0, width at step 0) -> a number, arrays allowed.
+        score: "emergence", or a callable (alpha0, width, alpha0 at step 0, width at step 0) -> a number, arrays
+            allowed.
 
     Source: Xiao et al., ICLR 2025, arXiv:2402.09099, sections 3.1-3.3, and the settings of the authors' published code.
 
@@ -181,7 +183,7 @@ def _label(value):
 
 
 def _identity(value):
-    """A text that changes when the value does; for a callable that includes its code, names alone being reused freely."""
+    """A text that changes when the value does; of a callable also the code, because names are reused freely."""
     if not callable(value):
         return repr(value)
     function = getattr(value, "py_func", value)
@@ -199,6 +201,11 @@ def _code_identity(code):
 PAPER = Method()
 PUBLISHED = Method(name="published", derivative="forward")
 SCALE_FREE = Method(
-    name="scale-free", distance="inverse-over-median", window=None, rounding=False, minimum_connections=1, radii="log-spaced"
+    name="scale-free",
+    distance="inverse-over-median",
+    window=None,
+    rounding=False,
+    minimum_connections=1,
+    radii="log-spaced",
 )
 METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE)}

@@ -1,5 +1,7 @@
 """matplotlib pictures: every function takes a result and ``ax=None`` and returns the Axes it drew on."""
 
+import textwrap
+
 import numpy as np
 
 from .masses import one_hop_masses
@@ -181,4 +183,8 @@ def badge(spectrum):
 
 def _write_badge(spectrum, ax):
     color = RED if spectrum.flags else GREY
-    ax.text(0.5, 0.03, badge(spectrum), transform=ax.transAxes, ha="center", fontsize=9, color=color, wrap=True)
+    words = badge(spectrum)
+    if spectrum.flags:  # a sentence, broken to the width of the axes; at 9 points 14 letters are an inch
+        words = textwrap.fill(words, max(20, int(14 * ax.bbox.width / ax.figure.dpi)))
+    clear = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
+    ax.text(0.5, 0.03, words, transform=ax.transAxes, ha="center", fontsize=9, color=color, bbox=clear)

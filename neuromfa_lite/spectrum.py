@@ -24,7 +24,8 @@ class Spectrum:
         q: (q,) moment orders.
         tau: (q,) mass exponent, the slope of ln Z_q(r) on ln(r/r_max); tau(0) = 0 exactly.
         alpha: (q,) singularity strength d tau/d q; with derivative="forward" one value less, for q[:-1].
-        f: q alpha - tau, of the length of alpha. Minus a large-deviation rate, not a fractal dimension: its maximum is 0.
+        f: q alpha - tau, of the length of alpha. Minus a large-deviation rate, not a fractal dimension: its maximum
+            is 0.
         alpha0: alpha at q = 0, the regularity (smaller = more regular); with "forward" alpha at the maximum of f.
         width: max alpha - min alpha, the heterogeneity (larger = more diverse).
         r2: the smallest r2_by_q: how straight the worst of the fits is.
@@ -33,7 +34,8 @@ class Spectrum:
         neurons_used, neurons_total; share_inside: share of all connections that lie inside the
             window and leave a neuron used.
         flags: what to distrust, in words; empty when nothing was found.
-        method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a whole network.
+        method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a
+            whole network.
         masses: the Masses behind it (None after load()).
     """
 
@@ -77,7 +79,8 @@ class Spectrum:
         badge = "".join(f"<br><b style='color:#b00'>&#9888; {flag}</b>" for flag in self.flags)
         return (
             f"<b>Spectrum</b> of {self.source} ({self.method}): &alpha;<sub>0</sub> = {self.alpha0:.4f}, "
-            f"width = {self.width:.4f}, r&sup2; = {self.r2:.3f}, {self.neurons_used} of {self.neurons_total} neurons{badge}"
+            f"width = {self.width:.4f}, r&sup2; = {self.r2:.3f}, "
+            f"{self.neurons_used} of {self.neurons_total} neurons{badge}"
         )
 
     def frame(self):
@@ -139,7 +142,7 @@ def log_masses(masses, method=PAPER):
     mu = np.asarray(method.part("mass")(counts), dtype=np.float64)
     if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():
         raise NeuroMFAError(
-            f"mass of method {method.name!r} must return positive finite numbers of shape {counts.shape} (neurons, radii)"
+            f"mass of method {method.name!r} must return positive finite numbers, (neurons, radii) = {counts.shape}"
         )
     return np.ascontiguousarray(np.log(mu).T)
 

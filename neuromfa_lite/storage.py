@@ -54,9 +54,13 @@ def load(path, kind):
     except FileNotFoundError:
         raise NeuroMFAError(f"{path}: no such file") from None
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise NeuroMFAError(f"{path} is damaged or not a file of neuromfa_lite ({error}): save the result again") from None
+        raise NeuroMFAError(
+            f"{path} is damaged or not a file of neuromfa_lite ({error}): save the result again"
+        ) from None
     if header.get("kind") != kind:
         raise NeuroMFAError(f"{path} holds a {header.get('kind')}, not a {kind}")
     if header.get("schema", 0) > SCHEMA:
-        raise NeuroMFAError(f"{path} has schema {header['schema']}, newer than {SCHEMA}: update neuromfa_lite to read it")
+        raise NeuroMFAError(
+            f"{path} has schema {header['schema']}, newer than {SCHEMA}: update neuromfa_lite to read it"
+        )
     return {**header["plain"], **arrays}

@@ -46,7 +46,12 @@ def analyze(network, method=PAPER):
         )
     masses = one_hop_masses(network, method)
     return spectrum_of_masses(
-        masses, method, source=network.origin, source_hash=network.content_hash(), seed=network.seed, versions=storage.versions()
+        masses,
+        method,
+        source=network.origin,
+        source_hash=network.content_hash(),
+        seed=network.seed,
+        versions=storage.versions(),
     )
 
 
@@ -54,8 +59,8 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
     """Follow a run over its checkpoints: the spectrum of every sample at every step, and the degree of emergence.
 
     Args:
-        run: a Run of :func:`neuromfa_lite.load_run`, or anything with its ``name``, ``ability``, ``seeds``, ``steps(seed)``
-            and ``checkpoint(step, seed)``.
+        run: a Run of :func:`neuromfa_lite.load_run`, or anything with its ``name``, ``ability``, ``seeds``,
+            ``steps(seed)`` and ``checkpoint(step, seed)``.
         method: Method; with radii_scope="run" all spectra use the radii that every one of them covers.
         samples: number of sampled networks, drawn with seeds 0, 1, ...; each has the same neurons at every step.
         neurons_per_layer: size of a sample; None measures the whole network once.
@@ -115,13 +120,15 @@ def _checkpoints(run, steps):
         mine = there if steps is None else tuple(step for step in there if step in set(steps))
         if 0 not in mine:
             raise NeuroMFAError(
-                f"run {run.name!r}, training seed {seed}: step 0 is missing, and the degree of emergence compares with the "
-                f"untrained network; the steps are {list(mine)}"
+                f"run {run.name!r}, training seed {seed}: step 0 is missing, and the degree of emergence compares "
+                f"with the untrained network; the steps are {list(mine)}"
             )
         chosen += [(seed, step) for step in sorted(mine)]
     missing = sorted(set(steps or ()) - {step for _, step in chosen})
     if missing:
-        raise NeuroMFAError(f"run {run.name!r} has no step {', '.join(map(str, missing))}; it has {list(run.steps(run.seeds[0]))}")
+        raise NeuroMFAError(
+            f"run {run.name!r} has no step {', '.join(map(str, missing))}; it has {list(run.steps(run.seeds[0]))}"
+        )
     return chosen
 
 
@@ -155,7 +162,7 @@ def _common_radii(grids, method):
         radii = every[(every >= low) & (every <= high)]
     if len(radii) < 2:
         raise NeuroMFAError(
-            f"no radii are common to all networks of the run (largest first radius {low:g}, smallest last one {high:g}): "
+            f"no radii are common to all networks of the run (largest first one {low:g}, smallest last one {high:g}): "
             'use radii_scope="network" or name the radii'
         )
     return radii
@@ -174,7 +181,8 @@ def _refuse_equal_checkpoints(run, hashes):
         if content in seen:
             other = seen[content]
             raise NeuroMFAError(
-                f"run {run.name!r}: step {step} of seed {seed} has the same weights as step {other[1]} of seed {other[0]}, so one of "
-                "them is mislabelled and E would be wrong: fetch the revision again or leave the step out with steps=[...]"
+                f"run {run.name!r}: step {step} of seed {seed} has the same weights as step {other[1]} of seed "
+                f"{other[0]}, so one of them is mislabelled and E would be wrong: fetch the revision again or leave the step out "
+                "with steps=[...]"
             )
         seen[content] = (seed, step)

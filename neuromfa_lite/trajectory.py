@@ -1,13 +1,17 @@
-"""A run followed over training: spectra of every checkpoint and sample, the degree of emergence, the ability beside it."""
+"""A run followed over training: every checkpoint and sample, the degree of emergence, the ability beside it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from . import storage
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
 from .method import PAPER
+
+_COLUMNS = "training_seed step sample alpha0 width r2 share_inside neurons_used emergence".split()
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +24,8 @@ class Trajectory:
         alpha0, width, r2, share_inside: (rows,) of each sample's Spectrum; neurons_used (rows,).
         emergence: (rows,) degree of emergence of each sample against the same sample at step 0.
         ability: (rows,) the ability of the checkpoint, NaN where the run records none.
-        flags: {"seed/step": words} for spectra to distrust; radii: the common radii, empty where each network has its own.
+        flags: {"seed/step": words} for spectra to distrust; radii: the common radii, empty where each network has its
+            own.
         neurons_per_layer, method, method_key, source_hash, versions: how it was measured.
     """
 
@@ -64,7 +69,8 @@ class Trajectory:
         )
 
     def _repr_html_(self):
-        return f"<b>{self.run}</b> followed with method {self.method}{self.summary().to_html(index=False, float_format='%.3f')}"
+        table = self.summary().to_html(index=False, float_format="%.3f")
+        return f"<b>{self.run}</b> followed with method {self.method}{table}"
 
     def frame(self, training_seed=None):
         """pandas DataFrame, a row per step and sample.
@@ -73,62 +79,72 @@ class Trajectory:
             training_seed: None: the main run; a number: that seed; "all": every one, told apart by a column.
 
         Returns:
-            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence, the ability.
-        """
-        import pandas as pd
+            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence and the
+            ability under its own name.
 
-        columns = ["training_seed", "step", "sample", "alpha0", "width", "r2", "share_inside", "neurons_used", "emergence"]
-        table = pd.DataFrame({name: getattr(self, name) for name in columns})
+        Raises:
+            NeuroMFAError: a training seed that was not followed.
+        """
+        table = pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
         if self.ability_name:
             table[self.ability_name] = self.ability
-        if training_seed == "all":
+        if isinstance(training_seed, str) and training_seed == "all":
             return table
-        chosen = self.training_seeds[0] if training_seed is None else training_seed
-        if chosen not in self.training_seeds:
-            raise NeuroMFAError(f"training seed {chosen} was not followed; there are {list(self.training_seeds)}")
-        return table[table["training_seed"] == chosen].reset_index(drop=True)
+        return table[table["training_seed"] == self._chosen(training_seed)].reset_index(drop=True)
 
     def summary(self, training_seed=None):
-        """pandas DataFrame, a row per step of one training seed, means and standard deviations over its samples.
+        """pandas DataFrame, a row per step of one training seed: means and standard deviations over its samples.
 
         Args:
             training_seed: None for the main run, or the number of another.
 
         Returns:
-            DataFrame: step, alpha0, alpha0_sd, width, width_sd, r2 (the smallest), emergence (of the averaged alpha0 and
-            width, METHOD of the paper), emergence_sd (over samples), the ability under its own name; and the spread over
-            training seeds, kept apart: training_seeds (how many have this step), emergence_over_seeds and
-            emergence_over_seeds_sd, and the same two of the ability (the sd is missing where there is one seed only).
+            DataFrame: step, alpha0, alpha0_sd, width, width_sd, r2 (the smallest), emergence (of the averaged alpha0
+            and width, as published), emergence_sd (over samples), the ability under its own name. Kept apart from
+            these, the spread over training seeds: training_seeds (how many have this step), emergence_over_seeds,
+            emergence_over_seeds_sd and the same two of the ability; an sd of a single value is missing.
+
+        Raises:
+            NeuroMFAError: a training seed that was not followed.
         """
-        table = self._by_step(training_seed)
-        every = {seed: self._by_step(seed).set_index("step") for seed in self.training_seeds}
-        table["training_seeds"] = [sum(step in other.index for other in every.values()) for step in table["step"]]
-        for name in ["emergence"] + ([self.ability_name] if self.ability_name else []):
-            values = [[other.loc[step, name] for other in every.values() if step in other.index] for step in table["step"]]
-            table[f"{name}_over_seeds"] = [float(np.mean(v)) for v in values]
-            table[f"{name}_over_seeds_sd"] = [float(np.std(v, ddof=1)) if len(v) > 1 else np.nan for v in values]
+        table = self._tables[self._chosen(training_seed)].copy()
+        by_step = pd.concat(self._tables.values()).groupby("step")
+        table["training_seeds"] = table["step"].map(by_step.size())
+        for name in ("emergence", self.ability_name):
+            if name:
+                table[f"{name}_over_seeds"] = table["step"].map(by_step[name].mean())
+                table[f"{name}_over_seeds_sd"] = table["step"].map(by_step[name].std(ddof=1))
         return table
 
-    def _by_step(self, training_seed):
-        rows = self.frame(training_seed)
+    def _chosen(self, training_seed):
+        chosen = self.training_seeds[0] if training_seed is None else training_seed
+        if chosen not in self.training_seeds:
+            raise NeuroMFAError(f"training seed {chosen} was not followed; there are {list(self.training_seeds)}")
+        return chosen
+
+    @cached_property
+    def _tables(self):
+        """{training seed: DataFrame, a row per step}."""
+        return {seed: self._by_step(self.frame(seed)) for seed in self.training_seeds}
+
+    def _by_step(self, rows):
         steps = rows.groupby("step", sort=True)
-        table = steps["step"].agg(["first"]).rename(columns={"first": "step"}).reset_index(drop=True)
-        several = rows["sample"].nunique() > 1
+        table = pd.DataFrame({"step": sorted(steps.groups)})
         for name in ("alpha0", "width"):
             table[name] = steps[name].mean().to_numpy()
-            table[f"{name}_sd"] = steps[name].std(ddof=1).to_numpy() if several else np.nan
+            table[f"{name}_sd"] = steps[name].std(ddof=1).to_numpy()
         table["r2"] = steps["r2"].min().to_numpy()
         start = table[table["step"] == 0].iloc[0]
         table["emergence"] = degree_of_emergence(
             table["alpha0"].to_numpy(), table["width"].to_numpy(), start["alpha0"], start["width"], self.choices
         )
-        table["emergence_sd"] = steps["emergence"].std(ddof=1).to_numpy() if several else np.nan
+        table["emergence_sd"] = steps["emergence"].std(ddof=1).to_numpy()
         if self.ability_name:
             table[self.ability_name] = steps[self.ability_name].first().to_numpy()
         return table
 
     def plot(self, ax=None):
-        """Draw E over the steps: band for the spread over samples, thin lines for other training seeds; returns the Axes."""
+        """Draw E over the steps: band = spread over samples, thin lines = other training seeds; returns the Axes."""
         from .plots import plot_trajectory
 
         return plot_trajectory(self, ax=ax)

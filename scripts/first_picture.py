@@ -1,6 +1,6 @@
 """Draw docs/first_picture.png, the picture at the top of README.md, from the bundled runs.
 
-    python scripts/first_picture.py
+python scripts/first_picture.py
 """
 
 from pathlib import Path

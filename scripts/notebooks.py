@@ -26,7 +26,9 @@ ROUNDING_ERROR = 1e-9
 def execute(path, timeout=300):
     """Run a notebook from top to bottom in a fresh kernel, in its own folder; returns it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(Path(path).parent)}})
+    client = NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(Path(path).parent)}}
+    )
     client.execute()
     return notebook
 
@@ -48,7 +50,7 @@ def strip(notebook):
         for output in cell.outputs:
             data = output.get("data", {})
             was_widget = data.pop(WIDGET, None) is not None
-            if was_widget and "image/png" not in data or output.get("name") == "stderr":
+            if (was_widget and "image/png" not in data) or output.get("name") == "stderr":
                 continue
             kept.append(output)
         cell.outputs = kept
@@ -56,7 +58,7 @@ def strip(notebook):
 
 
 def printed_numbers(notebook):
-    """Every number a notebook prints, as (cell, number): streams and plain results, not the names of pictures or objects."""
+    """Every number a notebook prints, as (cell, number); the names of pictures and objects are none."""
     numbers = []
     for position, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):

@@ -155,6 +155,11 @@ def test_network_panel_needs_a_window():
         NetworkPanel(["induction"], method=nmfa.SCALE_FREE)
 
 
+def test_runs_of_one_name_are_refused(changed_run):
+    with pytest.raises(nmfa.NeuroMFAError, match="apart"):
+        SpectrumPanel(["induction", changed_run])
+
+
 def test_spectrum_panel_takes_other_methods():
     for method in (nmfa.PUBLISHED, nmfa.SCALE_FREE):
         panel = SpectrumPanel(["induction"], method=method)

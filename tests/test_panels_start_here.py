@@ -23,7 +23,10 @@ def _wanted(run, step):
 def test_numbers_equal_analyze_and_the_picture_changes(panel):
     rng = np.random.default_rng(5)
     pictures = {panel.png}
-    choices = [(str(rng.choice(["induction", "induction-control"])), int(step)) for step in rng.choice([0, 16, 64, 128, 256, 512], 5, False)]
+    choices = [
+        (str(rng.choice(["induction", "induction-control"])), int(step))
+        for step in rng.choice([0, 16, 64, 128, 256, 512], 5, False)
+    ]
     for name, step in choices:
         panel.controls["run"].value, panel.controls["step"].value = name, step
         run = nmfa.load_run(name)

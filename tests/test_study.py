@@ -30,7 +30,9 @@ def test_a_sample_has_the_same_neurons_at_every_step(run):
     first, last = _sample(run, 0, seed=4), _sample(run, 724, seed=4)
     for a, b in zip(first.layers, last.layers, strict=True):
         np.testing.assert_array_equal(a.neurons, b.neurons)
-    assert any((a.neurons != b.neurons).any() for a, b in zip(first.layers, _sample(run, 0, seed=5).layers, strict=True))
+    assert any(
+        (a.neurons != b.neurons).any() for a, b in zip(first.layers, _sample(run, 0, seed=5).layers, strict=True)
+    )
 
 
 def test_a_sample_keeps_the_sizes_of_the_paper(run):
@@ -105,7 +107,11 @@ def test_a_trajectory_survives_its_file(history, tmp_path):
     for seed in ("all", None):
         assert again.frame(seed).equals(history.frame(seed))
     assert again.summary().equals(history.summary())
-    assert (again.method_key, again.source_hash, again.flags) == (history.method_key, history.source_hash, history.flags)
+    assert (again.method_key, again.source_hash, again.flags) == (
+        history.method_key,
+        history.source_hash,
+        history.flags,
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["history.npz"]
 
 
@@ -141,7 +147,10 @@ def test_radii_can_be_common_to_a_run(run, method):
 def test_common_radii_are_those_that_every_network_covers(run):
     common = nmfa.follow(run, nmfa.PAPER.replace(radii_scope="run"), samples=2, steps=[0, 724]).radii
     grids = [
-        nmfa.analyze(_sample(run, step, sample, seed)).radii for seed in run.seeds for step in (0, 724) for sample in (0, 1)
+        nmfa.analyze(_sample(run, step, sample, seed)).radii
+        for seed in run.seeds
+        for step in (0, 724)
+        for sample in (0, 1)
     ]
     assert common[0] == max(grid[0] for grid in grids) and common[-1] == min(grid[-1] for grid in grids)
 
@@ -172,7 +181,7 @@ def test_split_by_role_uses_the_radii_of_the_whole(run):
     assert sum(part.neurons_used for part in parts.values()) == spectrum.neurons_used
     means = [part.alpha0 * part.neurons_used for part in parts.values()]
     assert sum(means) / spectrum.neurons_used == pytest.approx(spectrum.alpha0, rel=1e-12)
-    with pytest.raises(nmfa.NeuroMFAError, match="or by .role."):
+    with pytest.raises(nmfa.NeuroMFAError, match=r"or by .role."):
         spectrum.by("colour")
 
 
@@ -216,7 +225,7 @@ def test_two_checkpoints_with_the_same_weights_are_refused(run, tmp_path):
 def test_no_samples_and_too_large_samples_are_refused(run):
     with pytest.raises(nmfa.NeuroMFAError, match="samples=0"):
         nmfa.follow(run, samples=0)
-    with pytest.raises(nmfa.NeuroMFAError, match="block 0 input.*use at most 64"):
+    with pytest.raises(nmfa.NeuroMFAError, match=r"block 0 input.*use at most 64"):
         nmfa.follow(run, neurons_per_layer=65)
 
 
@@ -244,7 +253,9 @@ def test_a_choice_that_makes_no_sense_is_refused_by_name(choice, message):
 
 def test_the_key_of_a_method_follows_every_choice_but_its_name():
     assert nmfa.PAPER.replace(name="other").key == nmfa.PAPER.key
-    keys = {nmfa.PAPER.replace(**change).key for change in ({}, {"q": (0.0, 1.0)}, {"rounding": False}, {"window": None})}
+    keys = {
+        nmfa.PAPER.replace(**change).key for change in ({}, {"q": (0.0, 1.0)}, {"rounding": False}, {"window": None})
+    }
     assert len(keys) == 4
     first, second = (nmfa.PAPER.replace(distance=function) for function in (lambda w: 1 / abs(w), lambda w: 2 / abs(w)))
     assert first.key != second.key

@@ -1,7 +1,8 @@
 """One-hop mass histograms: how many connections of a neuron lie at each distance.
 
-A source neuron is a column of a weight block (targets, sources). A row is handled in two phases: first every weight becomes
-the number of its bin, which the compiler turns into vector instructions; then the bins are counted, which it cannot.
+A source neuron is a column of a weight block (targets, sources). A row is handled in two phases: first every weight
+becomes the number of its bin, which the compiler turns into vector instructions; then the bins are counted, which it
+cannot.
 """
 
 import numpy as np
@@ -12,12 +13,12 @@ from numba import njit
 def count_rounded_reciprocals_f32(weights, low, high, histogram):
     """Count d = 1/|w| with low < d <= high in the bin round(d), for float32 weights, without a division in double.
 
-    weights (targets, sources) float32; histogram (sources, bins) uint32, its last bin takes everything outside the window.
-    Returns the number of weights that are NaN or infinite.
+    weights (targets, sources) float32; histogram (sources, bins) uint32, its last bin takes everything outside the
+    window. Returns the number of weights that are NaN or infinite.
 
     floor(1/|w|) in single precision is right or, just below an integer, one too high; in both cases one exact product
-    decides whether to round up: |w| has 24 bits and f + 1/2 few, so |w| (f + 1/2) < 1 is decided without error, and it is
-    never an equality.
+    decides whether to round up: |w| has 24 bits and f + 1/2 few, so |w| (f + 1/2) < 1 is decided without error, and
+    it is never an equality.
     """
     targets, sources = weights.shape
     outside = np.uint32(histogram.shape[1] - 1)
@@ -41,8 +42,8 @@ def count_rounded_reciprocals_f32(weights, low, high, histogram):
 def count_rounded_reciprocals_f64(weights, low, high, histogram):
     """Count d = 1/|w| with low < d <= high in the bin round(d), halves to even, for float64 weights.
 
-    weights (targets, sources) float64; histogram (sources, bins) uint32, its last bin takes everything outside the window.
-    Returns the number of weights that are NaN or infinite.
+    weights (targets, sources) float64; histogram (sources, bins) uint32, its last bin takes everything outside the
+    window. Returns the number of weights that are NaN or infinite.
     """
     targets, sources = weights.shape
     outside = np.uint32(histogram.shape[1] - 1)
@@ -75,7 +76,7 @@ def count_distances(distances, radii, histogram):
 
 @njit(nogil=True, cache=True)
 def count_listed_distances(distances, sources, radii, histogram):
-    """The same for a list of edges: distances (edges,) float64 and the source neuron of each, sources (edges,) int64."""
+    """The same for a list of edges: distances (edges,) float64, sources (edges,) int64 the neuron each leaves."""
     for e in range(distances.shape[0]):
         histogram[sources[e], _first_radius(distances[e], radii)] += np.uint32(1)
 
@@ -116,8 +117,8 @@ def total_bins(histogram, minimum, degrees, occurring):
 def cumulate(histogram, neurons, last_bins, counts):
     """N_i(r) = 1 + the connections in all bins up to the last one of radius r.
 
-    histogram (all neurons, bins) uint32; neurons (neurons,) int64 the rows to take; last_bins (radii,) int64, not falling;
-    counts (neurons, radii) uint32 receives the masses.
+    histogram (all neurons, bins) uint32; neurons (neurons,) int64 the rows to take; last_bins (radii,) int64, not
+    falling; counts (neurons, radii) uint32 receives the masses.
     """
     for i in range(neurons.shape[0]):
         mass, b = np.uint32(1), 0
@@ -132,11 +133,12 @@ def cumulate(histogram, neurons, last_bins, counts):
 def log_ratio_to_final(counts, logarithms, log_masses):
     """ln mu_i(r) = ln N_i(r) - ln N_i(r_max), the logarithms of whole numbers taken from a table.
 
-    counts (neurons, radii) uint32; logarithms (largest count + 1,); log_masses (radii, neurons) float64 receives the result,
-    turned round, so that the neurons of one radius lie side by side.
+    counts (neurons, radii) uint32; logarithms (largest count + 1,); log_masses (radii, neurons) float64 receives the
+    result, turned round, so that the neurons of one radius lie side by side; 32 neurons at a time, whose rows fit the cache.
     """
     neurons, radii = counts.shape
-    for i in range(neurons):
-        final = logarithms[counts[i, radii - 1]]
+    for start in range(0, neurons, 32):
+        stop = min(start + 32, neurons)
         for r in range(radii):
-            log_masses[r, i] = logarithms[counts[i, r]] - final
+            for i in range(start, stop):
+                log_masses[r, i] = logarithms[counts[i, r]] - logarithms[counts[i, radii - 1]]

@@ -30,19 +30,21 @@ def log_partition(log_masses, q, log_z, mean_log_mass):
     log_masses (radii, neurons) float64; q (q,) float64; log_z and mean_log_mass (q, radii) float64 receive the results.
     """
     largest_q = max(np.max(np.abs(q)), 1e-300)
+    s = q / largest_q
+    even, odd, slope = np.empty(q.shape[0]), np.empty(q.shape[0]), np.empty(q.shape[0])
     for r in range(log_masses.shape[0]):
         low, high = _range(log_masses[r])
         centre, reach = (low + high) / 2.0, (high - low) / 2.0 * largest_q
         short = reach <= LONGEST_RANGE
         if short:
             moments = _moments(log_masses[r], centre, largest_q, _terms_needed(reach))
+            _sum_series(moments, s, even, odd, slope)
         for j in range(q.shape[0]):
-            if short:
-                even, odd, slope = _sum_series(moments, q[j] / largest_q)
-                if 2.0 * even <= WORST_CANCELLATION * (even + odd):
-                    log_z[j, r] = q[j] * centre + np.log(even + odd)
-                    mean_log_mass[j, r] = centre + slope / (even + odd) / largest_q
-                    continue
+            if short and 2.0 * even[j] <= WORST_CANCELLATION * (even[j] + odd[j]):
+                z = even[j] + odd[j]
+                log_z[j, r] = q[j] * centre + np.log(z)
+                mean_log_mass[j, r] = centre + slope[j] / z / largest_q
+                continue
             log_z[j, r], mean_log_mass[j, r] = _direct(log_masses[r], q[j])
 
 
@@ -64,7 +66,7 @@ def _terms_needed(reach):
 
 
 # Reassociation lets the eight sums below run in vector registers; their order is fixed at compile time.
-@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
+@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
 def _moments(log_mass, centre, largest_q, terms):
     """m_k = sum_i y_i^k / k! for k < terms, eight powers at a time."""
     moments = np.zeros((terms + 7) // 8 * 8)
@@ -77,23 +79,19 @@ def _moments(log_mass, centre, largest_q, terms):
         for k in range(0, terms, 8):
             a = b = c = d = e = f = g = h = 0.0
             for i in range(n):
-                p, v = power[i], y[i]
+                p, v, square = power[i], y[i], y[i] * y[i]
                 a += p
-                p *= v
-                b += p
-                p *= v
+                b += p * v
+                p *= square
                 c += p
-                p *= v
-                d += p
-                p *= v
+                d += p * v
+                p *= square
                 e += p
-                p *= v
-                f += p
-                p *= v
+                f += p * v
+                p *= square
                 g += p
-                p *= v
-                h += p
-                power[i] = p * v
+                h += p * v
+                power[i] = p * square
             for j, total in enumerate((a, b, c, d, e, f, g, h)):
                 moments[k + j] += total
     factorial = 1.0
@@ -104,17 +102,16 @@ def _moments(log_mass, centre, largest_q, terms):
 
 
 @njit(nogil=True, cache=True)
-def _sum_series(moments, s):
-    even, odd, slope = 0.0, 0.0, 0.0
-    power, before = 1.0, 0.0
-    for k in range(0, moments.shape[0], 2):
-        even += power * moments[k]
-        slope += k * before * moments[k]
-        before, power = power, power * s
-        odd += power * moments[k + 1]
-        slope += (k + 1) * before * moments[k + 1]
-        before, power = power, power * s
-    return even, odd, slope
+def _sum_series(moments, s, even, odd, slope):
+    """For every s = q/Q: the even and the odd terms of sum_k s^k m_k / k! apart, and its derivative in s."""
+    power = np.ones(s.shape[0])  # s^(k-1), then s^k
+    even[:], odd[:], slope[:] = moments[0], 0.0, 0.0
+    for k in range(1, moments.shape[0]):
+        side = odd if k % 2 else even
+        for j in range(s.shape[0]):
+            slope[j] += k * moments[k] * power[j]
+            power[j] *= s[j]
+            side[j] += moments[k] * power[j]
 
 
 @njit(nogil=True, cache=True)

@@ -3,9 +3,9 @@
 Loads neither torch nor transformers; `train` does when it is called.
 """
 
-from neuromfa_lite.laboratory.recipes import RECIPES, Recipe, find_recipe
-from neuromfa_lite.laboratory.runs import Checkpoint, Run, list_runs, load_checkpoint, load_run, verify_run
-from neuromfa_lite.laboratory.training import train
+from .recipes import RECIPES, Recipe, find_recipe
+from .runs import Checkpoint, Run, list_runs, load_checkpoint, load_run, verify_run
+from .training import train
 
 __all__ = [
     "RECIPES",

@@ -13,7 +13,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from neuromfa_lite.errors import NeuroMFAError, SourceError
+from ..errors import NeuroMFAError, SourceError
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
@@ -30,24 +30,53 @@ NEEDED_BY_CHECKPOINT = {"seed": int, "step": int, "files": dict, "abilities": di
 
 
 def checkpoint_folder(run_folder: Path, seed: int, step: int) -> Path:
-    """Where the weights of one step of one training seed lie, e.g. ``RUN/seed-0/step-000724``."""
+    """Say where the weights of one step of one training seed lie.
+
+    Args:
+        run_folder: folder of the run.
+        seed: training seed.
+        step: training step, below a million.
+
+    Returns:
+        Path of the folder, which need not exist.
+
+    Example:
+        >>> checkpoint_folder(Path("mine"), seed=0, step=724).as_posix()
+        'mine/seed-0/step-000724'
+    """
     return run_folder / f"seed-{seed}" / f"step-{step:06d}"
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's content, as 64 hexadecimal digits.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     path = Path(place) / "empty"
+        ...     path.touch()
+        ...     file_hash(path)[:16]
+        'e3b0c44298fc1c14'
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(folder: Path) -> dict:
-    """The manifest of a run folder, checked for what the rest of the room relies on.
+    """Read the manifest of a run folder, checked for what the rest of the room relies on.
 
-    Raises
-    ------
-    SourceError
-        if it is missing, is not JSON, lacks an entry or was written by a newer version; the message names
-        the file.
+    Args:
+        folder: folder of the run.
+
+    Returns:
+        dict, the manifest.
+
+    Raises:
+        SourceError: it is missing, is not JSON, lacks an entry or was written by a newer version; the message names the
+            file.
+
+    Example:
+        >>> read_manifest(Path(__file__).parent / "data" / "induction")["ability"]
+        'copy_accuracy'
     """
     path = folder / FILE_NAME
     try:
@@ -88,12 +117,18 @@ def _lacking(entries, needed: dict[str, type]) -> list[str]:
 
 
 def merge(old: dict, new: dict, path: Path) -> dict:
-    """Manifest ``old`` with the one training seed of ``new`` added, or put in the place of the same seed.
+    """Add the one training seed of a new manifest to an old one, or put it in the place of the same seed.
 
-    Raises
-    ------
-    NeuroMFAError
-        if the two were made by different recipes: their seeds must not stand in one run.
+    Args:
+        old: manifest of the run so far.
+        new: manifest with one training seed.
+        path: the old manifest's file, for error messages.
+
+    Returns:
+        dict, the manifest of both; seeds and steps ascend.
+
+    Raises:
+        NeuroMFAError: the two were made by different recipes: their seeds must not stand in one run.
     """
     if old["run"] != new["run"] or old["recipe"] != new["recipe"]:
         raise NeuroMFAError(
@@ -108,7 +143,7 @@ def merge(old: dict, new: dict, path: Path) -> dict:
 
 
 def write_manifest(folder: Path, manifest: dict) -> None:
-    """Write ``manifest`` into ``folder`` in one go: under a temporary name, then renamed."""
+    """Write a manifest (dict) into a folder in one go: under a temporary name, then renamed."""
     temporary = folder / f".{FILE_NAME}.{os.getpid()}"
     try:
         temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -119,7 +154,17 @@ def write_manifest(folder: Path, manifest: dict) -> None:
 
 @contextmanager
 def workspace(folder: Path):
-    """A fresh folder on the same disk as ``folder``, for files in the making; always gone afterwards."""
+    """Make a fresh folder on the same disk as another, for files in the making; always gone afterwards.
+
+    Args:
+        folder: where the files shall go in the end; it need not exist.
+
+    Returns:
+        Context manager that gives the Path of the fresh folder.
+
+    Raises:
+        NeuroMFAError: the disk beside ``folder`` cannot be written to.
+    """
     beside = next(parent for parent in folder.parents if parent.exists())
     try:
         path = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=beside))
@@ -132,10 +177,23 @@ def workspace(folder: Path):
 
 
 def publish(built: Path, folder: Path, seed: int, manifest: dict) -> dict:
-    """Move one finished training seed from ``built`` to the run ``folder`` and enter it in its manifest.
+    """Move one finished training seed to its run's folder and enter it in the manifest there.
 
-    A new run appears as a whole by one rename. In an existing run the seed's folder is exchanged first,
-    then the manifest; if that fails the old seed comes back. Returns the manifest of the whole run.
+    A new run appears as a whole by one rename. In an existing run the seed's folder is exchanged first, then the
+    manifest; if that fails the old seed comes back.
+
+    Args:
+        built: folder that holds ``seed-SEED``, on the same disk.
+        folder: folder of the run; it need not exist.
+        seed: the training seed.
+        manifest: manifest with that one seed.
+
+    Returns:
+        dict, the manifest of the whole run.
+
+    Raises:
+        NeuroMFAError: the folder holds a run of another recipe.
+        SourceError: the manifest there is damaged.
     """
     if not folder.exists():
         write_manifest(built, manifest)

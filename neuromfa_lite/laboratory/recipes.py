@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from neuromfa_lite.errors import NeuroMFAError
+from ..errors import NeuroMFAError
 
 EVERY_STEP = (0, 1, 2, 4, 8, 16, 32, 64, 128, 152, 181, 215, 256, 304, 362, 512, 724)
 COMMON_STEPS = (0, 128, 256, 724)
@@ -18,12 +18,21 @@ COMMON_STEPS = (0, 128, 256, 724)
 class Recipe:
     """How one run is trained: the task, the GPT-NeoX model, the optimiser, and what is stored.
 
-    Sizes are counts of neurons, tokens or sequences; ``learning_rate`` is the one after ``warmup_steps``.
+    Attributes:
+        name, title: what the run is called, and one line that says what is trained.
+        repeated: True trains on blocks that repeat, False on tokens that never do.
+        control, control_of: names of the run without a chance to gain the ability, and of the run this one controls.
+        ability: name of the ability measured.
+        context, batch, held_out_sequences: tokens in a sequence, sequences in a batch, sequences of the test.
+        smallest_token, largest_token, shortest_period, longest_period: ranges drawn from, both ends included.
+        vocabulary, hidden_size, layers, heads, intermediate_size: count of tokens, neurons, blocks, heads, MLP neurons.
+        rotary_fraction, rotary_base, parallel_residual, tied_embeddings, dropout, initializer_range: as in GPT-NeoX.
+        learning_rate: the one after ``warmup_steps`` updates; betas, weight_decay: of AdamW; steps: updates in all.
+        first_seed_checkpoints, other_seed_checkpoints: steps stored of training seed 0, and of every other.
 
-    Examples
-    --------
-    >>> find_recipe("induction").checkpoints(seed=1)
-    (0, 128, 256, 724)
+    Example:
+        >>> find_recipe("induction").checkpoints(seed=1)
+        (0, 128, 256, 724)
     """
 
     name: str
@@ -63,21 +72,20 @@ class Recipe:
     other_seed_checkpoints: tuple[int, ...] = COMMON_STEPS
 
     def checkpoints(self, seed: int = 0) -> tuple[int, ...]:
-        """Steps at which the weights of a training seed are stored: all for seed 0, four for the others."""
+        """Return the steps at which a training seed's weights are stored: all for seed 0, four for the others."""
         return self.first_seed_checkpoints if seed == 0 else self.other_seed_checkpoints
 
     def learning_rate_at(self, step: int) -> float:
-        """Learning rate of the update from ``step`` to ``step + 1``: linear warm-up, then constant.
+        """Return the learning rate of the update from ``step`` to ``step + 1``: linear warm-up, then constant.
 
-        Examples
-        --------
-        >>> [round(find_recipe("induction").learning_rate_at(step), 6) for step in (0, 24, 49, 700)]
-        [6e-05, 0.0015, 0.003, 0.003]
+        Example:
+            >>> [round(find_recipe("induction").learning_rate_at(step), 6) for step in (0, 24, 49, 700)]
+            [6e-05, 0.0015, 0.003, 0.003]
         """
         return self.learning_rate * min(1.0, (step + 1) / self.warmup_steps)
 
     def as_dict(self) -> dict:
-        """The recipe as plain values for a JSON manifest (tuples become lists)."""
+        """Return the recipe as plain values (dict) for a JSON manifest; tuples become lists."""
         values = dataclasses.asdict(self)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
@@ -106,12 +114,20 @@ TRIED = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe called ``name``; a `NeuroMFAError` that lists the known ones otherwise.
+    """Find a recipe by its name.
 
-    Examples
-    --------
-    >>> find_recipe("induction").steps
-    724
+    Args:
+        name: "induction" or "induction-control".
+
+    Returns:
+        Recipe.
+
+    Raises:
+        NeuroMFAError: no recipe of that name; the message lists those there are.
+
+    Example:
+        >>> find_recipe("induction").steps
+        724
     """
     if name not in RECIPES:
         raise NeuroMFAError(f"no recipe is called {name!r}; the recipes are {', '.join(sorted(RECIPES))}")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuromfa_lite.errors import NeuroMFAError, SourceError
-from neuromfa_lite.laboratory import manifests
+from ..errors import NeuroMFAError, SourceError
+from . import manifests
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,19 +25,15 @@ BUNDLED = Path(__file__).parent / "data"
 class Checkpoint:
     """The stored weights of one training seed at one step; an `os.PathLike` that stands for their folder.
 
-    Attributes
-    ----------
-    run : name of the run
-    seed : training seed
-    step : number of updates made
-    folder : the Hugging Face folder with config.json and model.safetensors
-    abilities : what the model could do on held-out data, by name
+    Attributes:
+        run, seed, step: name of the run, training seed, number of updates made.
+        folder: the Hugging Face folder with config.json and model.safetensors.
+        abilities: dict from names to what the model could do on held-out data, shares from 0 to 1.
 
-    Examples
-    --------
-    >>> checkpoint = load_run("induction").checkpoint(724)
-    >>> str(checkpoint), checkpoint.abilities["copy_accuracy"] > 0.9
-    ('induction@724', True)
+    Example:
+        >>> checkpoint = load_run("induction").checkpoint(724)
+        >>> str(checkpoint), checkpoint.abilities["copy_accuracy"] > 0.9
+        ('induction@724', True)
     """
 
     run: str
@@ -58,19 +54,17 @@ class Checkpoint:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One recipe, trained from one or several seeds, with its checkpoints. Made by `load_run`.
+    """One recipe, trained from one or several seeds, with its checkpoints; made by :func:`load_run`.
 
-    Attributes
-    ----------
-    name : e.g. "induction"
-    folder : where it is stored
-    manifest : how it was made: recipe, versions, and per checkpoint the files' hashes and the abilities
+    Attributes:
+        name: e.g. "induction".
+        folder: where it is stored.
+        manifest: how it was made: recipe, versions, and per checkpoint the files' hashes and the abilities.
 
-    Examples
-    --------
-    >>> run = load_run("induction")
-    >>> run.seeds, run.steps(seed=1), run.control
-    ((0, 1, 2), (0, 128, 256, 724), 'induction-control')
+    Example:
+        >>> run = load_run("induction")
+        >>> run.seeds, run.steps(seed=1), run.control
+        ((0, 1, 2), (0, 128, 256, 724), 'induction-control')
     """
 
     name: str
@@ -84,7 +78,7 @@ class Run:
 
     @property
     def ability(self) -> str:
-        """Name of the ability the run is about, e.g. "copy_accuracy": a column of `abilities`."""
+        """Name of the ability the run is about, e.g. "copy_accuracy": a column of :meth:`abilities`."""
         return self.manifest["ability"]
 
     @property
@@ -103,25 +97,24 @@ class Run:
         return tuple(sorted({entry["seed"] for entry in self.manifest["checkpoints"]}))
 
     def steps(self, seed: int = 0) -> tuple[int, ...]:
-        """Stored training steps of one seed, ascending; a `NeuroMFAError` if the seed is not stored."""
+        """Return the stored training steps of one seed, ascending; NeuroMFAError if the seed is not stored."""
         if seed not in self.seeds:
             raise NeuroMFAError(f"run {self.name!r} has no seed {seed}; its seeds are {_listed(self.seeds)}")
         return tuple(sorted(entry["step"] for entry in self.manifest["checkpoints"] if entry["seed"] == seed))
 
     def checkpoint(self, step: int, seed: int = 0) -> Checkpoint:
-        """The weights at one step.
+        """Return the Checkpoint of one step.
 
-        Parameters
-        ----------
-        step : training step, one of `steps`
-        seed : training seed, one of `seeds`
+        Args:
+            step, seed: training step, one of :meth:`steps`, and training seed, one of ``seeds``.
 
-        Raises
-        ------
-        NeuroMFAError
-            if that step or seed is not stored; the message lists those that are.
-        SourceError
-            if the manifest has it but its folder is gone.
+        Raises:
+            NeuroMFAError: that step or seed is not stored; the message lists those that are.
+            SourceError: the manifest has it but its folder is gone.
+
+        Example:
+            >>> load_run("induction").checkpoint(256, seed=2)
+            <Checkpoint induction@256:2>
         """
         steps = self.steps(seed)
         if step not in steps:
@@ -133,25 +126,25 @@ class Run:
         return Checkpoint(self.name, int(seed), int(step), folder, dict(entry["abilities"]))
 
     def checkpoints(self, seed: int = 0) -> tuple[Checkpoint, ...]:
-        """All checkpoints of one seed, in the order of training."""
+        """Return all checkpoints (tuple) of one seed, in the order of training."""
         return tuple(self.checkpoint(step, seed) for step in self.steps(seed))
 
     def abilities(self, seed: int | None = None) -> pd.DataFrame:
-        """What the model could do on held-out data at every checkpoint.
+        """Tabulate what the model could do on held-out data at every checkpoint.
 
-        Parameters
-        ----------
-        seed : one training seed, or None for all
+        Args:
+            seed: one training seed, or None for all.
 
-        Returns
-        -------
-        DataFrame with columns seed, step and one per ability (a share from 0 to 1), by seed and step
+        Returns:
+            DataFrame with columns seed, step and one per ability (a share from 0 to 1), by seed and step.
 
-        Examples
-        --------
-        >>> frame = load_run("induction-control").abilities(seed=0)
-        >>> list(frame.columns), len(frame)
-        (['seed', 'step', 'copy_accuracy'], 17)
+        Raises:
+            NeuroMFAError: the seed is not stored.
+
+        Example:
+            >>> frame = load_run("induction-control").abilities(seed=0)
+            >>> list(frame.columns), len(frame)
+            (['seed', 'step', 'copy_accuracy'], 17)
         """
         import pandas as pd
 
@@ -177,24 +170,22 @@ class Run:
 
 
 def load_run(name_or_folder: str | os.PathLike) -> Run:
-    """A bundled run by its name, or a run of one's own by its folder.
+    """Open a bundled run by its name, or a run of one's own by its folder.
 
-    Parameters
-    ----------
-    name_or_folder : a name from `list_runs`, or a folder as `neuromfa-lite train` writes it. A bundled name
-        wins over a folder of that name in the working directory; write "./name" for the folder.
+    Args:
+        name_or_folder: a name from :func:`list_runs`, or a folder as `neuromfa-lite train` writes it. A bundled name
+            wins over a folder of that name in the working directory; write "./name" for the folder.
 
-    Raises
-    ------
-    NeuroMFAError
-        if it is neither; the message lists the bundled runs.
-    SourceError
-        if the folder's manifest is missing, damaged or of a newer version; the message names the file.
+    Returns:
+        Run.
 
-    Examples
-    --------
-    >>> load_run("induction")
-    <Run 'induction': 25 checkpoints, seeds 0, 1, 2>
+    Raises:
+        NeuroMFAError: it is neither; the message lists the bundled runs.
+        SourceError: the folder's manifest is missing, damaged or of a newer version; the message names the file.
+
+    Example:
+        >>> load_run("induction")
+        <Run 'induction': 25 checkpoints, seeds 0, 1, 2>
     """
     names = _bundled_names()
     if isinstance(name_or_folder, str) and name_or_folder in names:
@@ -208,14 +199,15 @@ def load_run(name_or_folder: str | os.PathLike) -> Run:
 
 
 def list_runs() -> pd.DataFrame:
-    """The bundled runs, a row each: run, title, seeds, checkpoints, steps, ability, at_the_end, control.
+    """Tabulate the bundled runs.
 
-    ``at_the_end`` is the ability of the first seed at its last step.
+    Returns:
+        DataFrame, a row per run: run, title, seeds, checkpoints, steps, ability, at_the_end (the ability of the first
+        seed at its last step), control.
 
-    Examples
-    --------
-    >>> list(list_runs()["run"])
-    ['induction', 'induction-control']
+    Example:
+        >>> list(list_runs()["run"])
+        ['induction', 'induction-control']
     """
     import pandas as pd
 
@@ -242,17 +234,20 @@ def list_runs() -> pd.DataFrame:
 
 
 def load_checkpoint(label: str) -> Checkpoint:
-    """The checkpoint ``RUN@STEP`` or ``RUN@STEP:SEED`` stands for; RUN is a bundled name or a run's folder.
+    """Open the checkpoint that a label stands for.
 
-    Raises
-    ------
-    NeuroMFAError
-        if the label has another form, or the run, step or seed does not exist.
+    Args:
+        label: "RUN@STEP" or "RUN@STEP:SEED"; RUN is a bundled name or a run's folder.
 
-    Examples
-    --------
-    >>> load_checkpoint("induction@724:1")
-    <Checkpoint induction@724:1>
+    Returns:
+        Checkpoint.
+
+    Raises:
+        NeuroMFAError: the label has another form, or the run, step or seed does not exist.
+
+    Example:
+        >>> load_checkpoint("induction@724:1")
+        <Checkpoint induction@724:1>
     """
     parts = re.fullmatch(r"(?P<run>.+)@(?P<step>\d+)(:(?P<seed>\d+))?", label)
     if parts is None:
@@ -263,15 +258,19 @@ def load_checkpoint(label: str) -> Checkpoint:
 def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
     """Compare every file of a run with the hash in its manifest.
 
-    Returns
-    -------
-    DataFrame with a row per file: file (path inside the run), expected and found (SHA-256; found is None if
-    the file is missing), ok
+    Args:
+        run: Run, or what :func:`load_run` takes.
 
-    Examples
-    --------
-    >>> bool(verify_run("induction")["ok"].all())
-    True
+    Returns:
+        DataFrame, a row per file: file (path inside the run), expected and found (SHA-256; found is None if the file is
+        missing), ok.
+
+    Raises:
+        NeuroMFAError, SourceError: as :func:`load_run`.
+
+    Example:
+        >>> bool(verify_run("induction")["ok"].all())
+        True
     """
     import pandas as pd
 

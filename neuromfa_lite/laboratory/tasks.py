@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from neuromfa_lite.errors import NeuroMFAError
-from neuromfa_lite.laboratory.recipes import Recipe
+from ..errors import NeuroMFAError
+from .recipes import Recipe
 
 STREAMS = ("init", "train", "held-out")
 
 
 def seed_sequence(stream: str, seed: int = 0) -> np.random.SeedSequence:
-    """The root of one stream of random numbers.
+    """Return the root of one stream of random numbers.
 
-    Parameters
-    ----------
-    stream : "init", "train" or "held-out"
-    seed : the training seed, 0 or larger; the held-out stream takes no other than 0
+    Args:
+        stream: "init", "train" or "held-out".
+        seed: the training seed, 0 or larger; the held-out stream takes no other than 0.
 
-    Raises
-    ------
-    NeuroMFAError
-        for an unknown stream or a seed that is not a whole number >= 0.
+    Returns:
+        numpy SeedSequence.
 
-    Examples
-    --------
-    >>> seed_sequence("train", 3).spawn_key
-    (1,)
+    Raises:
+        NeuroMFAError: an unknown stream, or a seed that is not a whole number >= 0.
+
+    Example:
+        >>> seed_sequence("train", 3).spawn_key
+        (1,)
     """
     if stream not in STREAMS:
         raise NeuroMFAError(f"no stream is called {stream!r}; the streams are {', '.join(STREAMS)}")
@@ -42,25 +41,21 @@ def seed_sequence(stream: str, seed: int = 0) -> np.random.SeedSequence:
 
 
 def repeated_sequences(generator: np.random.Generator, count: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences in which one random block repeats until the context is full.
+    """Draw sequences in which one random block repeats until the context is full.
 
-    Parameters
-    ----------
-    generator : where the random numbers come from
-    count : number of sequences
-    recipe : gives the context, the range of tokens and the range of periods (both ends included)
+    Args:
+        generator: where the random numbers come from.
+        count: number of sequences.
+        recipe: gives the context, the range of tokens and the range of periods (both ends included).
 
-    Returns
-    -------
-    tokens : (count, context) int64
-    periods : (count,) int64, the length of each sequence's block in tokens
+    Returns:
+        (tokens, periods): (count, context) int64, and (count,) int64, the length of each sequence's block in tokens.
 
-    Examples
-    --------
-    >>> from neuromfa_lite.laboratory.recipes import find_recipe
-    >>> tokens, periods = repeated_sequences(np.random.default_rng(0), 5, find_recipe("induction"))
-    >>> tokens.shape, bool((tokens[0, periods[0]:] == tokens[0, :-periods[0]]).all())
-    ((5, 48), True)
+    Example:
+        >>> from neuromfa_lite.laboratory.recipes import find_recipe
+        >>> tokens, periods = repeated_sequences(np.random.default_rng(0), 5, find_recipe("induction"))
+        >>> tokens.shape, bool((tokens[0, periods[0]:] == tokens[0, :-periods[0]]).all())
+        ((5, 48), True)
     """
     periods = generator.integers(recipe.shortest_period, recipe.longest_period, size=count, endpoint=True)
     blocks = _random_tokens(generator, (count, recipe.longest_period), recipe)
@@ -69,53 +64,86 @@ def repeated_sequences(generator: np.random.Generator, count: int, recipe: Recip
 
 
 def unrepeated_sequences(generator: np.random.Generator, count: int, recipe: Recipe) -> np.ndarray:
-    """Sequences of independent uniform tokens, (count, context) int64: nothing in them can be copied."""
+    """Draw sequences of independent uniform tokens: nothing in them can be copied.
+
+    Args:
+        generator: where the random numbers come from.
+        count: number of sequences.
+        recipe: gives the context and the range of tokens.
+
+    Returns:
+        (count, context) int64.
+
+    Example:
+        >>> from neuromfa_lite.laboratory.recipes import find_recipe
+        >>> unrepeated_sequences(np.random.default_rng(0), 5, find_recipe("induction-control")).shape
+        (5, 48)
+    """
     return _random_tokens(generator, (count, recipe.context), recipe)
 
 
 def training_batch(generator: np.random.Generator, recipe: Recipe) -> np.ndarray:
-    """The next training batch of a recipe, (batch, context) int64."""
+    """Draw the next training batch of a recipe.
+
+    Args:
+        generator: where the random numbers come from.
+        recipe: Recipe; repeated or unrepeated sequences, as it says.
+
+    Returns:
+        (batch, context) int64.
+
+    Example:
+        >>> from neuromfa_lite.laboratory.recipes import find_recipe
+        >>> training_batch(np.random.default_rng(0), find_recipe("induction")).shape
+        (64, 48)
+    """
     if recipe.repeated:
         return repeated_sequences(generator, recipe.batch, recipe)[0]
     return unrepeated_sequences(generator, recipe.batch, recipe)
 
 
 def held_out_sequences(recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """The repeated sequences that test a run, tokens (held_out_sequences, context) and periods.
+    """Draw the repeated sequences that test a run, the same ones every time.
 
     Always repeated, for a control too: the question is the same, only the training differs.
+
+    Args:
+        recipe: Recipe.
+
+    Returns:
+        (tokens, periods): (held_out_sequences, context) int64, and (held_out_sequences,) int64, in tokens.
+
+    Example:
+        >>> from neuromfa_lite.laboratory.recipes import find_recipe
+        >>> held_out_sequences(find_recipe("induction"))[0].shape
+        (256, 48)
     """
     generator = np.random.default_rng(seed_sequence("held-out"))
     return repeated_sequences(generator, recipe.held_out_sequences, recipe)
 
 
 def copy_accuracy(predictions: np.ndarray, tokens: np.ndarray, periods: np.ndarray) -> float:
-    """Share of tokens past the first period that are predicted rightly.
+    """Return the share of tokens past the first period that are predicted rightly.
 
-    The token that opens the second block is not asked for: until it is read nothing shows that a block
-    repeats. So position t counts if t >= period, and its prediction is compared with the token at t + 1.
+    The token that opens the second block is not asked for: until it is read nothing shows that a block repeats. So
+    position t counts if t >= period, and its prediction is compared with the token at t + 1.
 
-    Parameters
-    ----------
-    predictions : (sequences, context) int; predictions[i, t] is the guess for tokens[i, t + 1]
-    tokens : (sequences, context) int
-    periods : (sequences,) int, in tokens
+    Args:
+        predictions: (sequences, context) int; predictions[i, t] is the guess for tokens[i, t + 1].
+        tokens: (sequences, context) int.
+        periods: (sequences,) int, in tokens.
 
-    Returns
-    -------
-    float, from 0 to 1
+    Returns:
+        float, from 0 to 1.
 
-    Raises
-    ------
-    NeuroMFAError
-        if the shapes do not belong together or no position counts.
+    Raises:
+        NeuroMFAError: the shapes do not belong together, or no position counts.
 
-    Examples
-    --------
-    Block 7 8, then its repetition; the only position that counts is the third, where 8 is right:
+    Example:
+        Block 7 8, then its repetition; the only position that counts is the third, where 8 is right:
 
-    >>> copy_accuracy(np.array([[8, 1, 8, 1]]), np.array([[7, 8, 7, 8]]), np.array([2]))
-    1.0
+        >>> copy_accuracy(np.array([[8, 1, 8, 1]]), np.array([[7, 8, 7, 8]]), np.array([2]))
+        1.0
     """
     if predictions.shape != tokens.shape or periods.shape != tokens.shape[:1]:
         raise NeuroMFAError(
@@ -130,9 +158,15 @@ def copy_accuracy(predictions: np.ndarray, tokens: np.ndarray, periods: np.ndarr
 
 
 def measure_abilities(model, recipe: Recipe) -> dict[str, float]:
-    """What a model can do on the held-out sequences of a recipe, e.g. ``{"copy_accuracy": 0.98}``.
+    """Measure what a model can do on the held-out sequences of a recipe.
 
-    ``model`` is any callable module that maps token ids (sequences, context) to an object with ``logits``.
+    Args:
+        model: a callable that maps token ids, a torch tensor (sequences, context), to an object with ``logits``
+            (sequences, context, vocabulary).
+        recipe: Recipe.
+
+    Returns:
+        dict from names to shares from 0 to 1, e.g. {"copy_accuracy": 0.98}.
     """
     import torch
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neuromfa_lite.errors import NeuroMFAError
-from neuromfa_lite.laboratory import manifests
-from neuromfa_lite.laboratory.recipes import TRIED, Recipe, find_recipe
-from neuromfa_lite.laboratory.tasks import measure_abilities, seed_sequence, training_batch
+from ..errors import NeuroMFAError
+from . import manifests
+from .recipes import TRIED, Recipe, find_recipe
+from .tasks import measure_abilities, seed_sequence, training_batch
 
 THREADS = 1
 
@@ -32,33 +32,29 @@ def train(
 ) -> dict:
     """Train one seed of a run and store it, in about a minute on one core.
 
-    Parameters
-    ----------
-    name : the recipe's name, e.g. "induction"
-    seed : decides the initial weights and the batches, 0 or larger
-    folder : the run folder to write, by default ``name`` in the working directory. A run of the same recipe
-        that lies there already gains the seed.
-    steps : stop early: store only the recipe's checkpoints up to this step (default: all of them)
-    progress : show a progress bar with the loss (nats per token)
-    overwrite : replace the seed if the folder holds it already
+    Nothing is left behind when the training fails or is interrupted.
 
-    Returns
-    -------
-    dict, the manifest of the run folder
+    Args:
+        name: the recipe's name, e.g. "induction".
+        seed: decides the initial weights and the batches, 0 or larger.
+        folder: the run folder to write, by default ``name`` in the working directory. A run of the same recipe that
+            lies there already gains the seed.
+        steps: stop early: store only the recipe's checkpoints up to this step; None: all of them.
+        progress: show a progress bar with the loss (nats per token).
+        overwrite: replace the seed if the folder holds it already.
 
-    Raises
-    ------
-    NeuroMFAError
-        for an unknown recipe, an impossible seed or number of steps, or a folder that would be overwritten.
-        Nothing is left behind when the training fails or is interrupted.
+    Returns:
+        dict, the manifest of the run folder.
 
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     manifest = train("induction", folder=pathlib.Path(place) / "mine", steps=1, progress=False)
-    >>> [checkpoint["step"] for checkpoint in manifest["checkpoints"]]
-    [0, 1]
+    Raises:
+        NeuroMFAError: an unknown recipe, an impossible seed or number of steps, or a folder that would be overwritten.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     manifest = train("induction", folder=pathlib.Path(place) / "mine", steps=1, progress=False)
+        >>> [checkpoint["step"] for checkpoint in manifest["checkpoints"]]
+        [0, 1]
     """
     recipe = find_recipe(name)
     seed_sequence("train", seed)  # refuses an impossible seed before any work
@@ -75,15 +71,24 @@ def train(
 
 
 def build_model(recipe: Recipe, seed: int = 0):
-    """An untrained GPTNeoXForCausalLM of a recipe in fp32, with the library's own initialisation.
+    """Build the untrained model of a recipe, with the library's own initialisation.
 
     The state of torch's global random numbers is the same before and after.
 
-    Examples
-    --------
-    >>> model = build_model(find_recipe("induction"))
-    >>> model.gpt_neox.layers[0].attention.query_key_value.weight.shape
-    torch.Size([192, 64])
+    Args:
+        recipe: Recipe.
+        seed: training seed, 0 or larger.
+
+    Returns:
+        GPTNeoXForCausalLM, fp32.
+
+    Raises:
+        NeuroMFAError: a seed that is not a whole number >= 0.
+
+    Example:
+        >>> model = build_model(find_recipe("induction"))
+        >>> model.gpt_neox.layers[0].attention.query_key_value.weight.shape
+        torch.Size([192, 64])
     """
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
@@ -114,7 +119,20 @@ def build_model(recipe: Recipe, seed: int = 0):
 
 
 def build_optimizer(model, recipe: Recipe):
-    """AdamW with weight decay on matrices only (embeddings included), none on biases and norms."""
+    """Build AdamW with weight decay on matrices only (embeddings included), none on biases and norms.
+
+    Args:
+        model: torch nn.Module.
+        recipe: Recipe; gives learning rate, betas and weight decay.
+
+    Returns:
+        torch.optim.AdamW.
+
+    Example:
+        >>> recipe = find_recipe("induction")
+        >>> [group["weight_decay"] for group in build_optimizer(build_model(recipe), recipe).param_groups]
+        [0.01, 0.0]
+    """
     import torch
 
     parameters = list(model.parameters())
@@ -126,7 +144,12 @@ def build_optimizer(model, recipe: Recipe):
 
 
 def save_checkpoint(model, folder: Path) -> None:
-    """Store ``model`` in half precision as a Hugging Face folder: config.json and model.safetensors."""
+    """Store a model in half precision as a Hugging Face folder: config.json and model.safetensors.
+
+    Args:
+        model: a model of transformers.
+        folder: the folder to make; it must not exist.
+    """
     import torch
     from safetensors.torch import save
 
@@ -141,7 +164,7 @@ def save_checkpoint(model, folder: Path) -> None:
 
 
 def _train_into(built: Path, recipe: Recipe, seed: int, stored_steps: list[int], progress: bool) -> list[dict]:
-    """The training loop; returns the manifest's entry of every stored step."""
+    """Train, and return the manifest's entry of every stored step."""
     import torch
     from tqdm.auto import tqdm
 

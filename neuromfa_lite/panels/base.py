@@ -6,6 +6,7 @@ drawn over a kept background, so that a slider feels immediate.
 
 import base64
 import io
+import os
 
 import ipywidgets as widgets
 import matplotlib as mpl
@@ -14,6 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..errors import NeuroMFAError
+from ..laboratory import load_run
 from ..plots import STYLE
 
 DPI = 100
@@ -127,8 +130,30 @@ def _shown(value):
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+def open_runs(runs):
+    """Return (Runs, the steps that all of them have), of names, folders and Runs; first seeds only.
+
+    Raises:
+        NeuroMFAError: two runs of one name, which a control could not tell apart, or no step in common.
+    """
+    runs = [runs] if isinstance(runs, (str, os.PathLike)) else runs
+    runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        raise NeuroMFAError(
+            f"a panel tells its runs apart by name, and two of {', '.join(names)} are the same: make a panel for each"
+        )
+    steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
+    if not steps:
+        raise NeuroMFAError(f"the runs {', '.join(names)} have no step in common: make a panel for each")
+    return runs, steps
+
+
 def step_slider(steps, value=None, name="step"):
     """A slider that stops at the stored training steps only."""
     return widgets.SelectionSlider(
-        options=list(steps), value=steps[-1] if value is None else value, description=name, layout=widgets.Layout(width="420px")
+        options=list(steps),
+        value=steps[-1] if value is None else value,
+        description=name,
+        layout=widgets.Layout(width="420px"),
     )

@@ -1,7 +1,5 @@
 """Lesson 01: choose a neuron; its connections by strength and by distance, and its mass as the circle grows."""
 
-import os
-
 import ipywidgets as widgets
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -9,13 +7,12 @@ from matplotlib.patches import Circle
 
 from ..drawings import around, rings
 from ..errors import NeuroMFAError
-from ..laboratory import load_run
 from ..method import PAPER
 from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..regression import fit_lines
 from ..study import analyze
-from .base import Panel, step_slider
+from .base import Panel, open_runs, step_slider
 
 THICKEST = 6.0  # points; a weight of 0.4 and more
 
@@ -41,8 +38,7 @@ class NetworkPanel(Panel):
             raise NeuroMFAError(
                 f"method {method.name!r} has no window for the circle to grow in: give it one with replace()"
             )
-        runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
-        steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
+        runs, steps = open_runs(runs)
         self.window, self.networks, self.spectra, self._lines = method.window, {}, {}, {}
         for run in runs:
             for step in steps:

@@ -1,19 +1,17 @@
 """Lesson 03: masses, partition function, mass exponent and spectrum in four linked views."""
 
-import os
 import textwrap
 
 import ipywidgets as widgets
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from ..laboratory import load_run
 from ..method import PAPER
 from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..spectrum import POOR_FIT, log_masses
 from ..study import analyze
-from .base import Panel, step_slider
+from .base import Panel, open_runs, step_slider
 
 FAINT = 40  # mass curves shown behind the chosen one
 FAN = 5  # of the moment orders, every fifth is shown behind the chosen one
@@ -35,8 +33,7 @@ class SpectrumPanel(Panel):
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
-        runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
-        steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
+        runs, steps = open_runs(runs)
         self.spectra, self._logs = {}, {}
         for run in runs:
             for step in steps:
@@ -74,7 +71,7 @@ class SpectrumPanel(Panel):
         self._others = self.moving(ax.add_collection(LineCollection([], colors=GREY, lw=0.6, alpha=0.4)))
         self._mass = self.moving(*ax.plot([], [], color=ORANGE, lw=2.5, drawstyle="steps-post"))
         self._name = self.moving(ax.text(0.03, 0.95, "", transform=ax.transAxes, va="top", fontsize=11))
-        ax.set(xlabel=r"$\ln(r/r_{\max})$", ylabel=r"$\ln\mu_i(r)$", title=r"1  masses $\mu_i$, one neuron in orange")
+        ax.set(xlabel=r"$\ln(r/r_{\max})$", ylabel=r"$\ln\mu_i(r)$", title=r"1  shares $\mu_i = N_i(r)/N_i(r_{\max})$")
         ax.set(xlim=self._each(_across), ylim=_limits(list(self._logs.values())))
 
     def _prepare_partition(self, ax):

@@ -46,7 +46,9 @@ class StartHerePanel(Panel):
     def draw_still(self):
         (weights, spectrum), (emergence, ability) = self.figure.subplots(2, 2)
         first = next(iter(self.spectra.values()))
-        self._bars = self.moving(weights.stairs(self._weights[next(iter(self._weights))][0], WEIGHT_EDGES, lw=2, color=BLUE))
+        self._bars = self.moving(
+            weights.stairs(self._weights[next(iter(self._weights))][0], WEIGHT_EDGES, lw=2, color=BLUE)
+        )
         weights.stairs(next(iter(self._weights.values()))[0], WEIGHT_EDGES, color=GREY, ls=":", label="untrained")
         weights.set(xlabel="weight $w$", ylabel="density", title="1  the weights")
         weights.legend(frameon=False)

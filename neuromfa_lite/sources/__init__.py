@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources.architectures import ARCHITECTURES, Architecture, Join, LayerRecord, register
-from neuromfa_lite.sources.matrix import WeightMatrix
-from neuromfa_lite.sources.weight_source import WeightSource
-from neuromfa_lite.sources.wiring import JoinRecord, Wiring
+from ..errors import SourceError
+from .architectures import ARCHITECTURES, Architecture, Join, LayerRecord, register
+from .matrix import WeightMatrix
+from .weight_source import WeightSource
+from .wiring import JoinRecord, Wiring
 
 __all__ = [
     "ARCHITECTURES",
@@ -33,17 +33,25 @@ RUN_STEP = re.compile(r"([A-Za-z][\w-]*)@(\d+)(?::(\d+))?")
 
 
 def open_source(source, revision=None, config=None):
-    """Open the weights of a model, without reading them; returns WeightSource.
+    """Open the weights of a model, without reading them.
 
-    source: a model folder in the Hugging Face layout or one weight file beside its config.json (str or
-    path; a run's checkpoint is such a folder), a hub model "org/name" (with `revision`, a branch, tag or
-    commit), a torch module, or a state dict {name: tensor or array}. config: the configuration (dict, as
-    config.json), needed for a state dict, else instead of the model's own. Raises SourceError for anything
-    missing, damaged or not accepted.
+    Args:
+        source: a model folder in the Hugging Face layout, or one weight file beside its config.json (str or path; a
+            run's checkpoint is such a folder), a hub model "org/name", a torch module, or a state dict
+            {name: tensor or array}.
+        revision: branch, tag or commit of a hub model.
+        config: the configuration (dict, as config.json): needed for a state dict, else instead of the model's own.
 
-    >>> source = open_source({"fc.weight": [[1.0, 2.0, 3.0]]}, config={"model_type": "toy"})
-    >>> source.matrices["fc.weight"]
-    WeightMatrix('fc.weight', targets=1, sources=3, float64)
+    Returns:
+        WeightSource.
+
+    Raises:
+        SourceError: anything missing, damaged or not accepted; the message names it and the way out.
+
+    Example:
+        >>> source = open_source({"fc.weight": [[1.0, 2.0, 3.0]]}, config={"model_type": "toy"})
+        >>> source.matrices["fc.weight"]
+        WeightMatrix('fc.weight', targets=1, sources=3, float64)
     """
     if isinstance(source, WeightSource):
         return source
@@ -51,7 +59,7 @@ def open_source(source, revision=None, config=None):
         return _open_named(source, revision, config)
     if revision is not None:
         raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", not to a {type(source).__name__}')
-    from neuromfa_lite.sources.torch_objects import open_module, open_state_dict
+    from .torch_objects import open_module, open_state_dict
 
     if isinstance(source, Mapping):
         return open_state_dict(source, config)
@@ -62,7 +70,7 @@ def open_source(source, revision=None, config=None):
 
 def _open_named(source, revision, config):
     """A path that exists is a path; "org/name" else is a hub model."""
-    from neuromfa_lite.sources.folder import open_folder
+    from .folder import open_folder
 
     path = Path(source).expanduser()
     if path.exists() and str(source):
@@ -70,7 +78,7 @@ def _open_named(source, revision, config):
             raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", but {path} is a local path')
         return open_folder(path, config)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
-        from neuromfa_lite.sources.hub import fetch
+        from .hub import fetch
 
         origin = f"{source}@{revision}" if revision else source
         return open_folder(fetch(source, revision), config, origin)

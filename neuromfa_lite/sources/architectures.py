@@ -10,19 +10,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuromfa_lite.errors import SourceError
+from ..errors import SourceError
 
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """One layer of neurons: its name, its size in neurons and what it is for.
+    """One layer of neurons: its name, its size and what it is for.
 
-    role: "hidden", "query", "key", "value", "attention", "middle", "mlp" or "output". group: layers of one
-    group share the same sampled neurons (default: a group of its own). multiplier: a sample of k neurons
-    per layer takes multiplier * k neurons here.
+    Attributes:
+        name: what joins, tables and plots call it.
+        size: number of neurons.
+        role: "hidden", "query", "key", "value", "attention", "middle", "mlp" or "output".
+        block: number of its transformer block, from 0.
+        group: layers of one group share the same sampled neurons; by default the layer is a group of its own.
+        multiplier: a sample of k neurons per layer takes multiplier * k neurons here.
 
-    >>> LayerRecord("block 0 mlp", 256, role="mlp", multiplier=2).group
-    'block 0 mlp'
+    Example:
+        >>> LayerRecord("block 0 mlp", 256, role="mlp", multiplier=2).group
+        'block 0 mlp'
     """
 
     name: str
@@ -39,14 +44,20 @@ class LayerRecord:
 
 @dataclass(frozen=True, eq=False)
 class Join:
-    """What joins layer `source` to layer `target`: a stored matrix, or part of one, or a fixed pattern of weight 1.
+    """What joins one layer to another: a stored matrix, or part of one, or a fixed pattern of weight 1.
 
-    matrix: its name in the file, without the prefixes of the Architecture. part, targets: a name for, and the
-    indices of, the rows that belong to this join, when one matrix serves several. transposed: the file holds
-    (sources, targets). kind: "weights", or without a matrix "one-to-one" or "all-to-all".
+    Attributes:
+        source, target: names of the layers that the connections leave and enter.
+        matrix: the matrix's name in the file, without the prefixes of the Architecture; None for a fixed pattern.
+        role: what the matrix does: "query", "key", "value", "attention-output", "mlp-in" or "mlp-out".
+        part: a name for the rows of this join, when one matrix serves several.
+        targets: (rows,) indices of those rows; None: all.
+        transposed: True where the file holds (sources, targets).
+        kind: "weights", or without a matrix "one-to-one" or "all-to-all".
 
-    >>> Join("in", "out", "fc.weight", role="mlp-in").kind
-    'weights'
+    Example:
+        >>> Join("in", "out", "fc.weight", role="mlp-in").kind
+        'weights'
     """
 
     source: str
@@ -63,15 +74,19 @@ class Join:
 class Architecture:
     """How the neuron network of one family of models is wired.
 
-    model_type: as in config.json. layers, joins: functions of the configuration (a dict) that list
-    LayerRecord and Join, or the lists themselves. required: configuration keys that must be there as
-    positive whole numbers. prefixes: what may stand before every matrix name. left_out: (pattern, reason)
-    pairs for stored tensors that are no connections; `*` and `?` as in file names.
+    Attributes:
+        model_type: as in config.json.
+        layers, joins: callables that take the configuration (dict) and list LayerRecord or Join, or the lists
+            themselves.
+        required: configuration keys that must be there as positive whole numbers.
+        prefixes: what may stand before every matrix name.
+        left_out: (pattern, reason) of stored tensors that are no connections; `*` and `?` as in file names.
 
-    >>> toy = Architecture("toy", layers=[LayerRecord("in", 3), LayerRecord("out", 2, role="output")],
-    ...                    joins=[Join("in", "out", "fc.weight")])
-    >>> [layer.name for layer in toy.list_layers({})]
-    ['in', 'out']
+    Example:
+        >>> toy = Architecture("toy", layers=[LayerRecord("in", 3), LayerRecord("out", 2, role="output")],
+        ...                    joins=[Join("in", "out", "fc.weight")])
+        >>> [layer.name for layer in toy.list_layers({})]
+        ['in', 'out']
     """
 
     model_type: str
@@ -82,11 +97,11 @@ class Architecture:
     left_out: tuple = ()
 
     def list_layers(self, config):
-        """The layers (tuple of LayerRecord) of a model with this configuration."""
+        """Return the layers (tuple of LayerRecord) of a model with this configuration (dict)."""
         return tuple(self.layers(config) if callable(self.layers) else self.layers)
 
     def list_joins(self, config):
-        """The joins (tuple of Join) of a model with this configuration."""
+        """Return the joins (tuple of Join) of a model with this configuration (dict)."""
         return tuple(self.joins(config) if callable(self.joins) else self.joins)
 
 
@@ -94,13 +109,21 @@ ARCHITECTURES = {}
 
 
 def register(architecture):
-    """Make an Architecture known under its model_type (replacing one of that name) and return it.
+    """Make an architecture known under its model_type, in the place of one of that name.
 
-    Raises SourceError if it is not an Architecture.
+    Args:
+        architecture: Architecture.
 
-    >>> mine = register(Architecture("doctest-family", layers=[], joins=[]))
-    >>> ARCHITECTURES.pop("doctest-family") is mine
-    True
+    Returns:
+        The same Architecture.
+
+    Raises:
+        SourceError: it is not an Architecture.
+
+    Example:
+        >>> mine = register(Architecture("doctest-family", layers=[], joins=[]))
+        >>> ARCHITECTURES.pop("doctest-family") is mine
+        True
     """
     if not isinstance(architecture, Architecture):
         raise SourceError(f"register() takes an Architecture(model_type, layers, joins), not {architecture!r}")
@@ -109,13 +132,23 @@ def register(architecture):
 
 
 def transformer_layers(hidden, middle, blocks):
-    """The layers of a decoder of `blocks` blocks, `hidden` wide with `middle` neurons in each MLP.
+    """List the layers of a decoder, block after block.
 
-    Query, key, value and attention output of a block are one sampling group; an MLP is sampled twice as
-    densely.
+    Query, key, value and attention output of a block are one sampling group; an MLP is sampled twice as densely.
 
-    >>> [layer.name for layer in transformer_layers(64, 256, 1)][-3:]
-    ['block 0 middle', 'block 0 mlp', 'output']
+    Args:
+        hidden: neurons in each hidden layer, and in each of query, key, value and attention output.
+        middle: neurons in each MLP.
+        blocks: number of transformer blocks.
+
+    Returns:
+        List of 7 * blocks + 1 LayerRecord, in the order of the flow.
+
+    Source: Xiao et al. 2025, section 3.1; chain and sampling as in the authors' code.
+
+    Example:
+        >>> [layer.name for layer in transformer_layers(64, 256, 1)][-3:]
+        ['block 0 middle', 'block 0 mlp', 'output']
     """
     layers = []
     for block in range(blocks):
@@ -129,10 +162,19 @@ def transformer_layers(hidden, middle, blocks):
 
 
 def attention_joins(block):
-    """The joins of a block that no matrix holds: query, key and value to attention output, all of weight 1.
+    """List the joins of a block that no matrix holds: query, key and value to attention output, all of weight 1.
 
-    >>> [join.kind for join in attention_joins(0)]
-    ['one-to-one', 'all-to-all', 'all-to-all']
+    Args:
+        block: number of the transformer block, from 0.
+
+    Returns:
+        List of three Join.
+
+    Source: the authors' code of Xiao et al. 2025.
+
+    Example:
+        >>> [join.kind for join in attention_joins(0)]
+        ['one-to-one', 'all-to-all', 'all-to-all']
     """
     kinds = {"query": "one-to-one", "key": "all-to-all", "value": "all-to-all"}
     return [
@@ -142,12 +184,19 @@ def attention_joins(block):
 
 
 def fused_rows(heads, head_size, position):
-    """Rows of a query-key-value matrix stored per head as [query, key, value]; position 0, 1 or 2 picks one.
+    """Find the rows of query, key or value in a matrix that stores [query, key, value] head by head.
 
-    Returns int indices (heads * head_size,): head h's rows start at h * 3 * head_size + position * head_size.
+    Args:
+        heads: number of attention heads.
+        head_size: neurons in the query, the key and the value of one head.
+        position: 0 for the query, 1 for the key, 2 for the value.
 
-    >>> fused_rows(2, 2, 1)
-    array([2, 3, 8, 9])
+    Returns:
+        (heads * head_size,) int; the rows of head h begin at h * 3 * head_size + position * head_size.
+
+    Example:
+        >>> fused_rows(2, 2, 1)
+        array([2, 3, 8, 9])
     """
     return np.arange(heads * 3 * head_size).reshape(heads, 3, head_size)[:, position].ravel()
 

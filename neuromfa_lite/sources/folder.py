@@ -3,19 +3,31 @@
 import json
 from pathlib import Path
 
-from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources.safetensors_file import MappedFiles, read_tensors
-from neuromfa_lite.sources.weight_source import WeightSource
+from ..errors import SourceError
+from .safetensors_file import MappedFiles, read_tensors
+from .weight_source import WeightSource
 
 WEIGHT_FILES = "model.safetensors, model.safetensors.index.json with its shards, or pytorch_model.bin"
 
 
 def open_folder(path, config=None, origin=None):
-    """Open a model folder, or one weight file beside its config.json; returns WeightSource.
+    """Open a model folder, or one weight file beside its config.json.
 
-    config: the configuration (dict), if not the config.json there. safetensors are preferred to .bin; a
-    .bin is read by torch.load(weights_only=True). Raises SourceError naming the missing, truncated or
-    damaged file.
+    Args:
+        path: the folder or file (str or path); safetensors are preferred to .bin, read without running its code.
+        config: the configuration (dict), if not the config.json there.
+        origin: what error messages call the weights; by default the path.
+
+    Returns:
+        WeightSource.
+
+    Raises:
+        SourceError: a file is missing, truncated or damaged, or index and shards disagree; the message names the file.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> open_folder(load_run("induction").checkpoint(724).folder, origin="induction@724")
+        WeightSource('induction@724', 10 matrices)
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
@@ -42,26 +54,71 @@ def open_folder(path, config=None, origin=None):
 
 
 def read_file(path, mapped=None):
-    """List the tensors of one weight file by its ending; raises SourceError for another ending."""
+    """List the tensors of one weight file, read as the ending of its name says.
+
+    Args:
+        path: pathlib.Path of a .safetensors, .bin, .pt or .pth file.
+        mapped: the MappedFiles that a safetensors file joins, if it is a shard of a model.
+
+    Returns:
+        dict from names to WeightMatrix, or to the shape of a tensor that is not 2-D.
+
+    Raises:
+        SourceError: another ending, or a file that is missing, truncated or damaged; the message names the file.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> tensors = read_file(load_run("induction").checkpoint(724).folder / "model.safetensors")
+        >>> tensors["gpt_neox.embed_in.weight"]
+        WeightMatrix('gpt_neox.embed_in.weight', targets=64, sources=64, float16)
+    """
     if path.suffix == ".safetensors":
         return read_tensors(path, mapped)
     if path.suffix in (".bin", ".pt", ".pth"):
-        from neuromfa_lite.sources.torch_objects import read_bin
+        from .torch_objects import read_bin
 
         return read_bin(path)
     raise SourceError(f"{path} is no weight file: give a model folder, or a .safetensors, .bin, .pt or .pth file")
 
 
 def read_config(path):
-    """The configuration of a model as a dict; raises SourceError naming config.json if it is missing or damaged."""
+    """Read the configuration of a model.
+
+    Args:
+        path: pathlib.Path of its config.json.
+
+    Returns:
+        dict.
+
+    Raises:
+        SourceError: the file is missing or damaged; the message names it.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> read_config(load_run("induction").checkpoint(724).folder / "config.json")["model_type"]
+        'gpt_neox'
+    """
     return _read_json(path, "a model folder holds config.json beside its weights; copy it there, or pass config={...}")
 
 
 def find_weights(folder):
-    """The weight files (list of paths) of a model folder, and name -> file name by its index if it is sharded.
+    """Find the weight files of a model folder.
 
-    Raises SourceError if there is none, if it is not clear which to read, or if the index names a missing
-    shard.
+    Args:
+        folder: pathlib.Path.
+
+    Returns:
+        (files, weight_map): list of paths, and dict from the tensors' names to the file names of their shards, empty
+        where there is no index.
+
+    Raises:
+        SourceError: there are no weights, it is not clear which to read, or the index names a missing shard.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> files, weight_map = find_weights(load_run("induction").checkpoint(724).folder)
+        >>> files[0].name, weight_map
+        ('model.safetensors', {})
     """
     for name in ("model.safetensors", "model.safetensors.index.json"):
         if (folder / name).exists():

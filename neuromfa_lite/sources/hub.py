@@ -2,17 +2,26 @@
 
 from pathlib import Path
 
-from neuromfa_lite.errors import SourceError
+from ..errors import SourceError
 
 SAFE_FILES = ["config.json", "*.safetensors", "*.index.json"]
 
 
 def fetch(repo, revision=None):
-    """Fetch config.json and weights of hub model `repo` ("org/name"); returns its folder in the local cache.
+    """Fetch the config.json and the weights of a hub model into the local cache.
 
-    Nothing else is fetched: no code, and .bin files only where there are no safetensors. What is in the
-    cache is not fetched again and needs no network. Raises SourceError naming repo and revision when there
-    is no such model or revision, no network, or no right to it.
+    Nothing else is fetched: no code, and .bin files only where there are no safetensors. What is in the cache is not
+    fetched again and needs no network.
+
+    Args:
+        repo: the model's name, "org/name".
+        revision: branch, tag or commit; None for the main branch.
+
+    Returns:
+        pathlib.Path of the model's folder in the cache.
+
+    Raises:
+        SourceError: no such model or revision, no network, or no right to it; the message names repo and revision.
     """
     folder = _download(repo, revision, SAFE_FILES)
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):

@@ -6,36 +6,52 @@ weight of the connection from neuron i of the layer below to neuron j of the lay
 
 import numpy as np
 
-from neuromfa_lite.errors import SourceError
+from ..errors import SourceError
 
 # bfloat16 has no NumPy type: its two bytes are kept as uint16 and widened on reading.
 READABLE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64}
 
 
 class ArrayStorage:
-    """Weights that are in memory already: an `array` as stored, and its `shape`."""
+    """Weights that are in memory already.
+
+    Attributes:
+        array: (rows, columns), as stored.
+        shape: (rows, columns).
+    """
 
     def __init__(self, array):
         self.array, self.shape = array, array.shape
 
     def take(self, rows):
-        """Stored rows: all of them (None) or a slice as a view, or a copy of those with these indices."""
+        """Return stored rows, of all columns.
+
+        Args:
+            rows: None for all or a slice, for a view; integer indices (rows,), for a copy.
+
+        Returns:
+            Array (rows, columns), of the type stored.
+        """
         return self.array if rows is None else self.array[rows]
 
 
 class WeightMatrix:
     """A lazy weight matrix of shape (targets, sources), whatever its layout and type in the file.
 
-    Attributes: `name` in the file (a part of a matrix adds "[query]"), `origin` (the file or object, for
-    error messages), `shape` (targets, sources) and `dtype` as stored ("float32", "float16", "bfloat16",
-    "float64"; a matrix of another type can be listed but not read).
+    Attributes:
+        name: its name in the file; a part of a matrix adds "[query]".
+        origin: the file or object, for error messages.
+        shape: (targets, sources).
+        dtype: as stored: "float32", "float16", "bfloat16" or "float64"; a matrix of another type can be listed but not
+            read.
 
-    >>> matrix = WeightMatrix.from_array("up", np.arange(6.0).reshape(3, 2))
-    >>> matrix.read(targets=[2, 0], sources=[1])
-    array([[5.],
-           [1.]])
-    >>> matrix.T.shape
-    (2, 3)
+    Example:
+        >>> matrix = WeightMatrix.from_array("up", np.arange(6.0).reshape(3, 2))
+        >>> matrix.read(targets=[2, 0], sources=[1])
+        array([[5.],
+               [1.]])
+        >>> matrix.T.shape
+        (2, 3)
     """
 
     def __init__(self, name, origin, dtype, storage, transposed=False, selection=None):
@@ -46,13 +62,24 @@ class WeightMatrix:
 
     @classmethod
     def from_array(cls, name, array, origin="array", transposed=False, dtype=None):
-        """Make a weight matrix of a 2-D array (targets, sources); `transposed=True` for (sources, targets).
+        """Make a weight matrix of an array, which is not copied.
 
-        `dtype="bfloat16"` says that a uint16 array holds bfloat16 bit patterns. The array is not copied.
-        Raises SourceError if it is not 2-D.
+        Args:
+            name: what to call it.
+            array: (targets, sources) numbers.
+            origin: where the array comes from, for error messages.
+            transposed: True for an array (sources, targets).
+            dtype: "bfloat16" for a uint16 array of bfloat16 bit patterns; by default the array's own type.
 
-        >>> WeightMatrix.from_array("down", np.zeros((2, 5), "f4"), transposed=True)
-        WeightMatrix('down', targets=5, sources=2, float32)
+        Returns:
+            WeightMatrix.
+
+        Raises:
+            SourceError: the array is not 2-D.
+
+        Example:
+            >>> WeightMatrix.from_array("down", np.zeros((2, 5), "f4"), transposed=True)
+            WeightMatrix('down', targets=5, sources=2, float32)
         """
         array = np.asarray(array)
         if array.ndim != 2:
@@ -69,14 +96,23 @@ class WeightMatrix:
         return WeightMatrix(self.name, self.origin, self.dtype, self._storage, not self._transposed)
 
     def part(self, targets, suffix):
-        """Some of the targets as a matrix of its own, named name[suffix]: the query rows of a fused matrix, say.
+        """Take some of the targets as a matrix of its own: the query rows of a fused matrix, say.
 
-        targets: integer indices (n,) into this matrix's targets. Raises SourceError for an index outside.
+        Args:
+            targets: integer indices (n,) into this matrix's targets.
+            suffix: the part's name; the new matrix is called name[suffix].
 
-        >>> fused = WeightMatrix.from_array("qkv", np.arange(12.0).reshape(6, 2))
-        >>> fused.part([0, 3], "query").read()
-        array([[0., 1.],
-               [6., 7.]])
+        Returns:
+            WeightMatrix (n, sources), not read yet.
+
+        Raises:
+            SourceError: an index outside the matrix.
+
+        Example:
+            >>> fused = WeightMatrix.from_array("qkv", np.arange(12.0).reshape(6, 2))
+            >>> fused.part([0, 3], "query").read()
+            array([[0., 1.],
+                   [6., 7.]])
         """
         targets = self._indices(targets, 0)
         if self._selection is not None:
@@ -84,14 +120,23 @@ class WeightMatrix:
         return WeightMatrix(f"{self.name}[{suffix}]", self.origin, self.dtype, self._storage, self._transposed, targets)
 
     def read(self, targets=None, sources=None):
-        """Read weights [targets, sources] as a C-contiguous float32 array (float64 if stored so).
+        """Read weights; float16 and bfloat16 are widened exactly.
 
-        targets, sources: integer indices, or None for all. float16 and bfloat16 are widened exactly. The full
-        float32 matrix in file order is the mapped file itself, not a copy, so the result may be read-only.
-        Raises SourceError naming the matrix for an index outside it or a type that holds no plain weights.
+        Args:
+            targets: integer indices (n,), or None for all.
+            sources: integer indices (m,), or None for all.
 
-        >>> WeightMatrix.from_array("w", np.eye(2, dtype="f2")).read().dtype
-        dtype('float32')
+        Returns:
+            C-contiguous array (n, m), float32 (float64 if stored so). The full float32 matrix in file order is the
+            mapped file itself, not a copy, so the result may be read-only.
+
+        Raises:
+            SourceError: an index outside the matrix, or a type that holds no plain weights; the message names the
+                matrix.
+
+        Example:
+            >>> WeightMatrix.from_array("w", np.eye(2, dtype="f2")).read().dtype
+            dtype('float32')
         """
         targets = None if targets is None else self._indices(targets, 0)
         sources = None if sources is None else self._indices(sources, 1)
@@ -100,12 +145,20 @@ class WeightMatrix:
         return self._take(targets, sources)
 
     def rows(self, start, stop):
-        """Read the stripe of targets start..stop-1 (all sources), and nothing else: for matrices read in pieces.
+        """Read a stripe of targets and nothing else: for matrices read in pieces.
 
-        Raises SourceError if the stripe is not inside the matrix.
+        Args:
+            start, stop: the first target, and the one after the last.
 
-        >>> WeightMatrix.from_array("w", np.arange(6.0).reshape(3, 2)).rows(1, 2)
-        array([[2., 3.]])
+        Returns:
+            C-contiguous array (stop - start, sources), as :meth:`read` gives it.
+
+        Raises:
+            SourceError: the stripe is not inside the matrix.
+
+        Example:
+            >>> WeightMatrix.from_array("w", np.arange(6.0).reshape(3, 2)).rows(1, 2)
+            array([[2., 3.]])
         """
         if not 0 <= start <= stop <= self.shape[0]:
             raise SourceError(f"{self.name}: rows {start} to {stop} are not within its {self.shape[0]} targets")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources.matrix import WeightMatrix
+from ..errors import SourceError
+from .matrix import WeightMatrix
 
 # The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
 TYPES = {
@@ -28,13 +28,26 @@ RELEASE = 48 << 20
 
 
 class MappedFiles:
-    """The files of one model, mapped into memory for reading, which never keep much of a huge model resident."""
+    """The files of one model, mapped into memory for reading, which never keep much of a huge model resident.
+
+    Attributes:
+        maps: the mappings.
+        size: bytes of all of them.
+        may_be_resident: bytes read since pages were last handed back.
+    """
 
     def __init__(self):
         self.maps, self.size, self.may_be_resident = [], 0, 0
 
     def add(self, path):
-        """Map one more file; returns its mapping and its descriptor, which stays open as long as this object."""
+        """Map one more file.
+
+        Args:
+            path: pathlib.Path.
+
+        Returns:
+            (mapping, descriptor): the mmap, and the descriptor of the file, which stays open as long as this object.
+        """
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, descriptor)
         mapping = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
@@ -44,6 +57,7 @@ class MappedFiles:
 
     @property
     def huge(self):
+        """Whether the files together are so large that their pages must not all stay in memory."""
         return self.size > HUGE
 
     def touch(self, nbytes):
@@ -63,14 +77,32 @@ class Unreadable:
 
 
 class MappedStorage:
-    """One matrix of a mapped file: `array` is all of it as stored, beginning at byte `begin` of the file."""
+    """One matrix of a mapped file.
+
+    Attributes:
+        path: the file.
+        files: the MappedFiles it belongs to; descriptor: that of the file.
+        begin: the byte of the file at which the matrix begins.
+        array: (rows, columns) all of it as stored, a view of the mapping.
+        shape: (rows, columns).
+    """
 
     def __init__(self, path, files, descriptor, begin, array):
         self.path, self.files, self.descriptor, self.begin = path, files, descriptor, begin
         self.array, self.shape = array, array.shape
 
     def take(self, rows):
-        """Stored rows: all of them (None) or a slice as a view, or a copy of those with these indices."""
+        """Return stored rows, of all columns.
+
+        Args:
+            rows: None for all or a slice, for a view; integer indices (rows,), for a copy.
+
+        Returns:
+            Array (rows, columns), of the type stored.
+
+        Raises:
+            SourceError: the file became shorter since it was opened.
+        """
         if isinstance(rows, np.ndarray):
             return self._read_one_by_one(rows) if self.files.huge and hasattr(os, "pread") else self.array[rows]
         taken = self.array if rows is None else self.array[rows]
@@ -86,11 +118,25 @@ class MappedStorage:
 
 
 def read_tensors(path, files=None):
-    """List a safetensors file: {name: WeightMatrix, or shape for anything that is not 2-D}.
+    """List the tensors of a safetensors file.
 
     Only the header is read; the file is mapped once and stays mapped as long as one of its matrices is in use.
-    files: the MappedFiles it joins, if it is a shard of a model. Raises SourceError naming the file if it is
-    missing, truncated, or not a safetensors file.
+
+    Args:
+        path: the file (str or path).
+        files: the MappedFiles it joins, if it is a shard of a model.
+
+    Returns:
+        dict from names to WeightMatrix, or to the shape of a tensor that is not 2-D.
+
+    Raises:
+        SourceError: the file is missing, truncated or not a safetensors file; the message names it.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> tensors = read_tensors(load_run("induction").checkpoint(724).folder / "model.safetensors")
+        >>> tensors["gpt_neox.final_layer_norm.weight"]
+        (64,)
     """
     path = Path(path)
     header, start = read_header(path)
@@ -112,9 +158,22 @@ def read_tensors(path, files=None):
 
 
 def read_header(path):
-    """The header of a safetensors file and the position where its data begin; see read_tensors for errors.
+    """Read the header of a safetensors file: 8 bytes (its length n), n bytes of JSON, then the data.
 
-    The file is: 8 bytes (length n of the header), n bytes of JSON, data.
+    Args:
+        path: the file (str or path).
+
+    Returns:
+        (tensors, start): dict from names to {"dtype", "shape", "data_offsets"}, and the byte at which the data begin.
+
+    Raises:
+        SourceError: the file is missing, truncated or not a safetensors file; the message names it.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> tensors, start = read_header(load_run("induction").checkpoint(724).folder / "model.safetensors")
+        >>> tensors["gpt_neox.final_layer_norm.weight"]["shape"]
+        [64]
     """
     try:
         size = os.stat(path).st_size

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources.matrix import ArrayStorage, WeightMatrix
-from neuromfa_lite.sources.weight_source import WeightSource
+from ..errors import SourceError
+from .matrix import ArrayStorage, WeightMatrix
+from .weight_source import WeightSource
 
 UNKNOWN_CONFIG = (
     'say what it is: open_source(..., config={"model_type": "gpt_neox", "hidden_size": ...}), as in config.json'
@@ -21,10 +21,19 @@ UNKNOWN_CONFIG = (
 
 
 def open_module(module, config=None):
-    """Open a torch module with a `config` (as the models of transformers have); returns WeightSource.
+    """Open a torch module that holds its configuration, as the models of transformers do.
 
-    The weights are not copied: a later training step changes what is read. Raises SourceError if there is no
-    configuration.
+    The weights are not copied: a later training step changes what is read.
+
+    Args:
+        module: torch nn.Module.
+        config: the configuration (dict, as config.json), if not the module's own ``config``.
+
+    Returns:
+        WeightSource.
+
+    Raises:
+        SourceError: there is no configuration, or a value of the state dict is no tensor.
     """
     origin = type(module).__name__
     held = config if config is not None else getattr(module, "config", None)
@@ -36,9 +45,21 @@ def open_module(module, config=None):
 
 
 def open_state_dict(state_dict, config=None):
-    """Open a mapping of names to torch tensors or arrays; returns WeightSource.
+    """Open a mapping of names to torch tensors or arrays.
 
-    Raises SourceError without `config`, a dict as in config.json, or for a value that is no tensor.
+    Args:
+        state_dict: {name: tensor or array}.
+        config: the configuration (dict, as config.json).
+
+    Returns:
+        WeightSource.
+
+    Raises:
+        SourceError: there is no configuration, or a value is no tensor.
+
+    Example:
+        >>> open_state_dict({"fc.weight": np.ones((2, 3)), "fc.bias": np.zeros(2)}, {"model_type": "toy"}).other
+        {'fc.bias': (2,)}
     """
     if not isinstance(config, Mapping):
         raise SourceError(f"a state dict does not tell which model it belongs to: {UNKNOWN_CONFIG}")
@@ -47,11 +68,19 @@ def open_state_dict(state_dict, config=None):
 
 
 def read_bin(path):
-    """List the tensors of a .bin or .pt file of PyTorch: {name: WeightMatrix, or shape if not 2-D}.
+    """List the tensors of a .bin or .pt file of PyTorch.
 
-    Read by torch.load(weights_only=True), memory-mapped where the file allows it, so that no code in the
-    file is ever run. Raises SourceError if torch is not installed, or the file is missing, damaged or holds
-    code.
+    Read by torch.load(weights_only=True), memory-mapped where the file allows it, so that no code in the file is ever
+    run.
+
+    Args:
+        path: pathlib.Path.
+
+    Returns:
+        dict from names to WeightMatrix, or to the shape of a tensor that is not 2-D.
+
+    Raises:
+        SourceError: torch is not installed, or the file is missing, damaged or holds code; the message names the file.
     """
     try:
         import torch
@@ -84,7 +113,23 @@ def _load(torch, path):
 
 
 def wrap(name, tensor, origin):
-    """A 2-D torch tensor or array as a WeightMatrix without a copy; the shape (tuple) of any other."""
+    """Make a weight matrix of a torch tensor or array, without a copy.
+
+    Args:
+        name: its name.
+        tensor: torch tensor, array or nested list of numbers.
+        origin: where it comes from, for error messages.
+
+    Returns:
+        WeightMatrix, or the shape (tuple) of a tensor that is not 2-D.
+
+    Raises:
+        SourceError: it is no tensor or array of numbers.
+
+    Example:
+        >>> wrap("fc.weight", np.ones((2, 3), "f4"), "an example")
+        WeightMatrix('fc.weight', targets=2, sources=3, float32)
+    """
     if not _is_tensor(tensor):
         try:
             tensor = np.asarray(tensor)
@@ -101,13 +146,24 @@ def wrap(name, tensor, origin):
 
 
 class TensorStorage(ArrayStorage):
-    """A torch tensor, seen as an array when it is read: shared with the model, moved from a GPU if it is there."""
+    """A torch tensor, seen as an array when it is read: shared with the model, moved from a GPU if it is there.
+
+    Attributes:
+        name, origin: of the matrix, for error messages.
+        tensor: (rows, columns), as the model holds it.
+        shape: (rows, columns).
+    """
 
     def __init__(self, name, origin, tensor):
         self.name, self.origin, self.tensor, self.shape = name, origin, tensor, tuple(tensor.shape)
 
     @property
     def array(self):
+        """The tensor's values as an array (rows, columns) of the type stored, bfloat16 as uint16.
+
+        Raises:
+            SourceError: the tensor holds no values (meta device) or is sparse or otherwise not strided.
+        """
         tensor = self.tensor.detach()
         if tensor.is_meta or "strided" not in str(tensor.layout):
             where = "on the meta device, without values" if tensor.is_meta else f"stored as {tensor.layout}"

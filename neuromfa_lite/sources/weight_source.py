@@ -2,21 +2,26 @@
 
 from functools import cached_property
 
-from neuromfa_lite.sources.wiring import wire
+from .wiring import wire
 
 
 class WeightSource:
     """The stored weights of one model: nothing is read before a matrix is asked for.
 
-    Attributes: `origin` (folder, hub id and revision, or object), `config` (dict, as config.json),
-    `config_origin` (where that stands), `matrices` (name -> WeightMatrix, every 2-D tensor), `other` (name
-    -> shape of everything else), `names` (all of them in the order stored) and `files` (the weight files,
-    none for an object in memory).
+    Attributes:
+        origin: folder, hub id and revision, or object.
+        config: dict, as config.json.
+        config_origin: where the configuration stands.
+        matrices: dict from names to WeightMatrix: every 2-D tensor.
+        other: dict from names to the shapes of everything else.
+        names: all names, in the order stored.
+        files: the weight files; none for an object in memory.
 
-    >>> from neuromfa_lite.sources import open_source
-    >>> source = open_source({"fc.weight": [[1.0, 2.0]], "fc.bias": [0.0]}, config={"model_type": "toy"})
-    >>> source.matrices["fc.weight"].shape, source.other
-    ((1, 2), {'fc.bias': (1,)})
+    Example:
+        >>> from neuromfa_lite.sources import open_source
+        >>> source = open_source({"fc.weight": [[1.0, 2.0]], "fc.bias": [0.0]}, config={"model_type": "toy"})
+        >>> source.matrices["fc.weight"].shape, source.other
+        ((1, 2), {'fc.bias': (1,)})
     """
 
     def __init__(self, origin, config, tensors, config_origin="", files=()):
@@ -31,10 +36,20 @@ class WeightSource:
         return wire(self)
 
     def wiring(self):
-        """Which matrix joins which layers, by the model's architecture; returns Wiring(layers, joins, left_out).
+        """Return which matrix joins which layers, by the model's architecture.
 
-        Raises SourceError for an unknown architecture, or a matrix or configuration value that is missing
-        or does not fit.
+        Returns:
+            Wiring(layers, joins, left_out).
+
+        Raises:
+            SourceError: an unknown architecture, or a matrix or configuration value that is missing or does not fit.
+
+        Example:
+            >>> from neuromfa_lite import load_run
+            >>> from neuromfa_lite.sources import open_source
+            >>> wiring = open_source(load_run("induction").checkpoint(724)).wiring()
+            >>> len(wiring.layers), wiring.joins[0].source, wiring.joins[0].target
+            (15, 'block 0 input', 'block 0 query')
         """
         return self._wiring
 

@@ -5,17 +5,21 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources.architectures import ARCHITECTURES, LayerRecord
-from neuromfa_lite.sources.matrix import WeightMatrix
+from ..errors import SourceError
+from .architectures import ARCHITECTURES, LayerRecord
+from .matrix import WeightMatrix
 
 
 @dataclass(frozen=True, eq=False)
 class JoinRecord:
-    """A join with its weights: `matrix` is a WeightMatrix (targets, sources), or None for a fixed pattern.
+    """A join with its weights.
 
-    kind: "weights", "one-to-one" or "all-to-all" (the last two: every weight is 1). source, target: layer
-    names.
+    Attributes:
+        name: the matrix's name, or "source -> target" for a fixed pattern.
+        role: "query", "key", "value", "attention", "attention-output", "mlp-in" or "mlp-out".
+        source, target: names of the layers.
+        matrix: WeightMatrix (targets, sources), or None for a fixed pattern.
+        kind: "weights", "one-to-one" or "all-to-all"; in the last two every weight is 1.
     """
 
     name: str
@@ -28,7 +32,13 @@ class JoinRecord:
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """The layers, the joins and what was left out: (name, shape, reason) triples."""
+    """The layers of a model, what joins them, and what was left out.
+
+    Attributes:
+        layers: tuple of LayerRecord, in the order of the flow.
+        joins: tuple of JoinRecord.
+        left_out: tuple of (name, shape, reason), in the order stored.
+    """
 
     layers: tuple[LayerRecord, ...]
     joins: tuple[JoinRecord, ...]
@@ -36,10 +46,24 @@ class Wiring:
 
 
 def wire(source):
-    """Wire the matrices of a WeightSource by the record of its model_type; returns Wiring.
+    """Wire the matrices of a source by the record of its model_type.
 
-    Raises SourceError for an unknown architecture, a configuration value or a matrix that is missing, and a
-    shape that does not fit the configuration; each names the value or matrix and the file.
+    Args:
+        source: WeightSource.
+
+    Returns:
+        Wiring.
+
+    Raises:
+        SourceError: an unknown architecture, a configuration value or a matrix that is missing, or a shape that does
+            not fit the configuration; the message names the value or matrix and the file.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> from neuromfa_lite.sources import open_source
+        >>> wiring = wire(open_source(load_run("induction").checkpoint(724)))
+        >>> wiring.left_out[0][0]
+        'gpt_neox.embed_in.weight'
     """
     architecture = find_architecture(source)
     config = source.config
@@ -68,9 +92,21 @@ def wire(source):
 
 
 def find_architecture(source):
-    """The Architecture of a WeightSource's model_type.
+    """Find the record of a source's model_type.
 
-    Raises SourceError with what was found and how to describe the architecture by hand.
+    Args:
+        source: WeightSource.
+
+    Returns:
+        Architecture.
+
+    Raises:
+        SourceError: an unknown architecture; the message lists what was found and says how to describe one by hand.
+
+    Example:
+        >>> from neuromfa_lite.sources import open_source
+        >>> find_architecture(open_source({}, config={"model_type": "gpt_neox"})).model_type
+        'gpt_neox'
     """
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
