@@ -48,7 +48,13 @@ def checkpoint_folder(run_folder: Path, seed: int, step: int) -> Path:
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's content, as 64 hexadecimal digits.
+    """Compute the SHA-256 of a file's content.
+
+    Args:
+        path: the file.
+
+    Returns:
+        str of 64 hexadecimal digits.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as place:
@@ -129,6 +135,12 @@ def merge(old: dict, new: dict, path: Path) -> dict:
 
     Raises:
         NeuroMFAError: the two were made by different recipes: their seeds must not stand in one run.
+
+    Example:
+        >>> old = read_manifest(Path(__file__).parent / "data" / "induction")
+        >>> again = old | {"trainings": {"1": {}}, "checkpoints": [{"seed": 1, "step": 0}]}
+        >>> [entry["step"] for entry in merge(old, again, Path("mine"))["checkpoints"] if entry["seed"] == 1]
+        [0]
     """
     if old["run"] != new["run"] or old["recipe"] != new["recipe"]:
         raise NeuroMFAError(
@@ -143,7 +155,18 @@ def merge(old: dict, new: dict, path: Path) -> dict:
 
 
 def write_manifest(folder: Path, manifest: dict) -> None:
-    """Write a manifest (dict) into a folder in one go: under a temporary name, then renamed."""
+    """Write a manifest into a folder in one go: under a temporary name, then renamed.
+
+    Args:
+        folder: folder of the run.
+        manifest: dict of plain values.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     write_manifest(Path(place), {"schema": 1})
+        ...     os.listdir(place)
+        ['manifest.json']
+    """
     temporary = folder / f".{FILE_NAME}.{os.getpid()}"
     try:
         temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -164,6 +187,11 @@ def workspace(folder: Path):
 
     Raises:
         NeuroMFAError: the disk beside ``folder`` cannot be written to.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as place, workspace(Path(place) / "mine") as fresh:
+        ...     fresh.parent == Path(place), fresh.is_dir()
+        (True, True)
     """
     beside = next(parent for parent in folder.parents if parent.exists())
     try:

@@ -25,7 +25,7 @@ class Recipe:
         ability: name of the ability measured.
         context, batch, held_out_sequences: tokens in a sequence, sequences in a batch, sequences of the test.
         smallest_token, largest_token, shortest_period, longest_period: ranges drawn from, both ends included.
-        vocabulary, hidden_size, layers, heads, intermediate_size: count of tokens, neurons, blocks, heads, MLP neurons.
+        vocabulary, hidden_size, layers, heads, intermediate_size: tokens, neurons, blocks, heads, MLP neurons.
         rotary_fraction, rotary_base, parallel_residual, tied_embeddings, dropout, initializer_range: as in GPT-NeoX.
         learning_rate: the one after ``warmup_steps`` updates; betas, weight_decay: of AdamW; steps: updates in all.
         first_seed_checkpoints, other_seed_checkpoints: steps stored of training seed 0, and of every other.

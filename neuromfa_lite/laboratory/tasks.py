@@ -167,6 +167,16 @@ def measure_abilities(model, recipe: Recipe) -> dict[str, float]:
 
     Returns:
         dict from names to shares from 0 to 1, e.g. {"copy_accuracy": 0.98}.
+
+    Example:
+        A model that always guesses token 0, which never occurs:
+
+        >>> import torch, types
+        >>> from neuromfa_lite.laboratory.recipes import find_recipe
+        >>> def guess(tokens):
+        ...     return types.SimpleNamespace(logits=torch.eye(64)[torch.zeros_like(tokens)])
+        >>> measure_abilities(guess, find_recipe("induction"))
+        {'copy_accuracy': 0.0}
     """
     import torch
 

@@ -34,6 +34,11 @@ def open_module(module, config=None):
 
     Raises:
         SourceError: there is no configuration, or a value of the state dict is no tensor.
+
+    Example:
+        >>> import torch
+        >>> open_module(torch.nn.Linear(3, 2), {"model_type": "toy"}).matrices["weight"]
+        WeightMatrix('weight', targets=2, sources=3, float32)
     """
     origin = type(module).__name__
     held = config if config is not None else getattr(module, "config", None)
