@@ -23,6 +23,10 @@ class NeuronLayer:
     def numbers(self) -> np.ndarray:
         return np.arange(self.size) if self.neurons is None else self.neurons
 
+    def take(self, kept):
+        neurons = kept if self.neurons is None else self.neurons[kept]
+        return NeuronLayer(self.name, self.size, self.role, self.block, self.group, self.multiplier, neurons)
+
 
 @dataclass(frozen=True)
 class WeightBlock:
@@ -52,7 +56,8 @@ class WeightBlock:
 
     def take(self, targets, sources):
         taken = self.matrix.read(targets, sources)
-        return replace(self, matrix=WeightMatrix.from_array(self.matrix.name, taken, self.matrix.origin))
+        matrix = WeightMatrix.from_array(self.matrix.name, taken, self.matrix.origin)
+        return WeightBlock(self.name, self.role, self.source, self.target, matrix)
 
     def edges(self):
         weights = self.weights()
@@ -127,7 +132,7 @@ class FixedJoin:
         return self.shape[1] if self.kind == "one-to-one" else self.shape[0] * self.shape[1]
 
     def take(self, targets, sources):
-        return replace(self, shape=(len(targets), len(sources)))
+        return FixedJoin(self.name, self.role, self.source, self.target, self.kind, (len(targets), len(sources)))
 
     def edges(self):
         if self.kind == "one-to-one":

@@ -267,10 +267,11 @@ def _usable(radii, method):
 
 
 def _masses(radii, histogram, last_bins, kept, table, degrees):
-    counts = np.empty((np.count_nonzero(kept), len(radii)), np.uint32)
+    counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
     cumulate(histogram, np.flatnonzero(kept), last_bins.astype(np.int64), counts)
     per_neuron = (table.layer, table.number, degrees, table.places)
-    return Masses(radii, counts, *(each[kept] for each in per_neuron), table.layers, table.total, int(table.places.sum()))
+    kept_ones = (each[kept] for each in per_neuron)
+    return Masses(radii, counts.T, *kept_ones, table.layers, table.total, int(table.places.sum()))
 
 
 def _for_each(work, sources, connections):

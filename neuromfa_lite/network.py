@@ -3,7 +3,6 @@
 import hashlib
 import os
 import zlib
-from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
@@ -131,7 +130,7 @@ class NeuronNetwork:
                 stream = np.random.Generator(np.random.PCG64([int(seed), groups.index(group)]))
                 drawn[group] = np.sort(stream.choice(there, wanted, replace=False))
             kept.append(drawn[group])
-        layers = [replace(layer, neurons=layer.numbers[keep]) for layer, keep in zip(self.layers, kept, strict=True)]
+        layers = [layer.take(keep) for layer, keep in zip(self.layers, kept, strict=True)]
         blocks = [block.take(kept[block.target], kept[block.source]) for block in self.blocks]
         return NeuronNetwork(layers, blocks, self.origin, self.left_out, int(seed))
 

@@ -137,7 +137,8 @@ def log_masses(masses, method=PAPER):
     counts = masses.counts
     if method.mass == "final-share":
         logs = np.empty(counts.shape[::-1])
-        log_ratio_to_final(counts, np.log(np.maximum(np.arange(int(counts.max()) + 1), 1)), logs)
+        logarithms = np.log(np.maximum(np.arange(int(counts.max()) + 1), 1))
+        log_ratio_to_final(np.ascontiguousarray(counts.T), logarithms, logs)
         return logs
     mu = np.asarray(method.part("mass")(counts), dtype=np.float64)
     if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():

@@ -117,28 +117,30 @@ def total_bins(histogram, minimum, degrees, occurring):
 def cumulate(histogram, neurons, last_bins, counts):
     """N_i(r) = 1 + the connections in all bins up to the last one of radius r.
 
-    histogram (all neurons, bins) uint32; neurons (neurons,) int64 the rows to take; last_bins (radii,) int64, not
-    falling; counts (neurons, radii) uint32 receives the masses.
+    histogram (all neurons, bins) uint32; neurons (neurons,) int64 the rows to take; last_bins (radii,) int64, not falling;
+    counts (radii, neurons) uint32 receives the masses, the neurons of one radius side by side.
     """
-    for i in range(neurons.shape[0]):
-        mass, b = np.uint32(1), 0
+    mass = np.empty(32, np.uint32)
+    for start in range(0, neurons.shape[0], 32):  # as many rows of the histogram as fit the cache
+        n = min(32, neurons.shape[0] - start)
+        mass[:] = 1
+        b = 0
         for r in range(last_bins.shape[0]):
             while b <= last_bins[r]:
-                mass += histogram[neurons[i], b]
+                for i in range(n):
+                    mass[i] += histogram[neurons[start + i], b]
                 b += 1
-            counts[i, r] = mass
+            for i in range(n):
+                counts[r, start + i] = mass[i]
 
 
 @njit(nogil=True, cache=True)
 def log_ratio_to_final(counts, logarithms, log_masses):
     """ln mu_i(r) = ln N_i(r) - ln N_i(r_max), the logarithms of whole numbers taken from a table.
 
-    counts (neurons, radii) uint32; logarithms (largest count + 1,); log_masses (radii, neurons) float64 receives the
-    result, turned round, so that the neurons of one radius lie side by side; 32 neurons at a time, whose rows fit the cache.
+    counts (radii, neurons) uint32; logarithms (largest count + 1,); log_masses (radii, neurons) float64 receives the result.
     """
-    neurons, radii = counts.shape
-    for start in range(0, neurons, 32):
-        stop = min(start + 32, neurons)
-        for r in range(radii):
-            for i in range(start, stop):
-                log_masses[r, i] = logarithms[counts[i, r]] - logarithms[counts[i, radii - 1]]
+    radii, neurons = counts.shape
+    for r in range(radii):
+        for i in range(neurons):
+            log_masses[r, i] = logarithms[counts[r, i]] - logarithms[counts[radii - 1, i]]

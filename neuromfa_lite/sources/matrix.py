@@ -181,6 +181,8 @@ class WeightMatrix:
         if self.dtype == "bfloat16":  # the upper half of a float32's bits
             return np.left_shift(weights, 16, dtype=np.uint32, order="C").view(np.float32)
         kind = np.float64 if self.dtype == "float64" else np.float32
+        if weights.dtype == kind and weights.flags.c_contiguous and weights.flags.aligned:
+            return weights
         return np.require(weights, kind, ["C", "A"])  # aligned: a file's header may end at any byte
 
     def _indices(self, indices, axis):
