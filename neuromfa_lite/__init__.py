@@ -1,6 +1,6 @@
 """neuromfa_lite: neuron-based multifractal analysis (NeuroMFA) to teach and to explore.
 
-    weights -> network -> masses -> spectrum -> emergence -> study -> laboratory
+weights -> network -> masses -> spectrum -> emergence -> study -> laboratory
 """
 
 import importlib

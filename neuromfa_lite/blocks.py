@@ -56,7 +56,8 @@ class WeightBlock:
 
     def take(self, targets, sources):
         taken = self.matrix.read(targets, sources)
-        matrix = WeightMatrix.from_array(self.matrix.name, taken, self.matrix.origin)
+        dtype = "float64" if taken.dtype == np.float64 else "float32"
+        matrix = WeightMatrix.from_array(self.matrix.name, taken, self.matrix.origin, dtype=dtype)
         return WeightBlock(self.name, self.role, self.source, self.target, matrix)
 
     def edges(self):

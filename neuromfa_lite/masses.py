@@ -221,8 +221,8 @@ def _distances(block, method):
     if bad.any():
         example = weights[bad][0]
         raise NeuroMFAError(
-            f"distance of method {method.name!r} is infinite, negative or NaN for {int(bad.sum())} weights of matrix {block.name!r}, "
-            f"{example:g} for instance: a distance must be a finite number >= 0 for every weight other than zero"
+            f"distance of method {method.name!r} is infinite, negative or NaN for {int(bad.sum())} weights of matrix "
+            f"{block.name!r}, {example:g} for instance: it must be a finite number >= 0 for every weight but zero"
         )
     lengths = np.array(lengths, dtype=np.float64)
     if method.window is not None:
@@ -309,7 +309,7 @@ def _refuse_no_neuron(kept, network, method, inside):
         return
     window = f"{method.window[0]:g} < d <= {method.window[1]:g}" if method.window else "any distance"
     raise NeuroMFAError(
-        f"{network.origin}: no usable neuron. Of {network.connections:,} connections {inside:,} lie in the window ({window}), "
-        f"and no neuron has {method.minimum_connections} of them: widen the window or lower minimum_connections "
-        f"(method.replace(...)), or draw a larger sample"
+        f"{network.origin}: no usable neuron. Of {network.connections:,} connections {inside:,} lie in the window "
+        f"({window}), and no neuron has {method.minimum_connections} of them: widen the window or lower "
+        f"minimum_connections (method.replace(...)), or draw a larger sample"
     )

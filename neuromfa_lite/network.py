@@ -82,7 +82,9 @@ class NeuronNetwork:
         except (TypeError, ValueError) as error:
             raise NeuroMFAError(f"sources, targets and weights must be flat lists of numbers: {error}") from None
         if not (ends[0].shape == ends[1].shape == weights.shape) or weights.ndim != 1 or weights.size == 0:
-            raise NeuroMFAError("sources, targets and weights must be flat lists of the same length, with at least one edge")
+            raise NeuroMFAError(
+                "sources, targets and weights must be flat lists of equal length, with at least one edge"
+            )
         if any(not np.issubdtype(end.dtype, np.integer) or end.min() < 0 for end in ends):
             raise NeuroMFAError("sources and targets must be whole numbers >= 0: number the neurons first")
         size = int(max(end.max() for end in ends)) + 1
@@ -122,8 +124,8 @@ class NeuronNetwork:
             there = len(layer.numbers)
             if wanted > there:
                 raise NeuroMFAError(
-                    f"neurons_per_layer={neurons_per_layer} asks for {wanted} neurons of layer {layer.name!r}, which has "
-                    f"{there}: use at most {self.largest_sample}"
+                    f"neurons_per_layer={neurons_per_layer} asks for {wanted} neurons of layer {layer.name!r}, which "
+                    f"has {there}: use at most {self.largest_sample}"
                 )
             if group not in drawn:
                 # default_rng([...]) is the same stream, made in twice the time
@@ -149,10 +151,11 @@ class NeuronNetwork:
         return min(len(layer.numbers) // layer.multiplier for layer in self.layers)
 
     def describe(self):
-        """Return a pandas DataFrame with a row per matrix: what is read and what is left out, before anything is computed.
+        """Return a pandas DataFrame with a row per matrix: what is read, what is left out and why.
 
         Returns:
-            DataFrame with columns name, role, source, target (layer names), shape (targets, sources), connections, read, why.
+            DataFrame with columns name, role, source, target (layer names), shape (targets, sources), connections,
+            read, why.
         """
         import pandas as pd
 
@@ -215,7 +218,7 @@ class NeuronNetwork:
         return names.index(layer), int(rows[0])
 
     def weight_histogram(self, edges):
-        """Return (density (bins,), standard deviation) of all weights; edges (bins + 1,), what lies outside joins the ends."""
+        """Return (density (bins,), standard deviation) of all weights; what lies beyond the edges joins the ends."""
         counts, total, squares, number = np.zeros(len(edges) - 1), 0.0, 0.0, 0
         for block in self.weight_blocks:
             weights = np.ravel(block.weights()).astype(np.float64)
@@ -245,8 +248,8 @@ class NeuronNetwork:
         total = sum(block.connections for block in self.blocks)
         if total > largest:
             raise NeuroMFAError(
-                f"this network has {total:,} connections, too many for networkx (limit {largest:,}): draw a sample first, "
-                f"network.sample(8, seed=0).to_networkx(), or raise the limit with largest="
+                f"this network has {total:,} connections, too many for networkx (limit {largest:,}): draw a sample "
+                f"first, network.sample(8, seed=0).to_networkx(), or raise the limit with largest="
             )
         graph = nx.DiGraph()
         nodes = []
@@ -260,7 +263,7 @@ class NeuronNetwork:
         return graph
 
     def content_hash(self) -> str:
-        """Return a short hash of the weights: of all of them in a sample, of up to 65,536 a matrix in a larger network."""
+        """Return a short hash of the weights: all of them in a sample, up to 65,536 a matrix in a larger network."""
         digest = hashlib.blake2b(digest_size=8)
         for block in self.weight_blocks:
             checksum = zlib.crc32(np.ascontiguousarray(_some_rows(block)))
@@ -290,7 +293,9 @@ def load_network(source, revision=None, config=None):
     """
     opened = open_source(source, revision=revision, config=config)
     wiring = opened.wiring()
-    layers = [NeuronLayer(each.name, each.size, each.role, each.block, each.group, each.multiplier) for each in wiring.layers]
+    layers = [
+        NeuronLayer(each.name, each.size, each.role, each.block, each.group, each.multiplier) for each in wiring.layers
+    ]
     position = {layer.name: number for number, layer in enumerate(layers)}
     blocks = []
     for join in wiring.joins:

@@ -1,6 +1,7 @@
 """matplotlib pictures: every function takes a result and ``ax=None`` and returns the Axes it drew on."""
 
 import textwrap
+from itertools import cycle
 
 import numpy as np
 
@@ -8,7 +9,9 @@ from .masses import one_hop_masses
 from .method import PAPER
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F"
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#7F7F7F"
+RUN_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
 STYLE = {
     "font.size": 12,
     "axes.titlesize": 12,
@@ -54,11 +57,11 @@ def plot_tau(spectrum, ax=None, color=BLUE, label=None):
     return ax
 
 
-def plot_partition(spectrum, q=None, ax=None):
-    """Draw ln Z_q against ln(r/r_max) with the fitted line of each q; q: numbers, by default -3, -1, 1 and 3 where present."""
+def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
+    """Draw ln Z_q against ln(r/r_max) with its fitted line, for the values of the spectrum nearest to each q."""
     ax = axes_for(ax)
     x = np.log(spectrum.radii / spectrum.radii[-1])
-    for color, wanted in zip((BLUE, SKY, ORANGE, RED, GREEN, PURPLE), np.atleast_1d((-3, -1, 1, 3) if q is None else q)):
+    for color, wanted in zip(cycle((BLUE, SKY, ORANGE, RED, GREEN, PURPLE)), np.atleast_1d(q), strict=False):
         j = int(np.argmin(np.abs(spectrum.q - wanted)))
         ax.plot(x, spectrum.log_partition[j], ".", color=color, ms=4)
         line = spectrum.log_partition[j] - spectrum.residuals[j]
@@ -73,7 +76,7 @@ def plot_masses(masses, neurons=(0,), ax=None):
     """Draw the mass N_i(r) of some neurons over the radius, both on logarithmic axes; neurons: rows of the masses."""
     ax = axes_for(ax)
     names = masses.labels("layer")
-    for color, row in zip((BLUE, ORANGE, GREEN, RED, PURPLE, SKY), neurons):
+    for color, row in zip(cycle(RUN_COLOURS), neurons, strict=False):
         label = f"{names[row]}, neuron {masses.number[row]}"
         ax.step(masses.radii, masses.counts[row], where="post", color=color, lw=2, label=label)
     ax.set(xscale="log", yscale="log", xlabel="radius $r$ (distance $1/|w|$)", ylabel="mass $N_i(r)$")

@@ -7,7 +7,7 @@ import numpy as np
 from . import storage
 from .errors import NeuroMFAError
 from .kernels.one_hop import log_ratio_to_final
-from .kernels.partition import log_partition
+from .kernels.partition import log_partition, log_partition_of_counts
 from .masses import Masses
 from .method import PAPER
 from .regression import fit_lines
@@ -137,8 +137,7 @@ def log_masses(masses, method=PAPER):
     counts = masses.counts
     if method.mass == "final-share":
         logs = np.empty(counts.shape[::-1])
-        logarithms = np.log(np.maximum(np.arange(int(counts.max()) + 1), 1))
-        log_ratio_to_final(np.ascontiguousarray(counts.T), logarithms, logs)
+        log_ratio_to_final(*_counts_and_logarithms(masses), logs)
         return logs
     mu = np.asarray(method.part("mass")(counts), dtype=np.float64)
     if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():
@@ -146,6 +145,12 @@ def log_masses(masses, method=PAPER):
             f"mass of method {method.name!r} must return positive finite numbers, (neurons, radii) = {counts.shape}"
         )
     return np.ascontiguousarray(np.log(mu).T)
+
+
+def _counts_and_logarithms(masses):
+    """The counts (radii, neurons) and the logarithm of every whole number up to the largest of them."""
+    largest = int(masses.counts[:, -1].max())
+    return np.ascontiguousarray(masses.counts.T), np.log(np.maximum(np.arange(largest + 1), 1))
 
 
 def spectrum_of_masses(masses, method=PAPER, **provenance):
@@ -171,14 +176,16 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
         >>> from neuromfa_lite import NeuronNetwork, analyze
         >>> star = NeuronNetwork.from_edges([0] * 30, range(1, 31), 1 / np.arange(2.0, 32.0))
         >>> spectrum = analyze(star)   # a single neuron: no heterogeneity
-        >>> round(abs(spectrum.width), 12), spectrum.tau[30]
+        >>> round(abs(spectrum.width), 12), float(spectrum.tau[30])
         (0.0, 0.0)
     """
     q = np.array(method.q)
-    logs = log_masses(masses, method)
     log_z = np.empty((len(q) + 1, len(masses.radii)))
     mean_log = np.empty_like(log_z)
-    log_partition(logs, np.append(q, 0.0), log_z, mean_log)
+    if method.mass == "final-share":
+        log_partition_of_counts(*_counts_and_logarithms(masses), np.append(q, 0.0), log_z, mean_log)
+    else:
+        log_partition(log_masses(masses, method), np.append(q, 0.0), log_z, mean_log)
     x = np.log(masses.radii / masses.radii[-1])
     fits, slopes = fit_lines(x, log_z[:-1]), fit_lines(x, mean_log).slope
     tau = fits.slope

@@ -182,7 +182,7 @@ def _refuse_equal_checkpoints(run, hashes):
             other = seen[content]
             raise NeuroMFAError(
                 f"run {run.name!r}: step {step} of seed {seed} has the same weights as step {other[1]} of seed "
-                f"{other[0]}, so one of them is mislabelled and E would be wrong: fetch the revision again or leave the step out "
-                "with steps=[...]"
+                f"{other[0]}, so one of them is mislabelled and E would be wrong: fetch the revision again, or leave "
+                "the step out with steps=[...]"
             )
         seen[content] = (seed, step)

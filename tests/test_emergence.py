@@ -28,7 +28,9 @@ def test_it_is_the_oracles(samples):
     """alpha_0 and the width are averaged over the samples first."""
     columns = [list(column) for column in zip(*samples, strict=True)]
     expected = oracle.emergence(*columns)
-    assert degree_of_emergence(*(np.mean(column) for column in columns)) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert degree_of_emergence(*(np.mean(column) for column in columns)) == pytest.approx(
+        expected, rel=1e-12, abs=1e-12
+    )
 
 
 def test_by_hand():
@@ -48,7 +50,9 @@ def test_a_single_value_is_a_float():
     assert type(degree_of_emergence(1.0, 0.6, 2.0, 0.3)) is float
 
 
-@pytest.mark.parametrize("bad", [(0.0, 1, 1, 1), (-1.0, 1, 1, 1), (1, 1, 0.0, 1), (1, math.nan, 1, 1), (1, 1, math.inf, 1)])
+@pytest.mark.parametrize(
+    "bad", [(0.0, 1, 1, 1), (-1.0, 1, 1, 1), (1, 1, 0.0, 1), (1, math.nan, 1, 1), (1, 1, math.inf, 1)]
+)
 def test_values_it_is_not_defined_for_are_refused(bad):
     with pytest.raises(NeuroMFAError, match="finite widths and positive alpha0"):
         degree_of_emergence(*bad)

@@ -198,12 +198,16 @@ def test_a_ready_environment_takes_over_with_the_same_arguments(bare_clone, setu
 @on_posix
 def test_lab_makes_the_environment_first(bare_clone):
     script = bare_clone / "scripts" / SCRIPT.name
-    script.write_text(script.read_text().replace("def install(", "def real_install(").replace(
-        "def write_stamp(",
-        "def install(root, run=None):\n    venv_python(root).unlink()\n"
-        "    venv_python(root).write_text('#!/bin/sh\\necho \"in .venv: $*\"\\n')\n"
-        "    venv_python(root).chmod(0o755)\n\n\ndef write_stamp(",
-    ))  # all but pip, which would fetch gigabytes
+    script.write_text(
+        script.read_text()
+        .replace("def install(", "def real_install(")
+        .replace(
+            "def write_stamp(",
+            "def install(root, run=None):\n    venv_python(root).unlink()\n"
+            "    venv_python(root).write_text('#!/bin/sh\\necho \"in .venv: $*\"\\n')\n"
+            "    venv_python(root).chmod(0o755)\n\n\ndef write_stamp(",
+        )
+    )  # all but pip, which would fetch gigabytes
     done = bare_python(bare_clone, "lab")
     assert done.stdout.splitlines()[-1] == "in .venv: -m neuromfa_lite lab", done.stderr
     assert (bare_clone / ".venv" / "neuromfa_lite.stamp").is_file()

@@ -13,7 +13,9 @@ from neuromfa_lite.kernels.one_hop import (
     count_listed_distances,
     count_rounded_reciprocals_f32,
     count_rounded_reciprocals_f64,
+    cumulate,
     log_ratio_to_final,
+    total_bins,
 )
 from neuromfa_lite.kernels.partition import log_partition
 
@@ -184,10 +186,31 @@ def test_listed_distances_are_counted_for_their_source():
 
 
 @pytest.mark.small
+@pytest.mark.parametrize("neurons", [1, 31, 32, 33, 70])
+def test_masses_are_the_bins_added_up_to_the_last_one_of_each_radius(neurons):
+    draw = np.random.default_rng(neurons)
+    histogram = draw.integers(0, 4, (neurons + 5, 9), dtype=np.uint32)
+    taken = np.sort(draw.choice(neurons + 5, neurons, replace=False))
+    last_bins = np.array([0, 0, 3, 4, 7])
+    counts = np.empty((5, neurons), np.uint32)
+    cumulate(histogram, taken, last_bins, counts)
+    expected = 1 + histogram[taken].cumsum(axis=1)[:, last_bins]
+    np.testing.assert_array_equal(counts.T, expected)
+
+
+@pytest.mark.small
+def test_the_bins_of_neurons_with_enough_connections_are_added_up():
+    histogram = np.array([[1, 0, 2, 9], [0, 0, 2, 0], [4, 1, 0, 7]], np.uint32)  # the last bin is outside the window
+    degrees, occurring = np.empty(3, np.int64), np.zeros(3, np.int64)
+    total_bins(histogram, 3, degrees, occurring)
+    assert degrees.tolist() == [3, 2, 5] and occurring.tolist() == [5, 1, 2]
+
+
+@pytest.mark.small
 def test_log_masses_are_logarithms_of_the_ratio_to_the_final_mass():
     counts = np.array([[1, 3, 12], [5, 5, 5], [2, 1000, 4000]], np.uint32)
     turned = np.empty(counts.shape[::-1])
-    log_ratio_to_final(counts, np.log(np.maximum(np.arange(4001), 1)), turned)
+    log_ratio_to_final(np.ascontiguousarray(counts.T), np.log(np.maximum(np.arange(4001), 1)), turned)
     logs = turned.T
     expected = [[math.log(n / row[-1]) for n in row] for row in counts.tolist()]
     np.testing.assert_allclose(logs, expected, rtol=0, atol=2e-15)

@@ -70,7 +70,9 @@ def test_the_same_seed_draws_the_same_neurons_whatever_the_weights():
     one, other = chain(gaussian(30, 20)), chain(gaussian(30, 20, seed=9))
     for layer_one, layer_other in zip(one.sample(5, seed=2).layers, other.sample(5, seed=2).layers, strict=True):
         np.testing.assert_array_equal(layer_one.numbers, layer_other.numbers)
-    assert any((a.numbers != b.numbers).any() for a, b in zip(one.sample(5, 0).layers, one.sample(5, 1).layers, strict=True))
+    assert any(
+        (a.numbers != b.numbers).any() for a, b in zip(one.sample(5, 0).layers, one.sample(5, 1).layers, strict=True)
+    )
 
 
 @pytest.mark.small
@@ -177,7 +179,9 @@ def test_to_networkx_agrees_with_the_lists_of_edges(trained):
     distances = oracle.all_distances(edge_lists(sample))
     for (layer, position), expected in distances.items():
         node = (sample.layers[layer].name, int(sample.layers[layer].numbers[position]))
-        assert sorted(data["distance"] for *_, data in graph.out_edges(node, data=True) if data["weight"] != 1) == sorted(expected)
+        assert sorted(
+            data["distance"] for *_, data in graph.out_edges(node, data=True) if data["weight"] != 1
+        ) == sorted(expected)
 
 
 def test_a_network_too_large_to_draw_says_what_to_do(trained):

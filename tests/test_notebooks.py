@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom without torch, quickly, in little memory, and says what its saved copy says."""
+"""Every notebook runs from top to bottom without torch, quickly, in little memory, and says what it says when saved."""
 
 import re
 import sys

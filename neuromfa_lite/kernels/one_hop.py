@@ -117,28 +117,31 @@ def total_bins(histogram, minimum, degrees, occurring):
 def cumulate(histogram, neurons, last_bins, counts):
     """N_i(r) = 1 + the connections in all bins up to the last one of radius r.
 
-    histogram (all neurons, bins) uint32; neurons (neurons,) int64 the rows to take; last_bins (radii,) int64, not falling;
-    counts (radii, neurons) uint32 receives the masses, the neurons of one radius side by side.
+    histogram (all neurons, bins) uint32; neurons (neurons,) int64 the rows to take; last_bins (radii,) int64, not
+    falling; counts (radii, neurons) uint32 receives the masses, the neurons of one radius side by side.
     """
-    mass = np.empty(32, np.uint32)
-    for start in range(0, neurons.shape[0], 32):  # as many rows of the histogram as fit the cache
+    bins = histogram.shape[1]
+    masses = np.empty(
+        (32, bins), np.uint32
+    )  # of 32 neurons at a time, which the cache holds while they are turned round
+    for start in range(0, neurons.shape[0], 32):
         n = min(32, neurons.shape[0] - start)
-        mass[:] = 1
-        b = 0
+        for i in range(n):
+            mass = np.uint32(1)
+            for b in range(bins):
+                mass += histogram[neurons[start + i], b]
+                masses[i, b] = mass
         for r in range(last_bins.shape[0]):
-            while b <= last_bins[r]:
-                for i in range(n):
-                    mass[i] += histogram[neurons[start + i], b]
-                b += 1
             for i in range(n):
-                counts[r, start + i] = mass[i]
+                counts[r, start + i] = masses[i, last_bins[r]]
 
 
 @njit(nogil=True, cache=True)
 def log_ratio_to_final(counts, logarithms, log_masses):
     """ln mu_i(r) = ln N_i(r) - ln N_i(r_max), the logarithms of whole numbers taken from a table.
 
-    counts (radii, neurons) uint32; logarithms (largest count + 1,); log_masses (radii, neurons) float64 receives the result.
+    counts (radii, neurons) uint32; logarithms (largest count + 1,); log_masses (radii, neurons) float64 receives the
+    result.
     """
     radii, neurons = counts.shape
     for r in range(radii):

@@ -15,12 +15,9 @@ LONGEST_RANGE = 20.0
 # The terms of the series cancel when few neurons lie at one end of the range: Z_{-q} >> Z_q.
 # Their ratio bounds the loss of digits; above this the sum is taken directly.
 WORST_CANCELLATION = 30.0
-# Sums over neurons are taken in blocks: a hundred thousand equal terms added one by one are rounded the same way each
-# time and lose five digits; in 400 blocks of 256 they lose less than three.
-BLOCK = 256
-
-
-TILE = 1024  # neurons whose powers stay in the first-level cache
+# Neurons at a time: their powers stay in the first-level cache, and no sum gets long. (A hundred thousand equal terms
+# added one by one are rounded the same way each time and lose five digits; in tiles they lose three.)
+TILE = 1024
 
 
 @njit(nogil=True, cache=True)
@@ -29,23 +26,39 @@ def log_partition(log_masses, q, log_z, mean_log_mass):
 
     log_masses (radii, neurons) float64; q (q,) float64; log_z and mean_log_mass (q, radii) float64 receive the results.
     """
-    largest_q = max(np.max(np.abs(q)), 1e-300)
-    s = q / largest_q
-    even, odd, slope = np.empty(q.shape[0]), np.empty(q.shape[0]), np.empty(q.shape[0])
     for r in range(log_masses.shape[0]):
-        low, high = _range(log_masses[r])
-        centre, reach = (low + high) / 2.0, (high - low) / 2.0 * largest_q
-        short = reach <= LONGEST_RANGE
-        if short:
-            moments = _moments(log_masses[r], centre, largest_q, _terms_needed(reach))
-            _sum_series(moments, s, even, odd, slope)
-        for j in range(q.shape[0]):
-            if short and 2.0 * even[j] <= WORST_CANCELLATION * (even[j] + odd[j]):
-                z = even[j] + odd[j]
-                log_z[j, r] = q[j] * centre + np.log(z)
-                mean_log_mass[j, r] = centre + slope[j] / z / largest_q
-                continue
-            log_z[j, r], mean_log_mass[j, r] = _direct(log_masses[r], q[j])
+        _at_one_radius(log_masses[r], q, log_z[:, r], mean_log_mass[:, r])
+
+
+@njit(nogil=True, cache=True)
+def log_partition_of_counts(counts, logarithms, q, log_z, mean_log_mass):
+    """The same for mu_i(r) = N_i(r)/N_i(r_max), whose logarithms are held for one radius at a time.
+
+    counts (radii, neurons) uint32; logarithms (largest count + 1,) float64, ln of whole numbers; the others as above.
+    """
+    log_mass = np.empty(counts.shape[1])
+    for r in range(counts.shape[0]):
+        for i in range(counts.shape[1]):
+            log_mass[i] = logarithms[counts[r, i]] - logarithms[counts[-1, i]]
+        _at_one_radius(log_mass, q, log_z[:, r], mean_log_mass[:, r])
+
+
+@njit(nogil=True, cache=True)
+def _at_one_radius(log_mass, q, log_z, mean_log_mass):
+    largest_q = max(np.max(np.abs(q)), 1e-300)
+    low, high = _range(log_mass)
+    centre, reach = (low + high) / 2.0, (high - low) / 2.0 * largest_q
+    short = reach <= LONGEST_RANGE
+    if short:
+        moments = _moments(log_mass, centre, largest_q, _terms_needed(reach))
+        even, odd, slope = _sum_series(moments, q / largest_q)
+    for j in range(q.shape[0]):
+        if short and 2.0 * even[j] <= WORST_CANCELLATION * (even[j] + odd[j]):
+            z = even[j] + odd[j]
+            log_z[j] = q[j] * centre + np.log(z)
+            mean_log_mass[j] = centre + slope[j] / z / largest_q
+        else:
+            log_z[j], mean_log_mass[j] = _direct(log_mass, q[j])
 
 
 @njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
@@ -102,16 +115,18 @@ def _moments(log_mass, centre, largest_q, terms):
 
 
 @njit(nogil=True, cache=True)
-def _sum_series(moments, s, even, odd, slope):
+def _sum_series(moments, s):
     """For every s = q/Q: the even and the odd terms of sum_k s^k m_k / k! apart, and its derivative in s."""
+    even, odd, slope = np.zeros(s.shape[0]), np.zeros(s.shape[0]), np.zeros(s.shape[0])
     power = np.ones(s.shape[0])  # s^(k-1), then s^k
-    even[:], odd[:], slope[:] = moments[0], 0.0, 0.0
+    even += moments[0]
     for k in range(1, moments.shape[0]):
         side = odd if k % 2 else even
         for j in range(s.shape[0]):
             slope[j] += k * moments[k] * power[j]
             power[j] *= s[j]
             side[j] += moments[k] * power[j]
+    return even, odd, slope
 
 
 @njit(nogil=True, cache=True)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..errors import NeuroMFAError
 from ..laboratory import load_run
-from ..plots import STYLE
+from ..plots import RUN_COLOURS, STYLE
 
 DPI = 100
 
@@ -95,16 +95,6 @@ class Panel(widgets.VBox):
         """The numbers as the line below the picture; a panel with many of them may arrange them better."""
         return "&ensp; ".join(f"{name} = <b>{_shown(value)}</b>" for name, value in self.numbers.items())
 
-    def redraw(self):
-        """Draw everything anew, for a change that the kept background does not show."""
-        self.figure.clear()
-        self.figure.set_layout_engine("constrained")
-        self._moving = []
-        with mpl.rc_context(STYLE):
-            self.draw_still()
-        self._keep_background()
-        self.update()
-
     def _changed(self, change):
         self.update()
 
@@ -147,6 +137,13 @@ def open_runs(runs):
     if not steps:
         raise NeuroMFAError(f"the runs {', '.join(names)} have no step in common: make a panel for each")
     return runs, steps
+
+
+def colours_of(names):
+    """{name: colour} for the runs of a panel."""
+    if len(names) > len(RUN_COLOURS):
+        raise NeuroMFAError(f"a panel can tell {len(RUN_COLOURS)} runs apart by colour, not {len(names)}: show fewer")
+    return dict(zip(names, RUN_COLOURS, strict=False))
 
 
 def step_slider(steps, value=None, name="step"):

@@ -5,10 +5,7 @@ import ipywidgets as widgets
 from ..laboratory import load_run
 from ..method import PAPER
 from ..plots import (
-    BLUE,
     GREY,
-    ORANGE,
-    RED,
     plot_ability,
     plot_heterogeneity,
     plot_regularity,
@@ -16,9 +13,8 @@ from ..plots import (
 )
 from ..study import follow
 from ..trajectory import Trajectory
-from .base import Panel, step_slider
+from .base import Panel, colours_of, step_slider
 
-COLOURS = (BLUE, ORANGE, RED)
 CURTAIN = "#EFEFEF"
 SHOWN = {"E": "emergence", "E_sd": "emergence_sd", "alpha0": "alpha0", "width": "width"}
 
@@ -43,6 +39,7 @@ class EmergencePanel(Panel):
             run = load_run(run) if isinstance(run, str) else run
             history = run if isinstance(run, Trajectory) else follow(run, method, samples, neurons_per_layer)
             self.histories[history.run] = history
+        self._colours = colours_of(self.histories)
         self._tables = {name: history.summary().set_index("step") for name, history in self.histories.items()}
         steps = sorted(set.intersection(*(set(table.index) for table in self._tables.values())))
         slider, last = step_slider(steps), len(steps) - 1
@@ -56,8 +53,8 @@ class EmergencePanel(Panel):
         axes = self.figure.subplots(2, 2)
         drawings = (plot_trajectory, plot_ability, plot_regularity, plot_heterogeneity)
         for ax, draw in zip(axes.flat, drawings, strict=True):
-            for color, history in zip(COLOURS, self.histories.values(), strict=False):
-                draw(history, ax=ax, color=color)
+            for name, history in self.histories.items():
+                draw(history, ax=ax, color=self._colours[name])
         for ax in axes[0]:
             ax.set_xlabel("")
         titles = ("1  degree of emergence", "2  what the model can do", "3  regularity", "4  heterogeneity")
@@ -76,8 +73,11 @@ class EmergencePanel(Panel):
         self._curtains = [self.moving(ax.axvspan(0, 1, color=CURTAIN, lw=0)) for ax in axes.flat]
         self._lines = [self.moving(ax.axvline(0, color=GREY, lw=1)) for ax in axes.flat]
         self._here = {
-            name: [self.moving(*ax.plot([0], [0], "o", ms=11, mfc=color, mec="black", mew=1.5)) for ax in axes.flat]
-            for color, name in zip(COLOURS, self.histories, strict=False)
+            name: [
+                self.moving(*ax.plot([0], [0], "o", ms=11, mfc=self._colours[name], mec="black", mew=1.5))
+                for ax in axes.flat
+            ]
+            for name in self.histories
         }
         self.moving(legends[0])
 

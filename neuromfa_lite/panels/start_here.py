@@ -2,14 +2,11 @@
 
 import ipywidgets as widgets
 
-from ..laboratory import load_run
 from ..method import PAPER
 from ..network import load_network
-from ..plots import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
+from ..plots import BLUE, GREY, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
 from ..study import analyze, follow
-from .base import Panel, step_slider
-
-COLOURS = (BLUE, ORANGE, RED)
+from .base import Panel, colours_of, open_runs, step_slider
 
 
 class StartHerePanel(Panel):
@@ -27,9 +24,9 @@ class StartHerePanel(Panel):
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, samples=10, neurons_per_layer=32):
-        runs = [load_run(run) if isinstance(run, str) else run for run in runs]
+        runs, steps = open_runs(runs)
+        self._colours = colours_of([run.name for run in runs])
         self.histories = {run.name: follow(run, method, samples, neurons_per_layer) for run in runs}
-        steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
         self.spectra, self._weights = {}, {}
         for run in runs:
             for step in steps:
@@ -62,9 +59,9 @@ class StartHerePanel(Panel):
         spectrum.set(xlim=(min(alphas) - 0.05, max(alphas) + 0.05), ylim=(lowest * 1.08, -lowest * 0.2))
         spectrum.legend(frameon=False, loc="lower left")
         self._badge = self.moving(spectrum.text(0.5, 0.92, "", transform=spectrum.transAxes, ha="center", fontsize=9))
-        for color, history in zip(COLOURS, self.histories.values(), strict=False):
-            plot_trajectory(history, ax=emergence, color=color)
-            plot_ability(history, ax=ability, color=color)
+        for name, history in self.histories.items():
+            plot_trajectory(history, ax=emergence, color=self._colours[name])
+            plot_ability(history, ax=ability, color=self._colours[name])
         emergence.set_title("3  degree of emergence $E$")
         ability.set_title("4  what the model can do")
         self._here = [self._marker(axes) for axes in (emergence, ability)]
@@ -75,7 +72,7 @@ class StartHerePanel(Panel):
     def draw_moving(self, run, step):
         spectrum, row = self.spectra[run, step], self._summaries[run].loc[step]
         density, deviation = self._weights[run, step]
-        color = COLOURS[list(self.histories).index(run)]
+        color = self._colours[run]
         self._bars.set_data(density)
         self._bars.set_edgecolor(color)
         self._sigma.set_text(rf"$\sigma$ = {deviation:.4f}")

@@ -174,7 +174,10 @@ class WeightMatrix:
             )
         rows, columns = (sources, targets) if self._transposed else (targets, sources)
         weights = self._storage.take(rows)
-        weights = weights if columns is None else weights[:, columns]
+        if isinstance(columns, slice):
+            weights = weights[:, columns]
+        elif columns is not None:
+            weights = weights.take(columns, axis=1)  # C-contiguous, which [:, columns] would not be
         return self._decode(weights.T if self._transposed else weights)
 
     def _decode(self, weights):
