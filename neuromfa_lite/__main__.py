@@ -3,7 +3,7 @@
 Only the standard library is used until the dependencies are known to be there.
 """
 
-import importlib.util
+import importlib.metadata
 import os
 import runpy
 import subprocess
@@ -12,7 +12,7 @@ from pathlib import Path
 
 CLONE = Path(__file__).resolve().parent.parent
 SETUP_SCRIPT = CLONE / "scripts" / "setup_environment.py"
-# The import names of pyproject.toml's dependencies (a test compares).
+# The names of pyproject.toml's dependencies (a test compares).
 NEEDED = (
     "numpy",
     "numba",
@@ -23,6 +23,7 @@ NEEDED = (
     "click",
     "matplotlib",
     "networkx",
+    "pillow",
     "ipywidgets",
     "jupyterlab",
     "ipykernel",
@@ -35,7 +36,14 @@ def missing_dependencies():
     >>> missing_dependencies()
     []
     """
-    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    return [name for name in NEEDED if not _installed(name)]
+
+
+def _installed(name):
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def environment_of_clone(arguments):

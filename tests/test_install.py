@@ -254,7 +254,7 @@ def test_an_empty_token_is_refused(course, monkeypatch):
 
 
 def status(address):
-    with urllib.request.urlopen(address, timeout=10) as answer:
+    with urllib.request.urlopen(address, timeout=60) as answer:
         return answer.status, answer.url
 
 
@@ -277,7 +277,7 @@ def test_lab_prints_an_address_that_opens_the_first_notebook(course, tmp_path):
         address = found[1]
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/lab/tree/notebooks/00_start_here\.ipynb\?token=\w{20,}", address)
         assert status(address)[0] == 200
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             assert launch.ANNOUNCEMENTS in answer.read().decode()  # among the extensions switched off
         content = address.replace("/lab/tree/", "/api/contents/")
         assert status(content)[0] == 200
