@@ -1,6 +1,7 @@
 """One-hop masses: how many connections of each neuron lie within each radius."""
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from .kernels.one_hop import (
 from .method import PAPER
 
 ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
+LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 MB
 WIDEST_HISTOGRAM = 4096  # a wider window is sparse: listing its radii takes less memory than a bin for every integer
 
 
@@ -141,7 +143,7 @@ class _SourceNeurons:
 def _rounded_masses(network, method, table):
     """The paper's setting: rounded reciprocals straight from the weights into a histogram."""
     low, high = method.window
-    histogram = np.zeros((table.total, int(np.rint(high)) + 2), np.uint32)
+    histogram = _empty_histogram(table.total, int(np.rint(high)) + 2)
 
     def count(source):
         for block in table.blocks[source]:
@@ -157,6 +159,21 @@ def _rounded_masses(network, method, table):
     else:
         radii = np.array(method.radii)
     return _masses(radii, histogram, np.minimum(radii, len(in_bin) - 1), kept, table, degrees)
+
+
+_kept = threading.local()
+
+
+def _empty_histogram(neurons, bins):
+    """Zeros (neurons, bins) uint32, in memory that the thread keeps: fresh memory costs more than filling it."""
+    size = neurons * bins
+    if size > LARGEST_KEPT:
+        return np.zeros((neurons, bins), np.uint32)
+    if getattr(_kept, "memory", np.empty(0)).size < size:
+        _kept.memory = np.empty(size, np.uint32)
+    histogram = _kept.memory[:size].reshape(neurons, bins)
+    histogram[:] = 0
+    return histogram
 
 
 def _count_rounded(block, low, high, histogram):

@@ -372,7 +372,10 @@ def write_sparse_model(folder, config):
 SAMPLE_HUGE_MODEL = """
 import json, resource, sys
 import numpy as np
+from neuromfa_lite.network import load_network
 from neuromfa_lite.sources import open_source
+network = load_network(sys.argv[1])
+table, sample = network.describe(), network.sample(64, seed=0)
 source = open_source(sys.argv[1])
 wiring, k = source.wiring(), 64
 drawn = {layer.name: np.arange(k * layer.multiplier) * (layer.size // k // layer.multiplier) for layer in wiring.layers}
@@ -382,11 +385,12 @@ if sys.platform == "linux":  # its ru_maxrss counts the test process, which star
 else:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
 total = float(sum(each.sum() for each in weights))
-print(json.dumps([len(source.names), len(weights), sum(each.size for each in weights), total, peak]))
+print(json.dumps([len(source.names), len(weights), sum(each.size for each in weights), total, peak,
+                  int(table["read"].sum()), int(table["connections"][table["read"]].sum()), sample.connections]))
 """
 
 
-def test_a_model_of_19_gigabytes_is_listed_and_sampled_in_little_memory_and_time(tmp_path):
+def test_a_model_of_19_gigabytes_is_described_and_sampled_in_little_memory_and_time(tmp_path):
     config = {**CONFIG, "hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 22}
     config |= {"intermediate_size": 16384, "vocab_size": 50432}
     path = write_sparse_model(tmp_path, config)
@@ -400,8 +404,10 @@ def test_a_model_of_19_gigabytes_is_listed_and_sampled_in_little_memory_and_time
     )
     seconds = time.perf_counter() - started
     assert done.returncode == 0, done.stderr
-    tensors, matrices, weights, total, megabytes = json.loads(done.stdout)
-    assert (tensors, matrices, weights) == (len(gpt_neox_shapes(config)), 22 * 6, 22 * (4 * 64 * 64 + 2 * 64 * 128))
+    tensors, matrices, weights, total, megabytes, *network = json.loads(done.stdout)
+    sampled = 22 * (4 * 64 * 64 + 2 * 64 * 128)
+    assert (tensors, matrices, weights) == (len(gpt_neox_shapes(config)), 22 * 6, sampled)
+    assert network == [22 * 6, 22 * (4 * 4096**2 + 2 * 4096 * 16384), sampled]
     assert total == 0.5  # the one weight that was written
     assert seconds < 5 and megabytes < 300, f"{seconds:.1f} s, {megabytes:.0f} MB"
     print(f"19 GB sampled: {seconds:.2f} s, {megabytes:.0f} MB")

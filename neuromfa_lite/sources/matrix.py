@@ -34,6 +34,10 @@ class ArrayStorage:
         """
         return self.array if rows is None else self.array[rows]
 
+    def sample(self, rows, columns):
+        """Return a copy (n, m) of the stored numbers at some rows (n,) and columns (m,), both integer indices."""
+        return self.array[rows].take(columns, axis=1)  # C-contiguous, which [:, columns] would not be
+
 
 class WeightMatrix:
     """A lazy weight matrix of shape (targets, sources), whatever its layout and type in the file.
@@ -173,11 +177,11 @@ class WeightMatrix:
                 f"readable are {', '.join(READABLE)}: load the model and save it in one of these"
             )
         rows, columns = (sources, targets) if self._transposed else (targets, sources)
-        weights = self._storage.take(rows)
-        if isinstance(columns, slice):
-            weights = weights[:, columns]
-        elif columns is not None:
-            weights = weights.take(columns, axis=1)  # C-contiguous, which [:, columns] would not be
+        if isinstance(rows, np.ndarray) and isinstance(columns, np.ndarray):
+            weights = self._storage.sample(rows, columns)
+        else:
+            weights = self._storage.take(rows)
+            weights = weights if columns is None else weights[:, columns]
         return self._decode(weights.T if self._transposed else weights)
 
     def _decode(self, weights):

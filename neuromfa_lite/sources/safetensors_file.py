@@ -104,10 +104,35 @@ class MappedStorage:
             SourceError: the file became shorter since it was opened.
         """
         if isinstance(rows, np.ndarray):
-            return self._read_one_by_one(rows) if self.files.huge and hasattr(os, "pread") else self.array[rows]
+            return self._read_one_by_one(rows) if self._not_by_mapping else self.array[rows]
         taken = self.array if rows is None else self.array[rows]
         self.files.touch(taken.nbytes)
         return taken
+
+    def sample(self, rows, columns):
+        """Return the stored numbers at some rows and columns.
+
+        Args:
+            rows, columns: integer indices (n,) and (m,), inside the matrix.
+
+        Returns:
+            C-contiguous copy (n, m), of the type stored.
+
+        Raises:
+            SourceError: the file became shorter since it was opened.
+        """
+        if self._not_by_mapping or not self.array.flags.aligned:  # a file's header may end at any byte
+            return self.take(rows).take(columns, axis=1)
+        from ..kernels.gather import gather  # here, so that a file can be listed without numba
+
+        bits = np.dtype(f"u{self.array.itemsize}")
+        taken = np.empty((len(rows), len(columns)), bits)
+        gather(self.array.view(bits), rows, columns, taken)
+        return taken.view(self.array.dtype)
+
+    @property
+    def _not_by_mapping(self):
+        return self.files.huge and hasattr(os, "pread")
 
     def _read_one_by_one(self, rows):
         nbytes = self.array.itemsize * self.shape[1]
