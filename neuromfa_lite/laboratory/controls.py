@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from neuromfa_lite.blocks import EdgeBlock, FixedJoin
-from neuromfa_lite.emergence import degree_of_emergence
-from neuromfa_lite.errors import NeuroMFAError
-from neuromfa_lite.method import PAPER
-from neuromfa_lite.network import NeuronNetwork
-from neuromfa_lite.sources import WeightMatrix
-from neuromfa_lite.study import analyze
+from ..blocks import EdgeBlock, FixedJoin
+from ..emergence import degree_of_emergence
+from ..errors import NeuroMFAError
+from ..method import PAPER
+from ..network import NeuronNetwork
+from ..sources import WeightMatrix
+from ..study import analyze
 
 
 def scaled(network, factor):
