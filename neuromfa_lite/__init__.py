@@ -17,6 +17,7 @@ _HOME_OF = {
     "PAPER": "method",
     "PUBLISHED": "method",
     "SCALE_FREE": "method",
+    "GEODESIC": "method",
     "analyze": "study",
     "follow": "study",
     "Spectrum": "spectrum",

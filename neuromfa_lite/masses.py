@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .blocks import EdgeBlock
+from .distances import choose_radii, edge_distances, refuse_bad_weights, refuse_weights, usable_radii
 from .errors import NeuroMFAError
+from .geodesic import count_geodesics
 from .kernels.one_hop import (
     count_distances,
     count_listed_distances,
@@ -107,6 +109,8 @@ def one_hop_masses(network, method=PAPER):
         >>> masses.radii, masses.counts
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
+    if method.reach != "one-hop":
+        return _masses(*count_geodesics(network, method))
     table = _SourceNeurons(network)
     if _has_a_histogram(method):
         return _rounded_masses(network, method, table)
@@ -155,7 +159,7 @@ def _rounded_masses(network, method, table):
     kept = degrees >= method.minimum_connections
     _refuse_no_neuron(kept, network, method, int(degrees.sum()))
     if method.radii == "integer":
-        radii = _usable(1.0 + np.flatnonzero(in_bin[1:]), method)
+        radii = usable_radii(1.0 + np.flatnonzero(in_bin[1:]), method)
     else:
         radii = np.array(method.radii)
     return _masses(radii, histogram, np.minimum(radii, len(in_bin) - 1), kept, table, degrees)
@@ -178,7 +182,7 @@ def _empty_histogram(neurons, bins):
 
 def _count_rounded(block, low, high, histogram):
     if isinstance(block, EdgeBlock):
-        _refuse_bad_weights(block)
+        refuse_bad_weights(block)
         distances = 1.0 / np.abs(np.where(block.listed == 0, np.nan, block.listed))
         distances[~((distances > low) & (distances <= high))] = np.nan
         radii = np.arange(histogram.shape[1] - 1, dtype=np.float64)
@@ -189,7 +193,7 @@ def _count_rounded(block, low, high, histogram):
         kernel = count_rounded_reciprocals_f32 if weights.dtype == np.float32 else count_rounded_reciprocals_f64
         not_finite += kernel(weights, low, high, histogram)
         largest = largest or weights.any()
-    _refuse(block, not_finite, not largest)
+    refuse_weights(block, not_finite, not largest)
 
 
 def _stripes(block):
@@ -211,7 +215,7 @@ def _general_masses(network, method, table):
             degrees[table.rows[source]] += _degrees(block, lengths)
     kept = degrees >= method.minimum_connections
     _refuse_no_neuron(kept, network, method, int(degrees.sum()))
-    radii = _radii(method, lambda: _pool(table, distances, kept))
+    radii = choose_radii(method, lambda: _pool(table, distances, kept))
     histogram = np.zeros((table.total, len(radii) + 1), np.uint32)
     for source, blocks in table.blocks.items():
         for block, lengths in zip(blocks, distances[source], strict=True):
@@ -224,28 +228,10 @@ def _general_masses(network, method, table):
 
 def _distances(block, method):
     """float64 distances of one block, NaN where there is no connection inside the window."""
-    _refuse_bad_weights(block)
-    weights = block.weights().astype(np.float64)
-    there = weights != 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lengths = np.asarray(method.part("distance")(weights))
-    if lengths.shape != weights.shape:
-        raise NeuroMFAError(
-            f"distance of method {method.name!r} returned shape {lengths.shape} for matrix {block.name!r} of shape "
-            f"{weights.shape}: it must return one distance per weight"
-        )
-    bad = there & ~((lengths >= 0) & np.isfinite(lengths))
-    if bad.any():
-        example = weights[bad][0]
-        raise NeuroMFAError(
-            f"distance of method {method.name!r} is infinite, negative or NaN for {int(bad.sum())} weights of matrix "
-            f"{block.name!r}, {example:g} for instance: it must be a finite number >= 0 for every weight but zero"
-        )
-    lengths = np.array(lengths, dtype=np.float64)
+    lengths = edge_distances(block, method)
     if method.window is not None:
         low, high = method.window
-        there &= (lengths > low) & (lengths <= high)
-    lengths[~there] = np.nan
+        lengths[~((lengths > low) & (lengths <= high))] = np.nan
     return np.rint(lengths) if method.rounding else lengths
 
 
@@ -266,23 +252,6 @@ def _pool(table, distances, kept):
     return np.concatenate(pooled)
 
 
-def _radii(method, pooled):
-    if isinstance(method.radii, tuple):
-        return np.array(method.radii)
-    return _usable(method.part("radii")(pooled()), method)
-
-
-def _usable(radii, method):
-    """Radii as float64; radius 0, where distances below 1/2 round to, has no logarithm and is left out."""
-    radii = np.asarray(radii, dtype=np.float64)
-    radii = radii[radii > 0] if radii.ndim == 1 else radii
-    if radii.ndim != 1 or radii.size == 0 or not np.isfinite(radii).all() or (np.diff(radii) <= 0).any():
-        raise NeuroMFAError(
-            f"radii of method {method.name!r} must be positive, finite and increasing; the distances gave {radii!r}"
-        )
-    return radii
-
-
 def _masses(radii, histogram, last_bins, kept, table, degrees):
     counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
     cumulate(histogram, np.flatnonzero(kept), last_bins.astype(np.int64), counts)
@@ -300,25 +269,6 @@ def _for_each(work, sources, connections):
         return
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, sources))
-
-
-def _refuse_bad_weights(block):
-    weights = block.weights()
-    _refuse(block, weights.size - np.count_nonzero(np.isfinite(weights)), not weights.any())
-
-
-def _refuse(block, not_finite, only_zeros):
-    where = "" if isinstance(block, EdgeBlock) else f"{block.matrix.origin}: "
-    if not_finite:
-        raise NeuroMFAError(
-            f"{where}matrix {block.name!r} holds {not_finite} weights that are NaN or infinite: "
-            "the training run diverged or the file is damaged; take an earlier checkpoint or fetch the file again"
-        )
-    if only_zeros:
-        raise NeuroMFAError(
-            f"{where}matrix {block.name!r} holds only zeros, so it connects nothing: the file may be empty, "
-            "or leave the matrix out with network.without(name)"
-        )
 
 
 def _refuse_no_neuron(kept, network, method, inside):

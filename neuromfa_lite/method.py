@@ -73,6 +73,10 @@ class Method:
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
             median of its weight matrix), or a callable: weights of one matrix (targets, sources) float64 -> distances
             of the same shape. Zero weights are no connections, whatever it returns there.
+        reach: to whom a distance is taken: "one-hop" (along a neuron's own connections, all published code), "geodesic"
+            (along the shortest path to any neuron it can reach, the paper's text) or "geodesic-undirected" (the same,
+            connections running both ways); see :mod:`neuromfa_lite.geodesic`. For the two geodesic ones read "paths"
+            for "connections" below.
         window: (low, high): connections with low < distance <= high count; None: all of them.
         rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
         minimum_connections: neurons with fewer connections inside the window are left out.
@@ -97,6 +101,7 @@ class Method:
 
     name: str = "paper"
     distance: str | Callable = "inverse"
+    reach: str = "one-hop"
     window: tuple[float, float] | None = (1.0, 150.0)
     rounding: bool = True
     minimum_connections: int = 11
@@ -117,6 +122,7 @@ class Method:
                     f"{field}={part!r} is unknown: use one of {', '.join(map(repr, named))} or a callable"
                 )
         object.__setattr__(self, "q", _increasing("q", self.q))
+        _one_of("reach", self.reach, ("one-hop", "geodesic", "geodesic-undirected"))
         _one_of("derivative", self.derivative, ("exact", "forward"))
         _one_of("radii_scope", self.radii_scope, ("network", "run"))
         if self.derivative == "forward" and len(self.q) < 2:
@@ -208,4 +214,5 @@ SCALE_FREE = Method(
     minimum_connections=1,
     radii="log-spaced",
 )
-METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE)}
+GEODESIC = PAPER.replace(name="geodesic", reach="geodesic")
+METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE, GEODESIC)}

@@ -1,0 +1,66 @@
+"""From weights to the lengths of connections, and from lengths to radii; both refuse what is no number."""
+
+import numpy as np
+
+from .blocks import EdgeBlock
+from .errors import NeuroMFAError
+
+
+def edge_distances(block, method):
+    """float64 distances of one block, of the shape of its weights; NaN where the weight is zero, no connection."""
+    refuse_bad_weights(block)
+    weights = block.weights().astype(np.float64)
+    there = weights != 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lengths = np.asarray(method.part("distance")(weights))
+    if lengths.shape != weights.shape:
+        raise NeuroMFAError(
+            f"distance of method {method.name!r} returned shape {lengths.shape} for matrix {block.name!r} of shape "
+            f"{weights.shape}: it must return one distance per weight"
+        )
+    bad = there & ~((lengths >= 0) & np.isfinite(lengths))
+    if bad.any():
+        example = weights[bad][0]
+        raise NeuroMFAError(
+            f"distance of method {method.name!r} is infinite, negative or NaN for {int(bad.sum())} weights of matrix "
+            f"{block.name!r}, {example:g} for instance: it must be a finite number >= 0 for every weight but zero"
+        )
+    lengths = np.array(lengths, dtype=np.float64)
+    lengths[~there] = np.nan
+    return lengths
+
+
+def choose_radii(method, pooled):
+    if isinstance(method.radii, tuple):
+        return np.array(method.radii)
+    return usable_radii(method.part("radii")(pooled()), method)
+
+
+def usable_radii(radii, method):
+    """Radii as float64; radius 0, where distances below 1/2 round to, has no logarithm and is left out."""
+    radii = np.asarray(radii, dtype=np.float64)
+    radii = radii[radii > 0] if radii.ndim == 1 else radii
+    if radii.ndim != 1 or radii.size == 0 or not np.isfinite(radii).all() or (np.diff(radii) <= 0).any():
+        raise NeuroMFAError(
+            f"radii of method {method.name!r} must be positive, finite and increasing; the distances gave {radii!r}"
+        )
+    return radii
+
+
+def refuse_bad_weights(block):
+    weights = block.weights()
+    refuse_weights(block, weights.size - np.count_nonzero(np.isfinite(weights)), not weights.any())
+
+
+def refuse_weights(block, not_finite, only_zeros):
+    where = "" if isinstance(block, EdgeBlock) else f"{block.matrix.origin}: "
+    if not_finite:
+        raise NeuroMFAError(
+            f"{where}matrix {block.name!r} holds {not_finite} weights that are NaN or infinite: "
+            "the training run diverged or the file is damaged; take an earlier checkpoint or fetch the file again"
+        )
+    if only_zeros:
+        raise NeuroMFAError(
+            f"{where}matrix {block.name!r} holds only zeros, so it connects nothing: the file may be empty, "
+            "or leave the matrix out with network.without(name)"
+        )

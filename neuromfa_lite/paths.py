@@ -1,0 +1,250 @@
+"""Finding shortest paths: layer by layer, stage by stage, or from neuron to neuron in any graph."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .blocks import FixedJoin, WeightBlock
+from .distances import edge_distances
+from .errors import NeuroMFAError
+from .kernels.geodesic import close_paths, dijkstra, extend_paths, join_all_to_all, join_one_to_one
+
+FIXED_LENGTH = 1.0  # of a connection that no weight makes
+NO_LIMIT = np.finfo(np.float64).max
+PANEL = 1 << 20  # distances computed before they are counted, 8 MB
+
+
+def shortest_paths(network, method):
+    """Choose how to find the shortest paths of a network; each way has tiles(limit).
+
+    ``tiles(limit)`` yields (sources (s,), targets (t,), lengths (s, t), both_ways): positions of neurons over all
+    layers; both_ways: the lengths hold from the targets to the sources as well. A neuron is at infinite distance from
+    itself there. Each pair comes once; of paths longer than limit only that they are longer is sure. The lengths are
+    gone when the next tile is asked for.
+
+    Layers without a cycle go layer by layer; undirected paths need besides that every block leads from one stage to
+    the next (a transformer block: input, query with key and value, attention, middle, mlp). Anything else, lists of
+    edges for one, is left to Dijkstra's algorithm, of our own so that SciPy is not needed: about its speed, and no
+    limit of size but patience.
+    """
+    if not network.weight_blocks:
+        raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
+    undirected = method.reach == "geodesic-undirected"
+    joins = [Join.of(block, method) for block in network.blocks]
+    sizes = np.array([len(layer.numbers) for layer in network.layers])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    places = [np.arange(*starts[k : k + 2]) for k in range(len(sizes))]
+    if all(isinstance(block, (WeightBlock, FixedJoin)) for block in network.blocks):
+        if undirected and (stages := _stages(joins, len(sizes))) is not None:
+            return StagedPaths(places, joins, stages)
+        if not undirected and (order := _order(joins, len(sizes))) is not None:
+            return LayeredPaths(places, joins, order)
+    return GraphPaths(places, network.blocks, joins, undirected)
+
+
+@dataclass(frozen=True, eq=False)
+class Join:
+    """A block as lengths: kind "weights" with steps (sources, targets), or a fixed join. EdgeBlock: steps (edges,)."""
+
+    source: int
+    target: int
+    kind: str
+    steps: np.ndarray | None
+
+    @classmethod
+    def of(cls, block, method):
+        if isinstance(block, FixedJoin):
+            return cls(block.source, block.target, block.kind, None)
+        lengths = edge_distances(block, method)
+        lengths[np.isnan(lengths)] = np.inf
+        return cls(block.source, block.target, "weights", np.ascontiguousarray(lengths.T))
+
+    def extend(self, paths, limit, reached):
+        """Lead paths (sources, join's sources) on to reached (sources, join's targets), where they are shorter."""
+        if self.kind == "weights":
+            extend_paths(paths, self.steps, limit, reached)
+        elif self.kind == "one-to-one":
+            join_one_to_one(paths, FIXED_LENGTH, reached)
+        else:
+            join_all_to_all(paths, FIXED_LENGTH, reached)
+
+
+class LayeredPaths:
+    """Directed paths, layer after layer: D[l, m] = min over the joins k -> m of D[l, k] (min,+) W[k, m]."""
+
+    def __init__(self, places, joins, order):
+        self.places, self.order = places, order
+        self.into = {layer: [join for join in joins if join.target == layer] for layer in order}
+
+    def tiles(self, limit=NO_LIMIT):
+        memory = _Memory(self.places)
+        for position, source in enumerate(self.order):
+            for start in range(0, len(self.places[source]), memory.rows):
+                sources = self.places[source][start : start + memory.rows]
+                own = memory.infinite(source, len(sources))
+                own[np.arange(len(sources)), start + np.arange(len(sources))] = 0.0
+                reached = {source: own}
+                for target in self.order[position + 1 :]:
+                    joins = [join for join in self.into[target] if join.source in reached]
+                    if joins:
+                        reached[target] = memory.infinite(target, len(sources))
+                        for join in joins:
+                            join.extend(reached[join.source], limit, reached[target])
+                        yield sources, self.places[target], reached[target], False
+
+
+class _Memory:
+    """Distances from some neurons to all others, in memory used again: fresh memory costs as much as the paths."""
+
+    def __init__(self, places):
+        self.rows = max(8, min(PANEL // sum(map(len, places)), max(map(len, places))))
+        self.parts = [None] * len(places)
+        self.widths = [len(part) for part in places]
+
+    def infinite(self, part, rows):
+        """(rows, neurons of the part), in C order, all infinite; what was handed out for this part before is gone."""
+        if self.parts[part] is None:
+            self.parts[part] = np.empty((self.rows, self.widths[part]))
+        distances = self.parts[part][:rows]
+        distances.fill(np.inf)
+        return distances
+
+
+class StagedPaths:
+    """Undirected paths of a chain of stages, by the last visit to each stage on the way.
+
+    W_s: the steps from stage s to s + 1. B_s, distances within stage s by paths that never go left of it, from the
+    right end: B_s = closure of min(0 on the diagonal, W_s B_{s+1} W_s^T), products in (min, +).
+    V_s = W_s B_{s+1}: cross from s to s + 1 for the last time, then stay to the right. C_s, distances within stage s
+    by any path, from the left end: C_0 = B_0, C_{s+1} = min(B_{s+1}, V_s^T C_s V_s).
+    Distances to the right are D[s, s] = C_s, D[s, m + 1] = D[s, m] V_m; those to the left are the same, transposed.
+    """
+
+    def __init__(self, places, joins, stages):
+        members = [np.flatnonzero(stages == stage) for stage in range(stages.max() + 1)]
+        self.places = [np.concatenate([places[layer] for layer in layers]) for layers in members]
+        inside = [_closed(np.full((len(stage), len(stage)), np.inf)) for stage in self.places]
+        self.across = [None] * (len(members) - 1)
+        for s in reversed(range(len(self.across))):
+            steps = _stage_steps(places, joins, members[s], members[s + 1])
+            self.across[s] = _product(steps, inside[s + 1])
+            inside[s] = _closed(_product(self.across[s], np.ascontiguousarray(steps.T)))
+        for s, across in enumerate(self.across):
+            around = _product(np.ascontiguousarray(across.T), _product(inside[s], across))
+            inside[s + 1] = np.minimum(inside[s + 1], around)
+        self.inside = inside
+
+    def tiles(self, limit=NO_LIMIT):
+        memory = _Memory(self.places)
+        for s, inside in enumerate(self.inside):
+            for start in range(0, len(inside), memory.rows):
+                reached = inside[start : start + memory.rows]
+                sources = self.places[s][start : start + memory.rows]
+                others = reached.copy()
+                others[np.arange(len(sources)), start + np.arange(len(sources))] = np.inf
+                yield sources, self.places[s], others, False
+                for target in range(s + 1, len(self.places)):
+                    farther = memory.infinite(target, len(sources))
+                    extend_paths(reached, self.across[target - 1], limit, farther)
+                    yield sources, self.places[target], farther, True
+                    reached = farther
+
+
+def _closed(distances):
+    np.fill_diagonal(distances, 0.0)
+    close_paths(distances)
+    return distances
+
+
+def _product(paths, steps):
+    reached = np.full((len(paths), steps.shape[1]), np.inf)
+    extend_paths(paths, steps, NO_LIMIT, reached)
+    return reached
+
+
+def _stage_steps(places, joins, sources, targets):
+    """All steps from one stage (its layers) to the next as one matrix."""
+    rows, columns = ({layer: None for layer in layers} for layers in (sources, targets))
+    for offsets in (rows, columns):
+        ends = np.concatenate([[0], np.cumsum([len(places[layer]) for layer in offsets])])
+        offsets.update({layer: slice(*ends[k : k + 2]) for k, layer in enumerate(offsets)})
+    steps = np.full([sum(len(places[layer]) for layer in layers) for layers in (sources, targets)], np.inf)
+    for join in joins:
+        if join.source in rows:
+            part = steps[rows[join.source], columns[join.target]]
+            lengths = join.steps
+            if lengths is None:
+                fixed = np.eye(len(part), dtype=bool) if join.kind == "one-to-one" else True
+                lengths = np.where(fixed, FIXED_LENGTH, np.inf)
+            np.minimum(part, lengths, out=part)
+    return steps
+
+
+class GraphPaths:
+    """Paths of any graph, from one neuron at a time by Dijkstra's algorithm."""
+
+    def __init__(self, places, blocks, joins, undirected):
+        self.neurons = sum(map(len, places))
+        sources, targets, lengths = (
+            np.concatenate(parts) for parts in zip(*map(_listed, blocks, joins, [places] * len(blocks)), strict=True)
+        )
+        if undirected:
+            sources, targets = np.concatenate([sources, targets]), np.concatenate([targets, sources])
+            lengths = np.concatenate([lengths, lengths])
+        order = np.argsort(sources, kind="stable")
+        self.edges = np.searchsorted(sources[order], np.arange(self.neurons + 1)), targets[order], lengths[order]
+
+    def tiles(self, limit=NO_LIMIT):
+        everyone = np.arange(self.neurons)
+        rows = max(1, PANEL // self.neurons)
+        for start in range(0, self.neurons, rows):
+            sources = everyone[start : start + rows]
+            lengths = np.empty((len(sources), self.neurons))
+            for row, source in zip(lengths, sources, strict=True):
+                dijkstra(*self.edges, source, limit, row)
+                row[source] = np.inf
+            yield sources, everyone, lengths, False
+
+
+def _listed(block, join, places):
+    """A block's connections one by one: sources, targets (positions over all layers) and lengths, (edges,) each."""
+    if join.steps is not None and join.steps.ndim == 1:
+        there = np.isfinite(join.steps)
+        sources, targets, lengths = block.sources[there], block.targets[there], join.steps[there]
+    elif join.steps is not None:
+        sources, targets = np.nonzero(np.isfinite(join.steps))
+        lengths = join.steps[sources, targets]
+    else:
+        sources, targets, ones = block.edges()
+        lengths = ones * FIXED_LENGTH
+    return places[join.source][sources], places[join.target][targets], lengths
+
+
+def _order(joins, layers):
+    """The layers so that every join leads onwards, or None where they go in a circle."""
+    waiting = {layer: {join.source for join in joins if join.target == layer} for layer in range(layers)}
+    order = []
+    while ready := [layer for layer, before in waiting.items() if not before]:
+        order += ready
+        waiting = {layer: before - set(ready) for layer, before in waiting.items() if layer not in ready}
+    return None if waiting else order
+
+
+def _stages(joins, layers):
+    """(layers,) a whole number per layer, one more at the end of every join than at its start; None if impossible."""
+    stages = {}
+    for first in range(layers):
+        if first in stages:
+            continue
+        piece, front = {first: 0}, [first]
+        while front:
+            here = front.pop()
+            for join in joins:
+                for this, other, step in ((join.source, join.target, 1), (join.target, join.source, -1)):
+                    if this == here and other not in piece:
+                        piece[other] = piece[here] + step
+                        front.append(other)
+        stages.update({layer: stage - min(piece.values()) for layer, stage in piece.items()})
+    if any(stages[join.target] != stages[join.source] + 1 for join in joins):
+        return None
+    return np.array([stages[layer] for layer in range(layers)])
