@@ -72,8 +72,8 @@ def geodesic_distances(network, method=GEODESIC):
 
 def _block(rows, columns):
     """Both as slices where they are runs of neighbours, which NumPy copies several times faster."""
-    runs = [slice(part[0], part[-1] + 1) if part[-1] - part[0] + 1 == len(part) else part for part in (rows, columns)]
-    return tuple(runs) if all(isinstance(run, slice) for run in runs) else np.ix_(rows, columns)
+    runs = [slice(part[0], part[-1] + 1) if (np.diff(part) == 1).all() else None for part in (rows, columns)]
+    return np.ix_(rows, columns) if None in runs else tuple(runs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,44 +70,61 @@ class Join:
 
 
 class LayeredPaths:
-    """Directed paths, layer after layer: D[l, m] = min over the joins k -> m of D[l, k] (min,+) W[k, m]."""
+    """Directed paths, layer after layer: D[l, m] = min over the joins k -> m of D[l, k] (min,+) W[k, m], all l at once.
+
+    Only the layers whose joins are not all used yet are held.
+    """
 
     def __init__(self, places, joins, order):
-        self.places, self.order = places, order
-        self.into = {layer: [join for join in joins if join.target == layer] for layer in order}
+        self.places = [places[layer] for layer in order]
+        rank = {layer: position for position, layer in enumerate(order)}
+        self.into = [[(rank[join.source], join) for join in joins if join.target == layer] for layer in order]
+        self.last_use = {source: target for target, into in enumerate(self.into) for source, _ in into}
 
     def tiles(self, limit=NO_LIMIT):
-        memory = _Memory(self.places)
-        for position, source in enumerate(self.order):
-            for start in range(0, len(self.places[source]), memory.rows):
-                sources = self.places[source][start : start + memory.rows]
-                own = memory.infinite(source, len(sources))
-                own[np.arange(len(sources)), start + np.arange(len(sources))] = 0.0
-                reached = {source: own}
-                for target in self.order[position + 1 :]:
-                    joins = [join for join in self.into[target] if join.source in reached]
-                    if joins:
-                        reached[target] = memory.infinite(target, len(sources))
-                        for join in joins:
-                            join.extend(reached[join.source], limit, reached[target])
-                        yield sources, self.places[target], reached[target], False
+        for sources, own_rows, memory in _panels(self.places):
+            reached = {}
+            for target, (there, own) in enumerate(zip(self.places, own_rows, strict=True)):
+                if own.stop == 0:
+                    continue  # a layer before these sources
+                reached[target] = memory.infinite(own.stop, len(there))
+                for source, join in self.into[target]:
+                    if source in reached:
+                        join.extend(reached[source], limit, reached[target][: len(reached[source])])
+                if own.start:
+                    yield sources[: own.start], there, reached[target][: own.start], False
+                own_neurons = np.searchsorted(there, sources[own])
+                reached[target][np.arange(own.start, own.stop), own_neurons] = 0.0
+                for done in [layer for layer in reached if self.last_use.get(layer, -1) <= target]:
+                    memory.take_back(reached.pop(done))
+
+
+def _panels(places):
+    """Yield (sources, own_rows, memory): some neurons in the order of the parts, and which rows each part has there."""
+    sources = np.concatenate(places)
+    ends = np.concatenate([[0], np.cumsum([len(part) for part in places])])
+    memory = _Memory(max(256, PANEL // max(map(len, places))))
+    for start in range(0, len(sources), memory.rows):
+        panel = sources[start : start + memory.rows]
+        own = np.clip(ends - start, 0, len(panel))
+        yield panel, [slice(*own[k : k + 2]) for k in range(len(places))], memory
 
 
 class _Memory:
-    """Distances from some neurons to all others, in memory used again: fresh memory costs as much as the paths."""
+    """Distances from a panel of neurons in memory used again: fresh memory costs as much as the paths."""
 
-    def __init__(self, places):
-        self.rows = max(8, min(PANEL // sum(map(len, places)), max(map(len, places))))
-        self.parts = [None] * len(places)
-        self.widths = [len(part) for part in places]
+    def __init__(self, rows):
+        self.rows, self.free = rows, {}
 
-    def infinite(self, part, rows):
-        """(rows, neurons of the part), in C order, all infinite; what was handed out for this part before is gone."""
-        if self.parts[part] is None:
-            self.parts[part] = np.empty((self.rows, self.widths[part]))
-        distances = self.parts[part][:rows]
+    def infinite(self, rows, width):
+        """(rows, width) in C order, all infinite."""
+        kept = self.free.setdefault(width, [])
+        distances = (kept.pop() if kept else np.empty((self.rows, width)))[:rows]
         distances.fill(np.inf)
         return distances
+
+    def take_back(self, distances):
+        self.free[distances.shape[1]].append(distances.base)
 
 
 class StagedPaths:
@@ -135,19 +152,23 @@ class StagedPaths:
         self.inside = inside
 
     def tiles(self, limit=NO_LIMIT):
-        memory = _Memory(self.places)
-        for s, inside in enumerate(self.inside):
-            for start in range(0, len(inside), memory.rows):
-                reached = inside[start : start + memory.rows]
-                sources = self.places[s][start : start + memory.rows]
-                others = reached.copy()
-                others[np.arange(len(sources)), start + np.arange(len(sources))] = np.inf
-                yield sources, self.places[s], others, False
-                for target in range(s + 1, len(self.places)):
-                    farther = memory.infinite(target, len(sources))
-                    extend_paths(reached, self.across[target - 1], limit, farther)
-                    yield sources, self.places[target], farther, True
-                    reached = farther
+        for sources, own_rows, memory in _panels(self.places):
+            reached = None
+            for stage, (there, own) in enumerate(zip(self.places, own_rows, strict=True)):
+                if own.stop == 0:
+                    continue  # a stage before these sources
+                farther = memory.infinite(own.stop, len(there))
+                if reached is not None:
+                    extend_paths(reached, self.across[stage - 1], limit, farther[: len(reached)])
+                    yield sources[: own.start], there, farther[: own.start], True
+                    memory.take_back(reached)
+                own_neurons = np.searchsorted(there, sources[own])
+                farther[own] = self.inside[stage][own_neurons]
+                if len(own_neurons):
+                    others = farther[own].copy()
+                    others[np.arange(len(others)), own_neurons] = np.inf
+                    yield sources[own], there, others, False
+                reached = farther
 
 
 def _closed(distances):
