@@ -1,10 +1,10 @@
 """One sampled network (SNIN) of pythia-70m's shape, from a mapped safetensors file to its spectrum.
 
 Ours is timed from the opened file on: draw 64 neurons per layer (the ten samples of a run in turn, as follow() does at
-every step; which neurons they are is remembered), read their weights, count masses, sum the partition function for 61 q,
-fit, spectrum. The plain-Python rendering (tests/oracle.py) gets the sampled weights as ready lists of connections and is
-timed from there. Both run in turns in one process, on one thread. What the first call costs (compiling, or loading what
-an earlier run compiled) is printed apart.
+every step; which neurons they are is remembered), read their weights, count masses, sum the partition function for
+61 q, fit, spectrum. The plain-Python rendering (tests/oracle.py) gets the sampled weights as ready lists of
+connections and is timed from there. Both run in turns in one process, on one thread. What the first call costs
+(compiling, or loading what an earlier run compiled) is printed apart.
 
     python benchmarks/snin_70m.py [--rounds 3]
 """
