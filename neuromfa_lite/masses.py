@@ -170,14 +170,12 @@ _kept = threading.local()
 
 def _empty_histogram(neurons, bins):
     """Zeros (neurons, bins) uint32, in memory that the thread keeps: fresh memory costs more than filling it."""
-    size = neurons * bins
-    if size > LARGEST_KEPT:
+    if neurons * bins > LARGEST_KEPT:
         return np.zeros((neurons, bins), np.uint32)
-    if getattr(_kept, "memory", np.empty(0)).size < size:
-        _kept.memory = np.empty(size, np.uint32)
-    histogram = _kept.memory[:size].reshape(neurons, bins)
-    histogram[:] = 0
-    return histogram
+    if getattr(_kept, "memory", np.empty(0)).size < neurons * bins:
+        _kept.memory = np.empty(neurons * bins, np.uint32)
+    _kept.memory[: neurons * bins] = 0
+    return _kept.memory[: neurons * bins].reshape(neurons, bins)
 
 
 def _count_rounded(block, low, high, histogram):
@@ -188,12 +186,12 @@ def _count_rounded(block, low, high, histogram):
         radii = np.arange(histogram.shape[1] - 1, dtype=np.float64)
         count_listed_distances(np.rint(distances), block.sources, radii, histogram)
         return
-    largest, not_finite = 0.0, 0
+    not_finite, connections = 0, 0
     for weights in _stripes(block):
         kernel = count_rounded_reciprocals_f32 if weights.dtype == np.float32 else count_rounded_reciprocals_f64
-        not_finite += kernel(weights, low, high, histogram)
-        largest = largest or weights.any()
-    refuse_weights(block, not_finite, not largest)
+        bad, good = kernel(weights, low, high, histogram)
+        not_finite, connections = not_finite + bad, connections + good
+    refuse_weights(block, not_finite, connections == 0)
 
 
 def _stripes(block):
