@@ -1,10 +1,10 @@
 """Shortest paths between all neurons of a sampled network of pythia-70m's shape: ours against general graph libraries.
 
 All get the same network, 64 neurons per layer, and return the same (neurons, neurons) matrix, directed and undirected;
-every library gets its graph ready-made, ours starts from the sampled weights. They take turns (ours five times
-a turn) in one process on one thread. A second line times what an analysis does: masses up to r = 150, which hold no matrix, against SciPy's search
-with that limit (which does not count). igraph and networkit join in where they are installed. What the first call
-costs (compiling, or loading what an earlier run compiled) is printed apart.
+every library gets its graph ready-made, ours starts from the sampled weights. They take turns (ours five times a turn)
+in one process on one thread. A last line times what an analysis does: masses up to r = 150, which hold no matrix,
+against SciPy's search with that limit (which does not count). igraph and networkit join in where they are installed.
+What the first call costs (compiling, or loading what an earlier run compiled) is printed apart.
 
     python benchmarks/geodesic_70m.py [--rounds 3]
 """
