@@ -26,7 +26,7 @@ from .paths import NO_LIMIT, shortest_paths
 
 LARGEST_POOL = 1 << 22  # distances shown to a rule for radii, 32 MB
 LARGEST_MATRIX = 8192  # neurons, 512 MB
-WIDEST_HISTOGRAM = 4096
+WIDEST_HISTOGRAM = 4096  # a wider window is sparse: listing its radii takes less memory than a bin for every integer
 
 
 def geodesic_distances(network, method=GEODESIC):

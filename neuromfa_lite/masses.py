@@ -1,4 +1,4 @@
-"""One-hop masses: how many connections of each neuron lie within each radius."""
+"""Masses: how many connections of each neuron, or neurons it reaches by a path, lie within each radius."""
 
 import os
 import threading
@@ -10,7 +10,7 @@ import numpy as np
 from .blocks import EdgeBlock
 from .distances import choose_radii, edge_distances, refuse_bad_weights, refuse_weights, usable_radii
 from .errors import NeuroMFAError
-from .geodesic import count_geodesics
+from .geodesic import WIDEST_HISTOGRAM, count_geodesics
 from .kernels.one_hop import (
     count_distances,
     count_listed_distances,
@@ -23,7 +23,6 @@ from .method import PAPER
 
 ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
 LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 MB
-WIDEST_HISTOGRAM = 4096  # a wider window is sparse: listing its radii takes less memory than a bin for every integer
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +86,12 @@ class Masses:
 def one_hop_masses(network, method=PAPER):
     """Count, for every neuron with outgoing weights, its connections within each radius.
 
-    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it.
+    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it. A method
+    whose reach is geodesic counts, for every neuron, all it reaches by a path: see :mod:`neuromfa_lite.geodesic`.
 
     Args:
         network: NeuronNetwork, sampled or whole.
-        method: Method; its distance, window, rounding, minimum_connections and radii act here.
+        method: Method; its distance, reach, window, rounding, minimum_connections and radii act here.
 
     Returns:
         Masses.

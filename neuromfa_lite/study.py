@@ -22,7 +22,7 @@ def analyze(network, method=PAPER):
 
     Args:
         network: NeuronNetwork; for the paper's sampled network give ``network.sample(32, seed=0)``.
-        method: Method: PAPER, PUBLISHED, SCALE_FREE or a variant.
+        method: Method: PAPER, PUBLISHED, SCALE_FREE, GEODESIC or a variant.
 
     Returns:
         Spectrum, with its quality flags and where it came from.

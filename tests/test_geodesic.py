@@ -1,5 +1,6 @@
 """Geodesic reach: the same distances as SciPy's Dijkstra, the same masses as counting them one by one."""
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -7,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import csgraph_from_dense, dijkstra
@@ -27,6 +29,7 @@ from neuromfa_lite import (
     paths,
 )
 from neuromfa_lite.blocks import FixedJoin, NeuronLayer, WeightBlock
+from neuromfa_lite.cli import main
 from neuromfa_lite.geodesic import geodesic_distances
 from neuromfa_lite.masses import one_hop_masses
 from neuromfa_lite.method import METHODS
@@ -307,6 +310,15 @@ def test_analyze_and_follow_a_geodesic_method(method):
     assert spectrum.tau[30] == 0 and spectrum.neurons_used > 160
     history = follow(run, method, samples=1, neurons_per_layer=16, steps=[0, 724])
     assert np.isfinite(history.emergence).all() and history.emergence[0] == 0
+
+
+def test_the_command_line_offers_it():
+    words = ["analyze", "induction@724", "--method", "geodesic", "--neurons-per-layer", "16", "--json"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    network = load_network(load_run("induction").checkpoint(724)).sample(16, seed=0)
+    assert found["method"] == "geodesic" and found["alpha0"] == analyze(network, GEODESIC).alpha0
 
 
 def test_a_rescaled_network_has_the_same_scale_free_spectrum():
