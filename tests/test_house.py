@@ -25,6 +25,7 @@ FLOW = (
     ("sources",),
     ("blocks",),
     ("network",),
+    ("fractals",),
     ("masses",),
     ("spectrum", "dimension"),
     ("emergence",),
