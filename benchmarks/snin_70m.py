@@ -83,6 +83,14 @@ def seconds(work):
     return time.perf_counter() - start, result
 
 
+def plain_python(oracle, sample, method):
+    """(seconds, spectrum) of the plain-Python rendering, its lists of connections made beforehand."""
+    connections = edge_lists(sample)
+    return seconds(
+        lambda: oracle.spectrum(*oracle.paper_masses(connections), q=method.q, derivative=method.derivative)
+    )
+
+
 def compare(network, method, oracle, rounds):
     """Run both in turns; print the medians, their ratio and the largest difference of tau."""
     ours, plain, difference = [], [], 0.0
@@ -90,18 +98,14 @@ def compare(network, method, oracle, rounds):
         for seed in range(r * OURS_PER_ROUND, (r + 1) * OURS_PER_ROUND):
             spent, spectrum = seconds(lambda seed=seed: nmfa.analyze(network.sample(NEURONS_PER_LAYER, seed), method))
             ours.append(spent)
-        connections = edge_lists(network.sample(NEURONS_PER_LAYER, seed))  # of the last one: both see the same weights
-        spent, expected = seconds(
-            lambda connections=connections: oracle.spectrum(
-                *oracle.paper_masses(connections), q=method.q, derivative=method.derivative
-            )
-        )
+        spent, expected = plain_python(oracle, network.sample(NEURONS_PER_LAYER, seed), method)  # of the last seed
         plain.append(spent)
         difference = max(difference, float(np.abs(spectrum.tau - expected["tau"]).max()))
     edges = network.sample(NEURONS_PER_LAYER, 0).connections
     mine, theirs = statistics.median(ours), statistics.median(plain)
     print(
-        f"  {method.name:10s} ours {mine * 1e3:6.2f} ms (fastest {min(ours) * 1e3:.2f})   plain Python {theirs:5.2f} s   "
+        f"  {method.name:10s} ours {mine * 1e3:6.2f} ms (fastest {min(ours) * 1e3:.2f})   "
+        f"plain Python {theirs:5.2f} s   "
         f"ratio {theirs / mine:5.0f}   {edges / mine / 1e6:5.1f} million edges/s   "
         f"max |difference of tau| {difference:.1e}",
         flush=True,

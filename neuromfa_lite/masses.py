@@ -184,12 +184,12 @@ def _count_rounded(block, low, high, histogram):
         radii = np.arange(histogram.shape[1] - 1, dtype=np.float64)
         count_listed_distances(np.rint(distances), block.sources, radii, histogram)
         return
-    largest, not_finite = 0.0, 0
+    not_finite, connections = 0, 0
     for weights in _stripes(block):
         kernel = count_rounded_reciprocals_f32 if weights.dtype == np.float32 else count_rounded_reciprocals_f64
-        not_finite += kernel(weights, low, high, histogram)
-        largest = largest or weights.any()
-    _refuse(block, not_finite, not largest)
+        bad, good = kernel(weights, low, high, histogram)
+        not_finite, connections = not_finite + bad, connections + good
+    _refuse(block, not_finite, connections == 0)
 
 
 def _stripes(block):

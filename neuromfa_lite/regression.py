@@ -35,6 +35,23 @@ def fit_lines(x, curves):
         >>> fit_lines(np.array([0.0, 1.0, 2.0]), np.array([[1.0, 3.0, 5.0]])).slope
         array([2.])
     """
+    centred, slope = _slopes(x, curves)
+    start = curves[:, -1:]
+    raised = curves - start
+    level = raised.mean(axis=1)
+    residuals = raised - level[:, None] - slope[:, None] * centred
+    variation = ((raised - level[:, None]) ** 2).sum(axis=1)
+    unexplained = (residuals**2).sum(axis=1)
+    r2 = np.where(variation > 0, 1 - unexplained / np.where(variation > 0, variation, 1), 1.0)
+    return Lines(slope, level + start[:, 0] - slope * x.mean(), r2, residuals)
+
+
+def fit_slopes(x, curves):
+    """The slopes of :func:`fit_lines` alone, (curves,), where nothing else about the lines is asked for."""
+    return _slopes(x, curves)[1]
+
+
+def _slopes(x, curves):
     centred = x - x.mean()
     spread = centred @ centred
     if not spread > 0:
@@ -42,12 +59,5 @@ def fit_lines(x, curves):
             f"an exponent needs at least two different radii, this network gives {len(x)}: "
             "draw a larger sample, widen the window, or name radii with method.replace(radii=...)"
         )
-    start = curves[:, -1:]  # taken off first, so that a constant curve has slope 0 exactly
-    raised = curves - start
-    slope = raised @ (centred / spread)
-    level = raised.mean(axis=1)
-    residuals = raised - level[:, None] - slope[:, None] * centred
-    variation = ((raised - level[:, None]) ** 2).sum(axis=1)
-    unexplained = (residuals**2).sum(axis=1)
-    r2 = np.where(variation > 0, 1 - unexplained / np.where(variation > 0, variation, 1), 1.0)
-    return Lines(slope, level + start[:, 0] - slope * x.mean(), r2, residuals)
+    # The last value is taken off first, so that a constant curve has slope 0 exactly.
+    return centred, (curves - curves[:, -1:]) @ (centred / spread)

@@ -10,7 +10,7 @@ from .kernels.one_hop import log_ratio_to_final
 from .kernels.partition import log_partition, log_partition_of_counts
 from .masses import Masses
 from .method import PAPER
-from .regression import fit_lines
+from .regression import fit_lines, fit_slopes
 
 POOR_FIT = 0.9  # the r2 below which a line is called curved
 FEW_NEURONS = 10
@@ -187,7 +187,7 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
     else:
         log_partition(log_masses(masses, method), np.append(q, 0.0), log_z, mean_log)
     x = np.log(masses.radii / masses.radii[-1])
-    fits, slopes = fit_lines(x, log_z[:-1]), fit_lines(x, mean_log).slope
+    fits, slopes = fit_lines(x, log_z[:-1]), fit_slopes(x, mean_log)
     tau = fits.slope
     if method.derivative == "exact":
         alpha, alpha0 = slopes[:-1], float(slopes[-1])

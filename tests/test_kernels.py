@@ -130,7 +130,7 @@ def test_double_precision_agrees_with_python(values):
 def test_weights_that_are_no_numbers_are_counted_apart(dtype):
     weights = np.array([[np.nan, 0.5], [np.inf, -0.0], [-np.inf, 0.25]], dtype)
     histogram = np.zeros((2, 152), np.uint32)
-    assert KERNELS[weights.dtype](weights, 1.0, 150.0, histogram) == 3
+    assert KERNELS[weights.dtype](weights, 1.0, 150.0, histogram) == (3, 2)
     assert histogram[0, 151] == 3 and histogram[0, :151].sum() == 0
     assert np.flatnonzero(histogram[1]).tolist() == [2, 4, 151]
 
@@ -144,7 +144,7 @@ def test_weights_that_are_no_numbers_are_counted_apart(dtype):
 def test_no_row_and_no_column_is_dropped(dtype, shape):
     weights = (np.random.default_rng(3).standard_normal(shape) * 0.05).astype(dtype)
     histogram = np.zeros((shape[1], 152), np.uint32)
-    assert KERNELS[weights.dtype](weights, 1.0, 150.0, histogram) == 0
+    assert KERNELS[weights.dtype](weights, 1.0, 150.0, histogram) == (0, weights.size)
     for source in range(shape[1]):
         expected = np.bincount(expected_bins(weights[:, source], 1.0, 150.0), minlength=152)
         np.testing.assert_array_equal(histogram[source], expected)

@@ -36,10 +36,13 @@ def log_partition_of_counts(counts, logarithms, q, log_z, mean_log_mass):
 
     counts (radii, neurons) uint32; logarithms (largest count + 1,) float64, ln of whole numbers; the others as above.
     """
-    log_mass = np.empty(counts.shape[1])
-    for r in range(counts.shape[0]):
-        for i in range(counts.shape[1]):
-            log_mass[i] = logarithms[counts[r, i]] - logarithms[counts[-1, i]]
+    radii, neurons = counts.shape
+    log_mass, log_final = np.empty(neurons), np.empty(neurons)
+    for i in range(neurons):
+        log_final[i] = logarithms[counts[radii - 1, i]]
+    for r in range(radii):
+        for i in range(neurons):
+            log_mass[i] = logarithms[counts[r, i]] - log_final[i]
         _at_one_radius(log_mass, q, log_z[:, r], mean_log_mass[:, r])
 
 
@@ -63,10 +66,16 @@ def _at_one_radius(log_mass, q, log_z, mean_log_mass):
 
 @njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
 def _range(log_mass):
-    low = high = log_mass[0]
-    for i in range(log_mass.shape[0]):
-        low, high = min(low, log_mass[i]), max(high, log_mass[i])
-    return low, high
+    n, first = log_mass.shape[0], log_mass[0]
+    a = b = c = d = e = f = g = h = first
+    for i in range(0, n - 3, 4):  # four at a time, so that no comparison waits for the one before
+        a, e = min(a, log_mass[i]), max(e, log_mass[i])
+        b, f = min(b, log_mass[i + 1]), max(f, log_mass[i + 1])
+        c, g = min(c, log_mass[i + 2]), max(g, log_mass[i + 2])
+        d, h = min(d, log_mass[i + 3]), max(h, log_mass[i + 3])
+    for i in range(n - n % 4, n):
+        a, e = min(a, log_mass[i]), max(e, log_mass[i])
+    return min(min(a, b), min(c, d)), max(max(e, f), max(g, h))
 
 
 @njit(nogil=True, cache=True)

@@ -202,11 +202,12 @@ class WeightMatrix:
             raise SourceError(
                 f"{self.name}: {what} must be a list of integer indices, not {indices.dtype} {indices.shape}"
             )
-        if indices.size and not 0 <= indices.min() <= indices.max() < size:
+        indices = indices.astype(np.intp, copy=False)
+        if indices.size and not np.maximum.reduce(indices.view(np.uintp)) < size:  # a negative one is a huge one here
             raise SourceError(
                 f"{self.name}: {what} {indices.min()} to {indices.max()} asked for, the matrix has {size} of them"
             )
-        return indices.astype(np.intp, copy=False)
+        return indices
 
     def __repr__(self):
         return f"WeightMatrix({self.name!r}, targets={self.shape[0]}, sources={self.shape[1]}, {self.dtype})"
