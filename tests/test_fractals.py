@@ -265,6 +265,13 @@ def test_cascade_boxes_are_those_counted(p):
 
 
 @pytest.mark.small
+def test_cascade_boxes_of_two_parts_are_binomial():
+    mass, number = Cascade([0.3, 0.7], 14).exact_boxes()
+    assert number.tolist() == [math.comb(14, k) for k in range(15)]
+    assert mass == pytest.approx([0.3 ** (14 - k) * 0.7**k for k in range(15)], rel=1e-12)
+
+
+@pytest.mark.small
 @pytest.mark.parametrize("p", [[0.3, 0.7], [0.5, 0, 0.25, 0.25]])
 def test_cascade_balls_are_those_counted(p):
     cascade = Cascade(p, 4)
