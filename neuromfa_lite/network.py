@@ -3,6 +3,7 @@
 import hashlib
 import os
 import zlib
+from functools import lru_cache
 from pathlib import PurePath
 
 import numpy as np
@@ -128,9 +129,7 @@ class NeuronNetwork:
                     f"has {there}: use at most {self.largest_sample}"
                 )
             if group not in drawn:
-                # default_rng([...]) is the same stream, made in twice the time
-                stream = np.random.Generator(np.random.PCG64([int(seed), groups.index(group)]))
-                drawn[group] = np.sort(stream.choice(there, wanted, replace=False))
+                drawn[group] = _draw(int(seed), groups.index(group), there, wanted)
             kept.append(drawn[group])
         layers = [layer.take(keep) for layer, keep in zip(self.layers, kept, strict=True)]
         blocks = [block.take(kept[block.target], kept[block.source]) for block in self.blocks]
@@ -308,6 +307,15 @@ def load_network(source, revision=None, config=None):
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     return NeuronNetwork(layers, blocks, source if named else opened.origin, wiring.left_out)
+
+
+@lru_cache(maxsize=4096)  # the samples of a run draw the same neurons again at every step
+def _draw(seed, group, there, wanted):
+    # default_rng([...]) is the same stream, made in twice the time
+    stream = np.random.Generator(np.random.PCG64([seed, group]))
+    drawn = np.sort(stream.choice(there, wanted, replace=False))
+    drawn.setflags(write=False)
+    return drawn
 
 
 def _some_rows(block, largest=65_536):
