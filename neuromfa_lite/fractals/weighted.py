@@ -22,8 +22,8 @@ class WeightedFractal(KnownFractal):
     sum. For equal scales tau(q) = (q-1) ln s/ln(1/f). Finite networks follow it for q >= 0 only: at negative q
     isolated hubs dominate.
 
-    Source: T. Carletti and S. Righi, "Weighted fractal networks", Physica A, 2010; unequal scales: Y.-Q. Song,
-    J.-L. Liu, Z.-G. Yu and B.-G. Li, 2015, arXiv:1511.07248.
+    Source: T. Carletti and S. Righi, "Weighted fractal networks", Physica A 389, 2010; unequal scales: T. Carletti,
+    2010, arXiv:1002.0203; sandbox on both: Y.-Q. Song, J.-L. Liu, Z.-G. Yu and B.-G. Li, 2015, arXiv:1511.07248.
 
     Args:
         scales: (s,) scale of each copy, above 0 and below 1, equal or not.
@@ -139,21 +139,21 @@ class WeightedFractal(KnownFractal):
     def diameters(self):
         """Return the different diameters of all copies in the network, ascending: its natural radii.
 
-        Formula: generation m has height h_m = 1 + f_1 h_(m-1) and diameter
-        max(2 + (f_1 + f_2) h_(m-1), f_1 * diameter of generation m - 1), f_1 >= f_2 its two largest scales; a copy of
-        generation m has this times the product of the n - m scales on its way. Generation 0 (diameter 0) is left out.
+        Formula: generation m has height h_m = 1 + f_1 h_(m-1) and diameter 2 + (f_1 + f_2) h_(m-1), f_1 >= f_2 its
+        two largest scales; a copy of generation m has this times the product of the n - m scales on its way.
+        Generation 0 (diameter 0) is left out.
 
         Example:
             >>> WeightedFractal.sierpinski(3).diameters().tolist()
             [0.5, 1.5, 3.5]
         """
         second, first = sorted(self.scales)[-2:]
-        heights, whole = [0.0], [0.0]
+        height, whole = 0.0, []
         for _ in range(self.generation):
-            whole.append(max(2 + (first + second) * heights[-1], first * whole[-1]))
-            heights.append(1 + first * heights[-1])
+            whole.append(2 + (first + second) * height)
+            height = 1 + first * height
         products, found = np.ones(1), []
-        for diameter in reversed(whole[1:]):
+        for diameter in reversed(whole):
             found.append(diameter * products)
             products = _distinct(np.multiply.outer(products, sorted(set(self.scales))).ravel())
         return _distinct(np.concatenate(found)) if found else np.empty(0)
