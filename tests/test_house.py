@@ -25,7 +25,7 @@ FLOW = (
     ("sources",),
     ("blocks",),
     ("network", "distances"),
-    ("paths",),
+    ("fractals", "paths"),
     ("geodesic",),
     ("masses",),
     ("spectrum", "dimension"),

@@ -1,0 +1,124 @@
+"""What all objects with a known answer share: the exact exponents, and the checks of what they are asked for."""
+
+import math
+
+import numpy as np
+
+from ..errors import NeuroMFAError
+
+LARGEST_Q = 1e6
+LARGEST_GRAPH = 500_000  # nodes; networkx takes about 1 kB a node
+NEAR_ONE = 1e-5
+
+
+class KnownFractal:
+    """An object whose mass exponents are known.
+
+    The convention is the standard one: sum_i mu_i^q ~ r^tau(q) over boxes of size r, or <(M(r)/M_0)^(q-1)> ~ r^tau(q)
+    over balls around nodes; so tau(1) = 0 and tau(0) = -D_0. (ParetoFanOut alone follows the paper of NeuroMFA, where
+    tau(0) = 0.) A subclass says ``_tau`` and ``_alpha`` for an array q, and ``closed_form`` is False where no formula
+    is known: all exponents are None then.
+    """
+
+    closed_form = True
+
+    def exact_tau(self, q):
+        """Return the mass exponent tau(q).
+
+        Args:
+            q: moment order, a number or an array of them; finite and at most 1e6 in size.
+
+        Returns:
+            float, or float64 array of the shape of q; None where no closed form is known.
+
+        Raises:
+            NeuroMFAError: q is not a finite number.
+        """
+        return self._answer(self._tau, q)
+
+    def exact_alpha(self, q):
+        """Return the singularity strength alpha(q) = d tau/d q; arguments and errors of :meth:`exact_tau`."""
+        return self._answer(self._alpha, q)
+
+    def exact_f(self, q):
+        """Return f(alpha(q)) = q alpha - tau; arguments and errors of :meth:`exact_tau`."""
+        return self._answer(self._f, q)
+
+    def exact_dimension(self, q):
+        """Return the generalised dimension D_q = tau(q)/(q - 1); arguments and errors of :meth:`exact_tau`.
+
+        D_1, where this is 0/0, is the limit alpha(1). Since tau(1) = 0, D_q is the mean of alpha between 1 and q:
+        closer to 1 than 1e-5 its value in the middle is taken, which loses no digits.
+        """
+        return self._answer(self._dimension, q)
+
+    def _f(self, q):
+        return q * self._alpha(q) - self._tau(q)
+
+    def _dimension(self, q):
+        near = np.abs(q - 1) < NEAR_ONE
+        apart = np.where(near, 2.0, q)
+        return np.where(near, self._alpha((q + 1) / 2), self._tau(apart) / (apart - 1))
+
+    def _answer(self, formula, q):
+        q = _moment_orders(q)
+        if not self.closed_form:
+            return None
+        values = formula(q) + 0.0  # no negative zero
+        return float(values) if q.ndim == 0 else values
+
+
+def _moment_orders(q):
+    try:
+        q = np.asarray(q)
+        q = q.astype(np.float64) if q.dtype.kind in "iuf" or q.size == 0 else None
+    except (TypeError, ValueError):
+        q = None
+    if q is None:
+        raise NeuroMFAError("q must be a real number or an array of them, such as 2 or [-1, 0.5, 2]")
+    if not np.all(np.abs(q) <= LARGEST_Q):  # NaN fails too
+        raise NeuroMFAError(
+            f"q must be finite and at most {LARGEST_Q:,.0f} in size: alpha has reached its limit long before"
+        )
+    return q
+
+
+def whole_number(name, value, smallest):
+    """Return value as an int; anything but a whole number >= smallest is an error that calls it ``name``."""
+    known = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not known or not smallest <= value <= 10**18:
+        shown = "a number of that size" if known and abs(value) > 10**18 else f"{value!r:.60}"
+        raise NeuroMFAError(f"{name}={shown}: it must be a whole number of at least {smallest}, at most 1e18")
+    return int(value)
+
+
+def size_within(limit, who, unit, magnitude, count):
+    """Return count(), unless it is beyond what fits in memory.
+
+    Args:
+        limit: the largest number accepted.
+        who: the object as the error message names it; unit: what is counted ("nodes").
+        magnitude: about log10 of the number, so that a hopeless one is never computed.
+        count: function that computes it exactly.
+    """
+    number = count() if magnitude < 15 else None
+    if number is not None and number <= limit:
+        return number
+    text = f"{number:,}" if number is not None else f"about 1e{magnitude:.0f}"
+    raise NeuroMFAError(f"{who} has {text} {unit}, too many for memory: at most {limit:,}; ask for a smaller one")
+
+
+def as_radii(r):
+    """Return radii as a float64 array; anything but finite numbers >= 0 is an error."""
+    try:
+        radii = np.asarray(r, dtype=np.float64)
+    except (TypeError, ValueError):
+        radii = np.array(math.nan)
+    if not np.all((radii >= 0) & (radii < math.inf)):
+        raise NeuroMFAError("a radius must be a finite number >= 0, or an array of them")
+    return radii
+
+
+def as_counts(counts, radii):
+    """Return counts as int for a single radius, as an int64 array for an array of radii."""
+    return int(counts) if radii.ndim == 0 else np.asarray(counts, dtype=np.int64)

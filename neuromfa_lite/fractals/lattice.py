@@ -1,0 +1,119 @@
+"""Lattices in any dimension: the monofractal that every estimator must call one."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import NeuroMFAError
+from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within, whole_number
+
+
+@dataclass(frozen=True)
+class Lattice(KnownFractal):
+    """A d-dimensional box of points; each is joined to its 2d nearest neighbours (fewer at the border), distance 1.
+
+    Formula: tau(q) = (q-1) d, alpha = f = D_q = d, for centres whose ball does not reach the border.
+
+    Source: elementary.
+
+    Args:
+        shape: number of points along each of the d directions, each at least 2; a single number is a line.
+
+    Raises:
+        NeuroMFAError: no direction, a side below 2, or more nodes than fit in memory.
+
+    Example:
+        >>> lattice = Lattice((21, 31))
+        >>> lattice.nodes, lattice.exact_tau(3), lattice.exact_ball(2)
+        (651, 4.0, 13)
+    """
+
+    shape: tuple
+
+    def __post_init__(self):
+        sides = self.shape if np.iterable(self.shape) and not isinstance(self.shape, str) else (self.shape,)
+        sides = tuple(whole_number("a side of shape", side, 2) for side in sides)
+        if not sides:
+            raise NeuroMFAError("shape is empty: give the number of points along each direction, such as (50, 50)")
+        object.__setattr__(self, "shape", sides)
+        magnitude = sum(math.log10(side) for side in sides)
+        size_within(LARGEST_GRAPH, f"a lattice of shape {sides!s:.60}", "nodes", magnitude, lambda: self.nodes)
+
+    @property
+    def dimension(self) -> int:
+        """Number of directions, d."""
+        return len(self.shape)
+
+    @property
+    def nodes(self) -> int:
+        """Number of points."""
+        return math.prod(self.shape)
+
+    def graph(self):
+        """Return a networkx.Graph with edge attribute distance = 1; node = number of the point, last direction fastest.
+
+        Example:
+            >>> sorted(Lattice((2, 3)).graph().edges)
+            [(0, 1), (0, 3), (1, 2), (1, 4), (2, 5), (3, 4), (4, 5)]
+        """
+        import networkx as nx
+
+        graph = nx.Graph()
+        graph.add_nodes_from(range(self.nodes))
+        points = np.arange(self.nodes).reshape(self.shape)
+        for axis, side in enumerate(self.shape):
+            here = np.take(points, range(side - 1), axis).ravel().tolist()
+            there = np.take(points, range(1, side), axis).ravel().tolist()
+            graph.add_edges_from(zip(here, there, strict=True), distance=1.0)
+        return graph
+
+    def centres(self, r):
+        """Return the nodes whose balls of radius r :meth:`exact_ball` counts: those at least r from every border.
+
+        Example:
+            >>> Lattice((5, 6)).centres(2).tolist()
+            [14, 15]
+        """
+        inside = np.ones(self.shape, dtype=bool)
+        reach = int(as_radii(r).max(initial=0))
+        for axis, side in enumerate(self.shape):
+            along = np.arange(side)
+            keep = (along >= reach) & (along <= side - 1 - reach)
+            inside &= keep.reshape([-1 if other == axis else 1 for other in range(self.dimension)])
+        return np.flatnonzero(inside)
+
+    def exact_ball(self, r):
+        """Return the number of points within r steps of an interior centre, itself included.
+
+        Formula: sum_k 2^k C(d, k) C(r, k): choose the k directions gone, their signs, and the steps in each; in two
+        dimensions 2 r^2 + 2 r + 1.
+
+        Args:
+            r: steps, a number or an array of them.
+
+        Returns:
+            int, or int64 array of the shape of r.
+
+        Raises:
+            NeuroMFAError: a ball of this radius reaches the border from every centre.
+
+        Example:
+            >>> Lattice((9, 9, 9)).exact_ball([0, 1, 2]).tolist()
+            [1, 7, 25]
+        """
+        radii = as_radii(r)
+        if len(radii.ravel()) and radii.max() >= (min(self.shape) + 1) // 2:
+            raise NeuroMFAError(
+                f"radius {radii.max():g} reaches the border of a lattice of shape {self.shape!s:.60} from every "
+                f"centre: at most {(min(self.shape) - 1) // 2}"
+            )
+        d = self.dimension
+        counts = [sum(2**k * math.comb(d, k) * math.comb(int(x), k) for k in range(d + 1)) for x in radii.ravel()]
+        return as_counts(np.reshape(counts, radii.shape), radii)
+
+    def _tau(self, q):
+        return (q - 1) * self.dimension
+
+    def _alpha(self, q):
+        return np.full(q.shape, float(self.dimension))
