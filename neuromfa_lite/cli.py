@@ -80,9 +80,11 @@ def describe(source, revision, as_json):
 @_json
 def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE."""
+    from .distances import refuse_bad_network
     from .study import analyze as analyze_network
 
     network, size = _network(source, revision), _size(neurons_per_layer)
+    refuse_bad_network(network)
     spectrum = analyze_network(network.sample(size, seed=seed) if size else network, method=METHODS[method])
     hidden = ("masses", "choices", "residuals", "log_partition")
     fields = {f.name: getattr(spectrum, f.name) for f in dataclasses.fields(spectrum) if f.name not in hidden}
@@ -94,23 +96,30 @@ def analyze(source, revision, method, neurons_per_layer, seed, as_json):
 @_method
 @_neurons
 @click.option("--samples", default=10, show_default=True, help="Number of sampled networks.")
+@click.option("--steps", metavar="0,A,B", help="Only these steps, 0 among them.")
 @click.option("--out", type=click.Path(dir_okay=False), help="Also save the trajectory to this .npz file.")
 @_json
-def follow(run, method, neurons_per_layer, samples, out, as_json):
+def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     """Follow RUN (a bundled name or a folder) over its checkpoints: spectrum, degree of emergence, ability."""
     from .laboratory import load_run
+    from .storage import target
     from .study import follow as follow_run
 
-    history = follow_run(load_run(run), METHODS[method], samples=samples, neurons_per_layer=_size(neurons_per_layer))
+    out = target(out) if out else None  # refused before the work, not after it
+    size, chosen = _size(neurons_per_layer), _steps(steps)
+    history = follow_run(load_run(run), METHODS[method], samples=samples, neurons_per_layer=size, steps=chosen)
     if out:
         click.echo(f"saved {history.save(out)}", err=True)
+    if history.flags:
+        click.echo(history.quality(), err=True)
     table = history.summary()
     seeds = {str(seed): history.summary(seed) for seed in history.training_seeds}
-    about = {
-        name: getattr(history, name) for name in ("run", "ability_name", "method", "method_key", "neurons_per_layer")
-    }
+    names = "run ability_name method method_key neurons_per_layer flags source_hash versions".split()
+    about = {name: getattr(history, name) for name in names}
     shown = table.drop(columns=["training_seeds"]).round(4)
-    _print({**about, "samples": samples, "summary": table, "by_training_seed": seeds}, as_json, shown)
+    _print(
+        {**about, "samples": int(history.sample.max()) + 1, "summary": table, "by_training_seed": seeds}, as_json, shown
+    )
 
 
 @main.command()
@@ -147,8 +156,18 @@ def _network(source, revision):
     from .network import load_network
 
     if re.fullmatch(r".+@\d+(:\d+)?", source) and not Path(source).exists():
+        if revision is not None:
+            raise NeuroMFAError(f"--revision is for hub ids; the checkpoint of {source!r} is named by its step")
         return load_network(load_checkpoint(source))
     return load_network(source, revision=revision)
+
+
+def _steps(text):
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise click.BadParameter(f"{text!r} is no list of steps such as 0,128,724", param_hint="--steps")
+    return [int(step) for step in text.split(",")]
 
 
 def _size(text):

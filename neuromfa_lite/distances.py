@@ -47,6 +47,22 @@ def usable_radii(radii, method):
     return radii
 
 
+LARGEST_CHECK = 1 << 24  # weights
+
+
+def refuse_bad_network(network):
+    """Refuse NaN, infinite and all-zero matrices before a part of them is sampled, which might miss the bad ones.
+
+    Networks of more than 16,777,216 connections are not read through for this: there each sample is checked alone.
+
+    Raises:
+        NeuroMFAError: the message names the matrix.
+    """
+    if network.connections <= LARGEST_CHECK:
+        for block in network.weight_blocks:
+            refuse_bad_weights(block)
+
+
 def refuse_bad_weights(block):
     weights = block.weights()
     refuse_weights(block, weights.size - np.count_nonzero(np.isfinite(weights)), not weights.any())
@@ -62,5 +78,5 @@ def refuse_weights(block, not_finite, only_zeros):
     if only_zeros:
         raise NeuroMFAError(
             f"{where}matrix {block.name!r} holds only zeros, so it connects nothing: the file may be empty, "
-            "or leave the matrix out with network.without(name)"
+            "the sample too small to meet a connection, or leave the matrix out with network.without(name)"
         )

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from . import storage
 
-OPTIONAL = ("torch", "transformers", "jupyterlab", "ipywidgets")
+REQUIRED = ("jupyterlab", "ipywidgets", "safetensors")
+OPTIONAL = ("torch", "transformers")
+MISSING = "not installed"
 
 
 def check():
@@ -17,7 +19,8 @@ def check():
         True
     """
     checks = [_line(name, found) for name, found in storage.versions().items()]
-    checks += [_line(f"{name} (optional)", _version(name)) for name in OPTIONAL]
+    checks += [_line(name, _version(name), _version(name) != MISSING) for name in REQUIRED]
+    checks += [_line(f"{name} (for training and .bin files)", _version(name)) for name in OPTIONAL]
     checks.append(_cache_folder())
     checks.append(_line("threads", f"{os.cpu_count()} processors, numba {_numba_threads()}"))
     checks += _bundled_files()
@@ -32,7 +35,7 @@ def _version(name):
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return MISSING
 
 
 def _cache_folder():

@@ -7,7 +7,3 @@ class NeuroMFAError(ValueError):
 
 class SourceError(NeuroMFAError):
     """Weights could not be read; the message names the file or model and the way out."""
-
-
-class QualityWarning(UserWarning):
-    """A number was computed, but its fit is too poor to be read without looking at it."""

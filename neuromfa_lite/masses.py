@@ -253,6 +253,10 @@ def _pool(table, distances, kept):
 def _masses(radii, histogram, last_bins, kept, table, degrees):
     counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
     cumulate(histogram, np.flatnonzero(kept), last_bins.astype(np.int64), counts)
+    if counts[-1].max() == 1:
+        raise NeuroMFAError(
+            f"no connection is as short as the largest radius, {radii[-1]:g}, so no mass grows: name larger radii"
+        )
     per_neuron = (table.layer, table.number, degrees, table.places)
     kept_ones = (each[kept] for each in per_neuron)
     return Masses(radii, counts.T, *kept_ones, table.layers, table.total, int(table.places.sum()))

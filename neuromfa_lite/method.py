@@ -71,8 +71,9 @@ class Method:
     Attributes:
         name: what plots and tables call it.
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
-            median of its weight matrix), or a callable: weights of one matrix (targets, sources) float64 -> distances
-            of the same shape. Zero weights are no connections, whatever it returns there.
+            median of its weight matrix, in a sample by that of the part sampled), or a callable: weights of one
+            matrix (targets, sources) float64 -> distances of the same shape. Zero weights are no connections,
+            whatever it returns there.
         reach: to whom a distance is taken: "one-hop" (along a neuron's own connections, all published code), "geodesic"
             (along the shortest path to any neuron it can reach, the paper's text) or "geodesic-undirected" (the same,
             connections running both ways); see :mod:`neuromfa_lite.geodesic`. For the two geodesic ones read "paths"
@@ -117,7 +118,7 @@ class Method:
             part = getattr(self, field)
             if field == "radii" and not isinstance(part, str) and not callable(part):
                 object.__setattr__(self, "radii", _increasing("radii", part, positive=True))
-            elif not callable(part) and part not in named:
+            elif not callable(part) and not (isinstance(part, str) and part in named):
                 raise NeuroMFAError(
                     f"{field}={part!r} is unknown: use one of {', '.join(map(repr, named))} or a callable"
                 )
@@ -128,12 +129,10 @@ class Method:
         if self.derivative == "forward" and len(self.q) < 2:
             raise NeuroMFAError('derivative="forward" needs at least two q values; q has one')
         if self.window is not None:
-            low, high = (float(edge) for edge in self.window)
-            if not 0 <= low < high:
-                raise NeuroMFAError(f"window=({low}, {high}) must satisfy 0 <= low < high; None takes all distances")
-            object.__setattr__(self, "window", (low, high))
-        if self.minimum_connections < 1:
-            raise NeuroMFAError(f"minimum_connections={self.minimum_connections} must be at least 1")
+            object.__setattr__(self, "window", _window(self.window))
+        least = self.minimum_connections
+        if isinstance(least, bool) or not isinstance(least, (int, np.integer)) or least < 1:
+            raise NeuroMFAError(f"minimum_connections={least!r} must be a whole number of at least 1")
 
     def part(self, field):
         """Return the callable behind a named part ("distance", "radii", "mass" or "score")."""
@@ -175,8 +174,18 @@ def _increasing(argument, values, positive=False):
     return tuple(array.tolist())
 
 
+def _window(window):
+    try:
+        low, high = (float(edge) for edge in window)
+    except (TypeError, ValueError):
+        raise NeuroMFAError(f"window={window!r} must be two numbers (low, high), or None for all distances") from None
+    if not 0 <= low < high:
+        raise NeuroMFAError(f"window=({low}, {high}) must satisfy 0 <= low < high; None takes all distances")
+    return low, high
+
+
 def _one_of(argument, value, allowed):
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise NeuroMFAError(f"{argument}={value!r} is unknown: use one of {', '.join(map(repr, allowed))}")
 
 

@@ -25,7 +25,7 @@ class Spectrum:
         tau: (q,) mass exponent, the slope of ln Z_q(r) on ln(r/r_max); tau(0) = 0 exactly.
         alpha: (q,) singularity strength d tau/d q; with derivative="forward" one value less, for q[:-1].
         f: q alpha - tau, of the length of alpha. Minus a large-deviation rate, not a fractal dimension: its maximum
-            is 0.
+            is 0 wherever tau is concave.
         alpha0: alpha at q = 0, the regularity (smaller = more regular); with "forward" alpha at the maximum of f.
         width: max alpha - min alpha, the heterogeneity (larger = more diverse).
         r2: the smallest r2_by_q: how straight the worst of the fits is.
@@ -209,7 +209,7 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
         neurons_used=len(masses.counts),
         neurons_total=masses.neurons_total,
         share_inside=masses.share_inside,
-        flags=_flags(q, alpha, f, fits.r2, len(masses.counts)),
+        flags=_flags(q, alpha, f, fits.r2, masses),
         method=method.name,
         method_key=method.key,
         masses=masses,
@@ -225,16 +225,19 @@ def _forward(q, tau):
     return alpha, f, float(alpha[np.argmax(f > f.max() - 1e-12)])
 
 
-def _flags(q, alpha, f, r2, neurons):
-    flags = []
+def _flags(q, alpha, f, r2, masses):
+    flags, neurons = [], len(masses.counts)
     worst = int(np.argmin(r2))
     if r2[worst] < POOR_FIT:
-        flags.append(f"curved: r2 = {r2[worst]:.2f} at q = {q[worst]:g}, so exponents depend on the window")
+        flags.append(f"curved: r2 = {r2[worst]:.3f} at q = {q[worst]:g}, so exponents depend on the window")
     rises = np.diff(alpha)
     if (rises > 1e-9).any():
         flags.append(f"tau is not concave near q = {q[int(np.argmax(rises))]:g}")
     if (f > 1e-9).any():
         flags.append(f"f reaches {f.max():.3g} > 0, which no mass exponent of exact power laws does")
+    alone = int(np.count_nonzero(masses.counts[:, -1] == 1))
+    if 2 * alone > neurons:
+        flags.append(f"{alone} of {neurons} neurons have no connection within the largest radius")
     if neurons < FEW_NEURONS:
         flags.append(f"too few neurons: {neurons}")
     return tuple(flags)

@@ -27,9 +27,18 @@ def versions():
     }
 
 
+def target(path):
+    """The file that :func:`save` writes for a path; a folder that does not exist is refused by name."""
+    path = Path(path)
+    path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
+    if not path.parent.is_dir():
+        raise NeuroMFAError(f"{path.parent}: no such folder to save {path.name} in; create it first")
+    return path
+
+
 def save(path, kind, values):
     """Write arrays and plain values under a temporary name, then rename; returns the path (with .npz)."""
-    path = Path(path).with_suffix(".npz")
+    path = target(path)
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     plain = {name: value for name, value in values.items() if name not in arrays}
     header = json.dumps({"schema": SCHEMA, "kind": kind, "plain": plain})

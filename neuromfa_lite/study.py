@@ -6,10 +6,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from . import storage
+from .distances import refuse_bad_network
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
 from .masses import one_hop_masses
-from .method import PAPER
+from .method import PAPER, Method
 from .network import NeuronNetwork, load_network
 from .spectrum import spectrum_of_masses
 from .trajectory import Trajectory
@@ -28,7 +29,8 @@ def analyze(network, method=PAPER):
         Spectrum, with its quality flags and where it came from.
 
     Raises:
-        NeuroMFAError: bad weights, no usable neuron, a single radius; the message names the matrix and the way out.
+        NeuroMFAError: bad weights, no usable neuron, a single radius; the message names the matrix and the way out. Of
+            a sample only the weights that were drawn are looked at.
 
     Source: Xiao et al. 2025, section 3.2.
 
@@ -39,6 +41,7 @@ def analyze(network, method=PAPER):
         >>> float(spectrum.tau[30]), spectrum.neurons_used
         (0.0, 320)
     """
+    _refuse_no_method(method)
     if not isinstance(network, NeuronNetwork):
         raise NeuroMFAError(
             f"analyze() takes a NeuronNetwork, not {type(network).__name__}: open it with load_network(...), "
@@ -70,7 +73,8 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         Trajectory.
 
     Raises:
-        NeuroMFAError: no step 0, a step that the run does not have, two checkpoints with equal weights.
+        NeuroMFAError: no step 0, a step that the run does not have, a checkpoint with the weights of step 0, NaN or
+            infinite weights anywhere in a network of up to 16 million connections.
 
     Source: Xiao et al. 2025, section 3.3; ten samples as in the authors' code.
 
@@ -82,13 +86,17 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
     """
     if isinstance(run, str):
         raise NeuroMFAError(f"follow() takes a run, not a name: follow(load_run({run!r}))")
-    if samples < 1:
-        raise NeuroMFAError(f"samples={samples} must be at least 1")
-    wanted = _checkpoints(run, steps)
-    networks = _sampled_networks(run, wanted, range(samples) if neurons_per_layer else [None], neurons_per_layer)
+    _refuse_no_method(method)
+    samples = _whole("samples", samples)
+    neurons_per_layer = None if neurons_per_layer is None else _whole("neurons_per_layer", neurons_per_layer)
+    steps = [steps] if isinstance(steps, (int, np.integer)) else steps
+    wanted = _checkpoints(run, None if steps is None else {_whole("steps", step, least=0) for step in steps})
+    networks = _sampled_networks(
+        run, wanted, [None] if neurons_per_layer is None else range(samples), neurons_per_layer
+    )
     rows, radii = _measure(networks, method)
     hashes = {(row.training_seed, row.step): row.spectrum.source_hash for row in rows if row.sample == 0}
-    _refuse_equal_checkpoints(run, hashes)
+    flags = _merged(_flags_of_checkpoints(rows), _equal_checkpoints(run, hashes))
     column = {name: np.array([getattr(row.spectrum, name) for row in rows]) for name in _COLUMNS}
     keys = {name: np.array([getattr(row, name) for row in rows]) for name in ("training_seed", "step", "sample")}
     return Trajectory(
@@ -99,7 +107,7 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         emergence=_emergence_by_sample(keys, column, method),
         ability=np.array([row.ability for row in rows], dtype=np.float64),
         radii=radii,
-        flags={f"{r.training_seed}/{r.step}": "; ".join(r.spectrum.flags) for r in rows if r.spectrum.flags},
+        flags=flags,
         neurons_per_layer=neurons_per_layer,
         method=method.name,
         method_key=method.key,
@@ -117,14 +125,14 @@ def _checkpoints(run, steps):
     chosen = []
     for seed in run.seeds:
         there = tuple(run.steps(seed))
-        mine = there if steps is None else tuple(step for step in there if step in set(steps))
+        mine = there if steps is None else tuple(step for step in there if step in steps)
         if 0 not in mine:
             raise NeuroMFAError(
                 f"run {run.name!r}, training seed {seed}: step 0 is missing, and the degree of emergence compares "
                 f"with the untrained network; the steps are {list(mine)}"
             )
         chosen += [(seed, step) for step in sorted(mine)]
-    missing = sorted(set(steps or ()) - {step for _, step in chosen})
+    missing = sorted((steps or set()) - {step for _, step in chosen})
     if missing:
         raise NeuroMFAError(
             f"run {run.name!r} has no step {', '.join(map(str, missing))}; it has {list(run.steps(run.seeds[0]))}"
@@ -138,6 +146,7 @@ def _sampled_networks(run, wanted, samples, neurons_per_layer):
         checkpoint = run.checkpoint(step, seed)
         ability = checkpoint.abilities.get(run.ability, np.nan) if run.ability else np.nan
         network = load_network(checkpoint)
+        refuse_bad_network(network)
         for sample in samples:
             part = network if sample is None else network.sample(neurons_per_layer, seed=sample)
             yield seed, step, sample or 0, ability, part
@@ -175,14 +184,48 @@ def _emergence_by_sample(keys, column, method):
     return degree_of_emergence(alpha0, width, alpha0[start], width[start], method)
 
 
-def _refuse_equal_checkpoints(run, hashes):
-    seen = {}
+def _flags_of_checkpoints(rows):
+    """{"seed/step": the flags of its worst sample, and how many samples have any}."""
+    of_checkpoint = {}
+    for row in rows:
+        of_checkpoint.setdefault(f"{row.training_seed}/{row.step}", []).append(row.spectrum)
+    flags = {}
+    for key, spectra in of_checkpoint.items():
+        flagged = [spectrum for spectrum in spectra if spectrum.flags]
+        if flagged:
+            worst = min(flagged, key=lambda spectrum: spectrum.r2)
+            flags[key] = f"{len(flagged)} of {len(spectra)} samples: {'; '.join(worst.flags)}"
+    return flags
+
+
+def _equal_checkpoints(run, hashes):
+    """A flag for every checkpoint with the weights of another; refused where the other is step 0, on which E rests."""
+    seen, flags = {}, {}
     for (seed, step), content in hashes.items():
-        if content in seen:
-            other = seen[content]
+        other = seen.setdefault(content, (seed, step))
+        if other != (seed, step) and 0 in (step, other[1]):
             raise NeuroMFAError(
                 f"run {run.name!r}: step {step} of seed {seed} has the same weights as step {other[1]} of seed "
                 f"{other[0]}, so one of them is mislabelled and E would be wrong: fetch the revision again, or leave "
                 "the step out with steps=[...]"
             )
-        seen[content] = (seed, step)
+        if other != (seed, step):
+            flags[f"{seed}/{step}"] = f"same weights as step {other[1]} of seed {other[0]}: one may be mislabelled"
+    return flags
+
+
+def _merged(first, second):
+    return {key: "; ".join(part[key] for part in (first, second) if key in part) for key in {**first, **second}}
+
+
+def _whole(argument, value, least=1):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise NeuroMFAError(f"{argument}={value!r} must be a whole number of at least {least}")
+    return int(value)
+
+
+def _refuse_no_method(method):
+    if not isinstance(method, Method):
+        raise NeuroMFAError(
+            f"method={method!r} must be a Method such as nmfa.PAPER; the named ones are in neuromfa_lite.method.METHODS"
+        )

@@ -24,8 +24,8 @@ class Trajectory:
         alpha0, width, r2, share_inside: (rows,) of each sample's Spectrum; neurons_used (rows,).
         emergence: (rows,) degree of emergence of each sample against the same sample at step 0.
         ability: (rows,) the ability of the checkpoint, NaN where the run records none.
-        flags: {"seed/step": words} for spectra to distrust; radii: the common radii, empty where each network has its
-            own.
+        flags: {"seed/step": what to distrust there, of the worst sample, and in how many samples}.
+        radii: the common radii, empty where each network has its own.
         neurons_per_layer, method, method_key, source_hash, versions: how it was measured.
     """
 
@@ -65,12 +65,18 @@ class Trajectory:
         return (
             f"Trajectory({self.run!r}, method {self.method!r}: steps {self.step.min()}..{self.step.max()}, "
             f"{self.sample.max() + 1} samples, training seeds {list(self.training_seeds)}; "
-            f"E = {last.emergence:.3f} at the end)"
+            f"E = {last.emergence:.3f} at the end; {self.quality()})"
         )
 
     def _repr_html_(self):
         table = self.summary().to_html(index=False, float_format="%.3f")
-        return f"<b>{self.run}</b> followed with method {self.method}{table}"
+        warning = f"<b style='color:#b00'>&#9888; {self.quality()}</b>" if self.flags else ""
+        return f"<b>{self.run}</b> followed with method {self.method}{table}{warning}"
+
+    def quality(self):
+        """One sentence on what is flagged; what exactly, ``flags`` says."""
+        checkpoints = len(set(zip(self.training_seed.tolist(), self.step.tolist(), strict=True)))
+        return f"{len(self.flags)} of {checkpoints} checkpoints are flagged; worst r2 {self.r2.min():.3f}"
 
     def frame(self, training_seed=None):
         """pandas DataFrame, a row per step and sample.

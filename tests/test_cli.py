@@ -1,6 +1,7 @@
 """The command line: what it prints, what --json holds, how it fails."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -83,3 +84,30 @@ def test_runs_and_doctor():
 def test_errors_are_one_message_and_no_traceback(words, message):
     result = _call(*words)
     assert result.exit_code != 0 and message in result.output and "Traceback" not in result.output
+
+
+def test_follow_takes_steps_and_says_what_is_flagged():
+    result = _call("follow", "induction", "--samples", "1", "--steps", "0,724", "--json")
+    found = json.loads(result.stdout)
+    assert [row["step"] for row in found["summary"]] == [0, 724] and found["samples"] == 1
+    assert "0/724" in found["flags"] and "checkpoints are flagged" in result.stderr
+    assert found["versions"]["neuromfa_lite"] == nmfa.__version__
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("describe", "induction@724", "--revision", "step5"), "--revision is for hub ids"),
+        (("follow", "induction", "--out", "no-such-folder/x.npz"), "no such folder"),
+        (("follow", "induction", "--steps", "0;5"), "no list of steps"),
+    ],
+)
+def test_what_would_be_ignored_or_fail_late_is_refused_at_once(words, message):
+    result = _call(*words)
+    assert result.exit_code != 0 and message in result.output and "Traceback" not in result.output
+
+
+def test_training_without_torch_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = _call("train", "induction")
+    assert result.exit_code != 0 and "neuromfa_lite[train]" in result.output and "Traceback" not in result.output

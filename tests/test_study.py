@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.laboratory.runs import Run
@@ -285,3 +286,82 @@ def test_what_is_no_network_and_no_run_is_told_how_to_become_one(run):
         nmfa.analyze(run.checkpoint(0))
     with pytest.raises(nmfa.NeuroMFAError, match="load_run"):
         nmfa.follow("induction")
+
+
+# ---- found by a reviewer ----
+
+
+def _copy_with(run, tmp_path, change, step=724):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.folder, copy)
+    path = copy / "seed-0" / f"step-{step:06d}" / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path)
+    return Run(run.name, copy, run.manifest)
+
+
+def test_a_bad_weight_outside_the_samples_is_found(run, tmp_path):
+    drawn = {layer.name: layer.neurons for layer in _sample(run, 724).layers}["block 1 mlp"]
+    left_out = next(number for number in range(256) if number not in drawn)
+
+    def spoil(weights):
+        weights["gpt_neox.layers.1.mlp.dense_4h_to_h.weight"][63, left_out] = np.nan
+
+    damaged = _copy_with(run, tmp_path, spoil)
+    assert nmfa.analyze(_sample(damaged, 724)).neurons_used == 320  # a sample alone cannot see it
+    with pytest.raises(nmfa.NeuroMFAError, match=r"layers\.1\.mlp\.dense_4h_to_h.*NaN"):
+        nmfa.follow(damaged, samples=1, steps=[0, 724])
+
+
+def test_radii_that_no_connection_reaches_are_refused(run):
+    with pytest.raises(nmfa.NeuroMFAError, match="no mass grows"):
+        nmfa.analyze(_sample(run, 724), nmfa.PAPER.replace(radii=(0.1, 0.2, 0.5)))
+    few = nmfa.analyze(_sample(run, 0), nmfa.PAPER.replace(radii=(5.0, 13.0, 14.0)))
+    assert any("no connection within the largest radius" in flag for flag in few.flags)
+
+
+def test_a_dot_in_a_name_stays_in_it(run, tmp_path):
+    spectrum = nmfa.analyze(_sample(run, 724))
+    assert spectrum.save(tmp_path / "k0.1").name == "k0.1.npz"
+    assert spectrum.save(tmp_path / "k0.2.npz").name == "k0.2.npz"
+    with pytest.raises(nmfa.NeuroMFAError, match="no such folder"):
+        spectrum.save(tmp_path / "nowhere" / "spectrum")
+
+
+def test_numbers_of_numpy_and_lists_of_any_kind_are_taken(run, tmp_path):
+    history = nmfa.follow(run, samples=np.int64(1), neurons_per_layer=np.int64(16), steps=np.array([0, 724]))
+    assert Trajectory.load(history.save(tmp_path / "history")).neurons_per_layer == 16
+    assert (
+        nmfa.follow(run, samples=1, neurons_per_layer=16, steps=(step for step in (724, 0)))
+        .frame()
+        .equals(history.frame())
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"neurons_per_layer": 0}, {"samples": 2.5}, {"samples": "2"}, {"steps": ["0"]}, {"method": "paper"}]
+)
+def test_arguments_of_another_kind_are_refused_by_name(run, arguments):
+    with pytest.raises(nmfa.NeuroMFAError, match=next(iter(arguments))):
+        nmfa.follow(run, **arguments)
+
+
+@pytest.mark.parametrize("choice", [{"window": 5}, {"distance": [1]}, {"minimum_connections": "a"}, {"derivative": 1}])
+def test_choices_of_another_kind_are_refused_by_name(choice):
+    with pytest.raises(nmfa.NeuroMFAError, match=next(iter(choice))):
+        nmfa.PAPER.replace(**choice)
+
+
+def test_the_flags_of_a_checkpoint_are_those_of_its_worst_sample(run):
+    history = nmfa.follow(run, samples=4, steps=[0, 724])
+    worst = min((nmfa.analyze(_sample(run, 724, sample)) for sample in range(4)), key=lambda spectrum: spectrum.r2)
+    assert history.flags["0/724"] == f"4 of 4 samples: {'; '.join(worst.flags)}"
+    assert f"worst r2 {history.r2.min():.3f}" in history.quality() and history.quality() in repr(history)
+
+
+def test_later_checkpoints_with_equal_weights_are_flagged(run, tmp_path):
+    twin = load_file(run.checkpoint(512).folder / "model.safetensors")
+    copied = _copy_with(run, tmp_path, lambda weights: weights.update(twin))
+    history = nmfa.follow(copied, samples=1, steps=[0, 512, 724])
+    assert "same weights as step 512" in history.flags["0/724"]

@@ -57,6 +57,7 @@ def train(
         [0, 1]
     """
     recipe = find_recipe(name)
+    _refuse_without_torch()
     seed_sequence("train", seed)  # refuses an impossible seed before any work
     stored_steps = _stored_steps(recipe, seed, steps)
     folder = Path(name if folder is None else folder).absolute()
@@ -68,6 +69,16 @@ def train(
         entries = _train_into(built, recipe, seed, stored_steps, progress)
         manifest = _manifest(recipe, seed, entries, time.perf_counter() - start)
         return manifests.publish(built, folder, seed, manifest)
+
+
+def _refuse_without_torch():
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise NeuroMFAError(
+            f"training needs torch and transformers ({error}): pip install 'neuromfa_lite[train]'"
+        ) from None
 
 
 def build_model(recipe: Recipe, seed: int = 0):
