@@ -5,6 +5,7 @@ from itertools import cycle
 
 import numpy as np
 
+from .errors import NeuroMFAError
 from .masses import one_hop_masses
 from .method import PAPER
 
@@ -72,27 +73,6 @@ def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
     return ax
 
 
-def plot_masses(masses, neurons=(0,), ax=None):
-    """Draw the mass N_i(r) of some neurons over the radius, both on logarithmic axes; neurons: rows of the masses."""
-    ax = axes_for(ax)
-    names = masses.labels("layer")
-    for color, row in zip(cycle(RUN_COLOURS), neurons, strict=False):
-        label = f"{names[row]}, neuron {masses.number[row]}"
-        ax.step(masses.radii, masses.counts[row], where="post", color=color, lw=2, label=label)
-    ax.set(xscale="log", yscale="log", xlabel="radius $r$ (distance $1/|w|$)", ylabel="mass $N_i(r)$")
-    ax.legend(frameon=False)
-    return ax
-
-
-def plot_weights(network, ax=None, color=BLUE, edges=WEIGHT_EDGES):
-    """Draw the distribution of all weights of a network; weights beyond the edges are counted in the outermost bins."""
-    ax = axes_for(ax)
-    density, deviation = network.weight_histogram(edges)
-    ax.stairs(density, edges, fill=True, color=color, alpha=0.8)
-    ax.set(xlabel="weight $w$", ylabel="density", title=rf"standard deviation $\sigma$ = {deviation:.4f}")
-    return ax
-
-
 def plot_distances(network, method=PAPER, ax=None, color=BLUE):
     """Draw how many connections lie at each distance, to twice the window; what the window leaves out is grey."""
     ax = axes_for(ax)
@@ -128,7 +108,9 @@ def plot_trajectory(trajectory, ax=None, color=BLUE, label=None):
 
 
 def plot_ability(trajectory, ax=None, color=ORANGE, label=None):
-    """Draw the ability over the training steps; thin lines are other training seeds."""
+    """Draw the ability over the training steps; thin lines are other training seeds. A run without one is refused."""
+    if not trajectory.ability_name:
+        raise no_ability(trajectory.run)
     ax = axes_for(ax)
     _bands(trajectory, trajectory.ability_name, None, ax, color, label or trajectory.run)
     ax.set(xlabel="training step", ylabel=trajectory.ability_name.replace("_", " "), ylim=(-0.03, 1.03))
@@ -179,15 +161,20 @@ def step_axis(ax, last):
     return ax
 
 
-def badge(spectrum):
-    """The quality of a spectrum in a few words: its first flag, or how straight its fits are."""
-    return f"\u26a0 {spectrum.flags[0]}" if spectrum.flags else f"fits: $r^2 \\geq$ {spectrum.r2:.3f}"
+def no_ability(run):
+    """The error for a picture of an ability, of a run (its name) that records none."""
+    return NeuroMFAError(f"run {run!r} records no ability to draw: draw its E alone, with follow(run).plot()")
+
+
+def badge(spectrum, ax):
+    """The quality of a spectrum in a few words, broken to the width of ax: its first flag, or how straight its fits."""
+    if not spectrum.flags:
+        return f"fits: $r^2 \\geq$ {spectrum.r2:.3f}"
+    # A flag is a sentence; at 9 points 14 letters are an inch.
+    return textwrap.fill(f"\u26a0 {spectrum.flags[0]}", max(20, int(14 * ax.bbox.width / ax.figure.dpi)))
 
 
 def _write_badge(spectrum, ax):
     color = RED if spectrum.flags else GREY
-    words = badge(spectrum)
-    if spectrum.flags:  # a sentence, broken to the width of the axes; at 9 points 14 letters are an inch
-        words = textwrap.fill(words, max(20, int(14 * ax.bbox.width / ax.figure.dpi)))
     clear = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
-    ax.text(0.5, 0.03, words, transform=ax.transAxes, ha="center", fontsize=9, color=color, bbox=clear)
+    ax.text(0.5, 0.03, badge(spectrum, ax), transform=ax.transAxes, ha="center", fontsize=9, color=color, bbox=clear)

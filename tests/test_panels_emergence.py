@@ -1,6 +1,7 @@
 """The panel of lesson 04 shows what follow() gives, uncovers the steps one by one, and obeys its play button."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.panels import EmergencePanel
+from neuromfa_lite.plots import plot_ability, plot_trajectory
 
 RUNS = ("induction", "induction-control")
 
@@ -82,6 +84,31 @@ def test_the_future_is_hidden_until_it_is_asked_for(panel):
 def test_trajectories_are_shown_as_they_were_followed(panel):
     other = EmergencePanel(panel.histories.values())
     assert other.numbers == panel.numbers and other.png == panel.png
+
+
+def test_one_run_may_be_given_as_name_folder_run_or_trajectory(panel):
+    run = nmfa.load_run("induction")
+    wanted = {name: value for name, value in panel.numbers.items() if name.endswith(" induction")}
+    for one in ("induction", run.folder, run, panel.histories["induction"]):
+        assert EmergencePanel(one, samples=2).numbers == pytest.approx(wanted, rel=0, abs=1e-12)
+
+
+def test_two_runs_of_one_name_are_refused(panel):
+    for other in ("induction", nmfa.load_run("induction").folder, panel.histories["induction"]):
+        with pytest.raises(nmfa.NeuroMFAError, match="tells its runs apart by name, and two of"):
+            EmergencePanel(["induction", other], samples=2)
+
+
+def test_a_run_without_ability_has_a_trajectory_and_no_panel(panel):
+    run = nmfa.load_run("induction")
+    without = replace(run, manifest={**run.manifest, "ability": None})
+    followed = replace(panel.histories["induction"], ability_name=None)
+    assert plot_trajectory(followed).get_ylabel() == "degree of emergence $E$"
+    with pytest.raises(nmfa.NeuroMFAError, match="run 'induction' records no ability"):
+        plot_ability(followed)
+    for one in (without, followed):
+        with pytest.raises(nmfa.NeuroMFAError, match="run 'induction' records no ability"):
+            EmergencePanel(["induction-control", one], samples=2)
 
 
 def test_a_changed_checkpoint_changes_numbers_and_picture(tmp_path):

@@ -1,6 +1,8 @@
 """The first panel shows what analyze() and follow() give, and its picture follows its controls."""
 
+import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +57,30 @@ def test_a_changed_checkpoint_changes_what_is_shown(panel, tmp_path):
     other.controls["step"].value = 256
     assert other.numbers["alpha0"] == pytest.approx(_wanted(mine, 256).alpha0, abs=1e-12)
     assert abs(other.numbers["alpha0"] - panel.numbers["alpha0"]) > 0.01
+
+
+def test_the_readout_tells_sample_0_from_all_samples(panel):
+    text = re.sub("<.*?>|&ensp;", "", panel.readout.value)
+    first, all_samples, ability = text.split(";")
+    assert first.startswith(f"sample 0: alpha0 = {panel.numbers['alpha0']:.4f}, width = ") and ", r2 = " in first
+    assert all_samples == f" 2 samples: E = {panel.numbers['E']:.4f}"
+    assert ability == f" copy_accuracy = {panel.numbers['copy_accuracy']:.4f}"
+
+
+def test_every_warning_stays_inside_its_axes(panel):
+    for run, step in panel.spectra:
+        panel.controls["run"].value, panel.controls["step"].value = run, step
+        words, axes = panel._badge.get_window_extent(), panel._badge.axes.get_window_extent()
+        assert axes.x0 <= words.x0 and words.x1 <= axes.x1 and axes.y0 <= words.y0 and words.y1 <= axes.y1
+    assert any(spectrum.flags for spectrum in panel.spectra.values())
+
+
+def test_runs_without_ability_or_of_one_name_are_refused():
+    run = nmfa.load_run("induction")
+    with pytest.raises(nmfa.NeuroMFAError, match="run 'induction' records no ability"):
+        StartHerePanel(replace(run, manifest={**run.manifest, "ability": None}), samples=1)
+    with pytest.raises(nmfa.NeuroMFAError, match="tells its runs apart by name, and two of"):
+        StartHerePanel(["induction", run.folder], samples=1)
 
 
 def test_the_saved_notebook_keeps_the_picture(panel):

@@ -17,7 +17,8 @@ from PIL import Image
 
 from ..errors import NeuroMFAError
 from ..laboratory import load_run
-from ..plots import RUN_COLOURS, STYLE
+from ..plots import RUN_COLOURS, STYLE, no_ability
+from ..trajectory import Trajectory
 
 DPI = 100
 
@@ -93,7 +94,7 @@ class Panel(widgets.VBox):
 
     def readout_html(self):
         """The numbers as the line below the picture; a panel with many of them may arrange them better."""
-        return "&ensp; ".join(f"{name} = <b>{_shown(value)}</b>" for name, value in self.numbers.items())
+        return "&ensp; ".join(f"{name} = <b>{shown(value)}</b>" for name, value in self.numbers.items())
 
     def _changed(self, change):
         self.update()
@@ -116,27 +117,45 @@ class Panel(widgets.VBox):
         return {**bundle, "image/png": base64.b64encode(self.image.value).decode()}
 
 
-def _shown(value):
+def shown(value):
+    """A number as a panel writes it."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def open_runs(runs):
-    """Return (Runs, the steps that all of them have), of names, folders and Runs; first seeds only.
+    """Return (Runs, the steps that all of them have), of names, folders and Runs, or one of these; first seeds only.
+
+    A Trajectory counts as a run that was followed already, and is returned as it is.
 
     Raises:
         NeuroMFAError: two runs of one name, which a control could not tell apart, or no step in common.
     """
-    runs = [runs] if isinstance(runs, (str, os.PathLike)) else runs
+    runs = runs if hasattr(runs, "__iter__") and not isinstance(runs, (str, os.PathLike)) else [runs]
     runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
-    names = [run.name for run in runs]
+    names = [_name(run) for run in runs]
     if len(set(names)) < len(names):
         raise NeuroMFAError(
             f"a panel tells its runs apart by name, and two of {', '.join(names)} are the same: make a panel for each"
         )
-    steps = sorted(set.intersection(*(set(run.steps(run.seeds[0])) for run in runs)))
+    steps = sorted(set.intersection(*(set(_steps(run)) for run in runs)))
     if not steps:
         raise NeuroMFAError(f"the runs {', '.join(names)} have no step in common: make a panel for each")
     return runs, steps
+
+
+def require_ability(runs):
+    """Refuse Runs and Trajectories without an ability, before any of them is followed."""
+    for run in runs:
+        if not (run.ability_name if isinstance(run, Trajectory) else run.ability):
+            raise no_ability(_name(run))
+
+
+def _name(run):
+    return run.run if isinstance(run, Trajectory) else run.name
+
+
+def _steps(run):
+    return run.summary()["step"].tolist() if isinstance(run, Trajectory) else run.steps(run.seeds[0])
 
 
 def colours_of(names):

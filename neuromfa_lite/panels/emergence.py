@@ -2,7 +2,6 @@
 
 import ipywidgets as widgets
 
-from ..laboratory import load_run
 from ..method import PAPER
 from ..plots import (
     GREY,
@@ -13,7 +12,7 @@ from ..plots import (
 )
 from ..study import follow
 from ..trajectory import Trajectory
-from .base import Panel, colours_of, step_slider
+from .base import Panel, colours_of, open_runs, require_ability, step_slider
 
 CURTAIN = "#EFEFEF"
 SHOWN = {"E": "emergence", "E_sd": "emergence_sd", "alpha0": "alpha0", "width": "width"}
@@ -23,8 +22,9 @@ class EmergencePanel(Panel):
     """E, ability, regularity and width of several runs over the training steps, uncovered step by step.
 
     Args:
-        runs: names, Runs or Trajectories to lay over each other; a Trajectory is shown as it was followed.
-        method, samples, neurons_per_layer: how runs given by name or as Run are followed.
+        runs: names, folders, Runs or Trajectories to lay over each other (or one of these), each with an ability; a
+            Trajectory is shown as it was followed.
+        method, samples, neurons_per_layer: how the others are followed.
 
     Attributes:
         histories: {run name: Trajectory}.
@@ -34,14 +34,14 @@ class EmergencePanel(Panel):
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, samples=10, neurons_per_layer=32):
+        runs, steps = open_runs(runs)
+        require_ability(runs)
         self.histories = {}
         for run in runs:
-            run = load_run(run) if isinstance(run, str) else run
             history = run if isinstance(run, Trajectory) else follow(run, method, samples, neurons_per_layer)
             self.histories[history.run] = history
         self._colours = colours_of(self.histories)
         self._tables = {name: history.summary().set_index("step") for name, history in self.histories.items()}
-        steps = sorted(set.intersection(*(set(table.index) for table in self._tables.values())))
         slider, last = step_slider(steps), len(steps) - 1
         play = widgets.Play(min=0, max=last, value=last, interval=600, description="play the training")
         # A link in the kernel, not in the page: the panel obeys the play button in a test as it does in a browser.

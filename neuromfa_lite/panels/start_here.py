@@ -6,14 +6,14 @@ from ..method import PAPER
 from ..network import load_network
 from ..plots import BLUE, GREY, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
 from ..study import analyze, follow
-from .base import Panel, colours_of, open_runs, step_slider
+from .base import Panel, colours_of, open_runs, require_ability, shown, step_slider
 
 
 class StartHerePanel(Panel):
     """Weights, spectrum f(alpha), E and ability of one step of one run.
 
     Args:
-        runs: names or Runs that can be chosen.
+        runs: names, folders or Runs that can be chosen, each with an ability.
         method: Method.
         samples, neurons_per_layer: of the trajectories; the spectrum shown is that of sample 0.
 
@@ -25,6 +25,7 @@ class StartHerePanel(Panel):
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, samples=10, neurons_per_layer=32):
         runs, steps = open_runs(runs)
+        require_ability(runs)
         self._colours = colours_of([run.name for run in runs])
         self.histories = {run.name: follow(run, method, samples, neurons_per_layer) for run in runs}
         self.spectra, self._weights = {}, {}
@@ -47,7 +48,7 @@ class StartHerePanel(Panel):
             weights.stairs(self._weights[next(iter(self._weights))][0], WEIGHT_EDGES, lw=2, color=BLUE)
         )
         weights.stairs(next(iter(self._weights.values()))[0], WEIGHT_EDGES, color=GREY, ls=":", label="untrained")
-        weights.set(xlabel="weight $w$", ylabel="density", title="1  the weights")
+        weights.set(xlabel=r"weight $w$ (beyond $\pm$0.3: in the last bins)", ylabel="density", title="1  the weights")
         weights.legend(frameon=False)
         self._sigma = self.moving(weights.text(0.03, 0.9, "", transform=weights.transAxes))
         spectrum.plot(first.alpha, first.f, ":", color=GREY, label="untrained")
@@ -56,9 +57,11 @@ class StartHerePanel(Panel):
         alphas = [value for each in self.spectra.values() for value in (each.alpha.min(), each.alpha.max())]
         lowest = min(each.f.min() for each in self.spectra.values())
         spectrum.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha)$", title="2  their spectrum")
-        spectrum.set(xlim=(min(alphas) - 0.05, max(alphas) + 0.05), ylim=(lowest * 1.08, -lowest * 0.2))
+        spectrum.set(xlim=(min(alphas) - 0.05, max(alphas) + 0.05), ylim=(lowest * 1.08, -lowest * 0.28))
         spectrum.legend(frameon=False, loc="lower left")
-        self._badge = self.moving(spectrum.text(0.5, 0.92, "", transform=spectrum.transAxes, ha="center", fontsize=9))
+        clear = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
+        above = {"transform": spectrum.transAxes, "ha": "center", "va": "top", "fontsize": 9, "bbox": clear}
+        self._badge = self.moving(spectrum.text(0.5, 0.98, "", **above))
         for name, history in self.histories.items():
             plot_trajectory(history, ax=emergence, color=self._colours[name])
             plot_ability(history, ax=ability, color=self._colours[name])
@@ -80,7 +83,7 @@ class StartHerePanel(Panel):
         self._curve.set_color(color)
         self._peak.set_xdata([spectrum.alpha0] * 2)
         self._peak.set_color(color)
-        self._badge.set_text(badge(spectrum))
+        self._badge.set_text(badge(spectrum, self._badge.axes))
         self._badge.set_color(RED if spectrum.flags else GREY)
         name = self.histories[run].ability_name
         for marker, value in zip(self._here, (row["emergence"], row[name]), strict=True):
@@ -92,3 +95,12 @@ class StartHerePanel(Panel):
             "E": float(row["emergence"]),
             name: float(row[name]),
         }
+
+    def readout_html(self):
+        """The numbers in two parts: those of the spectrum shown, and those of the checkpoint."""
+        words = [f"{name} = <b>{shown(value)}</b>" for name, value in self.numbers.items()]
+        samples = next(iter(self.histories.values())).sample.max() + 1
+        return (
+            f"sample 0: {', '.join(words[:3])};&ensp; "
+            f"{samples} sample{'s' if samples > 1 else ''}: {words[3]};&ensp; {words[4]}"
+        )
