@@ -18,6 +18,8 @@ _HOME_OF = {
     "PUBLISHED": "method",
     "SCALE_FREE": "method",
     "GEODESIC": "method",
+    "SANDBOX": "method",
+    "ONE_GRAPH": "method",
     "analyze": "study",
     "follow": "study",
     "Spectrum": "spectrum",

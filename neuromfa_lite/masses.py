@@ -31,12 +31,13 @@ class Masses:
 
     Attributes:
         radii: (radii,) distances, increasing.
-        counts: (neurons, radii) uint32, N_i(r); the neuron itself counts as 1.
+        counts: (neurons, radii) N_i(r), the neuron itself counted as 1: uint32; of a measure float64, its mass inside.
         layer: (neurons,) position of each neuron's layer in ``layers``.
         number: (neurons,) the neuron's number within its layer.
         layers: the network's NeuronLayers.
         inside: (neurons,) connections of each neuron inside the window; places: (neurons,) all its places for a weight.
         neurons_total, places_total: the same of the whole network, neurons that were not kept included.
+        weight: (neurons,) the measure at each neuron, where neurons carry one; None: the same for all.
     """
 
     radii: np.ndarray
@@ -48,13 +49,16 @@ class Masses:
     layers: tuple
     neurons_total: int
     places_total: int
+    weight: np.ndarray | None = None
 
     def __post_init__(self):
-        for name in self.PER_NEURON:
+        for name in self._per_neuron():
             getattr(self, name).setflags(write=False)
         self.radii.setflags(write=False)
 
-    PER_NEURON = ("counts", "layer", "number", "inside", "places")
+    def _per_neuron(self):
+        names = ("counts", "layer", "number", "inside", "places")
+        return names if self.weight is None else (*names, "weight")
 
     @property
     def share_inside(self) -> float:
@@ -63,7 +67,7 @@ class Masses:
 
     def subset(self, kept):
         """The masses of some neurons, kept (neurons,) bool, on the same radii, as if there were no others."""
-        parts = {name: getattr(self, name)[kept] for name in self.PER_NEURON}
+        parts = {name: getattr(self, name)[kept] for name in self._per_neuron()}
         return replace(self, **parts, neurons_total=len(parts["layer"]), places_total=int(parts["places"].sum()))
 
     def labels(self, by):

@@ -10,6 +10,7 @@ import numpy as np
 from .errors import NeuroMFAError
 
 PAPER_Q = tuple((np.arange(61) - 30) / 10)  # -3 ... 3 with an exact 0
+ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less, relatively
 
 
 def _inverse(weights):
@@ -30,8 +31,22 @@ def _log_spaced(distances):
     return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
 
 
+def _every_distance(distances):
+    """Every distinct distance, of those equal up to rounding the largest; 0 is no radius."""
+    values = np.unique(distances[distances > 0])
+    return values[np.append(np.diff(values) > ROUNDING * values[:-1], True)] if len(values) else values
+
+
 def _final_share(counts):
     return counts / counts[:, -1:]
+
+
+def _total_share(counts):
+    return counts / counts.max()
+
+
+def _others_share(counts):
+    return (counts - 1.0) / (counts.max() - 1.0)
 
 
 def _emergence(alpha0, width, alpha0_start, width_start):
@@ -40,8 +55,8 @@ def _emergence(alpha0, width, alpha0_start, width_start):
 
 PARTS: dict[str, dict[str, Callable]] = {
     "distance": {"inverse": _inverse, "inverse-over-median": _inverse_over_median},
-    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced},
-    "mass": {"final-share": _final_share},
+    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": _every_distance},
+    "mass": {"final-share": _final_share, "total-share": _total_share, "others-share": _others_share},
     "score": {"emergence": _emergence},
 }
 
@@ -82,12 +97,19 @@ class Method:
         rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
         minimum_connections: neurons with fewer connections inside the window are left out.
         radii: "integer" (the rounded distances that occur), "log-spaced" (20 between the 2 % and 90 % quantiles of all
-            distances), increasing numbers, or a callable: pooled distances -> increasing radii.
+            distances), "every" (every distinct distance), "natural" (the object's own, such as the diameters of the
+            copies that a fractal is made of), increasing numbers, or a callable: pooled distances -> increasing radii.
         radii_scope: "network": each network its own radii; "run": :func:`neuromfa_lite.follow` gives all networks of
             a run the same ones, those of the interval which every one of them covers.
-        mass: "final-share" (mu_i(r) = N_i(r)/N_i(r_max)), or a callable: counts N (neurons, radii) -> mu of the same
-            shape.
+        mass: "final-share" (mu_i(r) = N_i(r)/N_i(r_max), the paper), "total-share" (N_i(r) over the largest mass of
+            all, the sandbox), "others-share" (the neuron itself left out: (N_i(r) - 1)/(n - 1), n that largest mass),
+            or a callable: masses N (neurons, radii) -> mu of the same shape.
+        convention: "paper": Z_q(r) = sum_i mu_i(r)^q, so tau(0) = 0; "standard", that of the sandbox method:
+            Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at the centre of the ball (1/n for the n neurons of a
+            network), so tau(1) = 0 and tau(0) = -D_0.
         q: the moment orders, increasing.
+        scaling_range: the radii that exponents are fitted on: "whole" (all of them, the paper), (low, high) chosen by
+            hand, or "automatic": the longest range whose local slopes agree, see :mod:`neuromfa_lite.scaling`.
         derivative: "exact" (alpha = d tau/d q as a regression slope of its own) or "forward" (the authors' difference
             quotient: alpha and f then have one value less than q and belong to q[:-1]).
         score: "emergence", or a callable (alpha0, width, alpha0 at step 0, width at step 0) -> a number, arrays
@@ -109,7 +131,9 @@ class Method:
     radii: str | Callable | tuple[float, ...] = "integer"
     radii_scope: str = "network"
     mass: str | Callable = "final-share"
+    convention: str = "paper"
     q: tuple[float, ...] = PAPER_Q
+    scaling_range: str | tuple[float, float] = "whole"
     derivative: str = "exact"
     score: str | Callable = "emergence"
 
@@ -118,6 +142,8 @@ class Method:
             part = getattr(self, field)
             if field == "radii" and not isinstance(part, str) and not callable(part):
                 object.__setattr__(self, "radii", _increasing("radii", part, positive=True))
+            elif field == "radii" and part == "natural":
+                pass  # the object knows them, no rule does
             elif not callable(part) and not (isinstance(part, str) and part in named):
                 raise NeuroMFAError(
                     f"{field}={part!r} is unknown: use one of {', '.join(map(repr, named))} or a callable"
@@ -125,11 +151,16 @@ class Method:
         object.__setattr__(self, "q", _increasing("q", self.q))
         _one_of("reach", self.reach, ("one-hop", "geodesic", "geodesic-undirected"))
         _one_of("derivative", self.derivative, ("exact", "forward"))
+        _one_of("convention", self.convention, ("paper", "standard"))
         _one_of("radii_scope", self.radii_scope, ("network", "run"))
+        if isinstance(self.scaling_range, str):
+            _one_of("scaling_range", self.scaling_range, ("whole", "automatic"))
+        else:
+            object.__setattr__(self, "scaling_range", _window("scaling_range", self.scaling_range))
         if self.derivative == "forward" and len(self.q) < 2:
             raise NeuroMFAError('derivative="forward" needs at least two q values; q has one')
         if self.window is not None:
-            object.__setattr__(self, "window", _window(self.window))
+            object.__setattr__(self, "window", _window("window", self.window))
         least = self.minimum_connections
         if isinstance(least, bool) or not isinstance(least, (int, np.integer)) or least < 1:
             raise NeuroMFAError(f"minimum_connections={least!r} must be a whole number of at least 1")
@@ -174,13 +205,13 @@ def _increasing(argument, values, positive=False):
     return tuple(array.tolist())
 
 
-def _window(window):
+def _window(argument, window):
     try:
         low, high = (float(edge) for edge in window)
     except (TypeError, ValueError):
-        raise NeuroMFAError(f"window={window!r} must be two numbers (low, high), or None for all distances") from None
+        raise NeuroMFAError(f"{argument}={window!r} must be two numbers (low, high)") from None
     if not 0 <= low < high:
-        raise NeuroMFAError(f"window=({low}, {high}) must satisfy 0 <= low < high; None takes all distances")
+        raise NeuroMFAError(f"{argument}=({low}, {high}) must satisfy 0 <= low < high")
     return low, high
 
 
@@ -224,4 +255,15 @@ SCALE_FREE = Method(
     radii="log-spaced",
 )
 GEODESIC = PAPER.replace(name="geodesic", reach="geodesic")
-METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE, GEODESIC)}
+SANDBOX = Method(
+    name="sandbox",
+    reach="geodesic-undirected",
+    window=None,
+    rounding=False,
+    minimum_connections=1,
+    radii="every",
+    mass="total-share",
+    convention="standard",
+)
+ONE_GRAPH = SANDBOX.replace(name="one-graph", mass="others-share", convention="paper")
+METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE, GEODESIC, SANDBOX, ONE_GRAPH)}

@@ -15,6 +15,10 @@ class Lines(NamedTuple):
     r2: np.ndarray
     residuals: np.ndarray
 
+    def distance_from(self, x, curves):
+        """(curves, points) how far curves lie above the lines at abscissas x (points,), others than fitted ones too."""
+        return curves - self.intercept[:, None] - self.slope[:, None] * x
+
 
 def fit_lines(x, curves):
     """Fit a least squares line with free intercept through each curve, all points of equal weight.

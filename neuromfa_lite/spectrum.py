@@ -6,11 +6,11 @@ import numpy as np
 
 from . import storage
 from .errors import NeuroMFAError
-from .kernels.one_hop import log_ratio_to_final
-from .kernels.partition import log_partition, log_partition_of_counts
 from .masses import Masses
 from .method import PAPER
+from .partition import partition_of_masses
 from .regression import fit_lines, fit_slopes
+from .scaling import radii_in_range
 
 POOR_FIT = 0.9  # the r2 below which a line is called curved
 FEW_NEURONS = 10
@@ -22,15 +22,19 @@ class Spectrum:
 
     Attributes:
         q: (q,) moment orders.
-        tau: (q,) mass exponent, the slope of ln Z_q(r) on ln(r/r_max); tau(0) = 0 exactly.
+        tau: (q,) mass exponent, the slope of ln Z_q(r) on ln(r/r_max); exactly 0 at q = 0, in the standard
+            convention at q = 1.
         alpha: (q,) singularity strength d tau/d q; with derivative="forward" one value less, for q[:-1].
         f: q alpha - tau, of the length of alpha. Minus a large-deviation rate, not a fractal dimension: its maximum
-            is 0 wherever tau is concave.
+            is 0 wherever tau is concave. In the standard convention a dimension, its maximum D_0.
         alpha0: alpha at q = 0, the regularity (smaller = more regular); with "forward" alpha at the maximum of f.
         width: max alpha - min alpha, the heterogeneity (larger = more diverse).
         r2: the smallest r2_by_q: how straight the worst of the fits is.
-        r2_by_q: (q,) coefficient of determination of each fit; residuals: (q, radii) of ln Z_q.
+        r2_by_q: (q,) coefficient of determination of each fit; residuals: (q, radii) of ln Z_q, those of radii outside
+            the scaling range, which the lines were not fitted to, included.
         radii: (radii,); log_partition: (q, radii) ln Z_q(r).
+        scaling_range: (low, high), the smallest and the largest radius that the lines were fitted to.
+        convention: "paper" or "standard"; see :class:`neuromfa_lite.Method`.
         neurons_used, neurons_total; share_inside: share of all connections that lie inside the
             window and leave a neuron used.
         flags: what to distrust, in words; empty when nothing was found.
@@ -53,6 +57,8 @@ class Spectrum:
     neurons_used: int
     neurons_total: int
     share_inside: float
+    scaling_range: tuple[float, float] = (0.0, np.inf)
+    convention: str = "paper"
     flags: tuple[str, ...] = ()
     method: str = ""
     method_key: str = ""
@@ -91,6 +97,28 @@ class Spectrum:
         columns = {"q": self.q, "tau": self.tau, "alpha": self.alpha, "f": self.f, "r2": self.r2_by_q}
         return pd.DataFrame({name: values[:n] for name, values in columns.items()})
 
+    @property
+    def fitted(self) -> np.ndarray:
+        """(radii,) bool: the radii that the lines were fitted to."""
+        low, high = self.scaling_range
+        return (self.radii >= low) & (self.radii <= high)
+
+    @property
+    def dimension(self) -> np.ndarray:
+        """(q,) generalised dimensions D_q = tau/(q-1) of the standard convention; D_1, where this is 0/0, is alpha(1).
+
+        Raises:
+            NeuroMFAError: the paper's convention, which has none, or derivative="forward" with q = 1 among the orders.
+        """
+        if self.convention != "standard":
+            raise NeuroMFAError("generalised dimensions belong to the standard convention: use method=nmfa.SANDBOX")
+        if len(self.alpha) < len(self.q) and (self.q == 1).any():
+            raise NeuroMFAError('D_1 is alpha(1), which a difference quotient does not give: use derivative="exact"')
+        one = self.q == 1
+        values = self.tau / np.where(one, 1.0, self.q - 1)
+        values[one] = self.alpha[: len(self.q)][one] if one.any() else 0
+        return values
+
     def by(self, part):
         """Return {name: Spectrum} of the neurons of each "layer" or "role", on the radii of the whole.
 
@@ -120,7 +148,7 @@ class Spectrum:
     def load(cls, path):
         """Read a spectrum written by :meth:`save`; a file of a newer schema is refused."""
         values = storage.load(path, "spectrum")
-        values["flags"] = tuple(values["flags"])
+        values["flags"], values["scaling_range"] = tuple(values["flags"]), tuple(values["scaling_range"])
         return cls(**values)
 
 
@@ -128,49 +156,26 @@ _PROVENANCE = ("source", "source_hash", "seed", "versions")
 _STORED = tuple(name for name in Spectrum.__dataclass_fields__ if name not in ("masses", "choices"))
 
 
-def log_masses(masses, method=PAPER):
-    """Return ln mu_i(r), (radii, neurons) float64, mu the method's mass of the counts.
-
-    Raises:
-        NeuroMFAError: a mass function returns a wrong shape or anything but positive finite numbers.
-    """
-    counts = masses.counts
-    if method.mass == "final-share":
-        logs = np.empty(counts.shape[::-1])
-        log_ratio_to_final(*_counts_and_logarithms(masses), logs)
-        return logs
-    mu = np.asarray(method.part("mass")(counts), dtype=np.float64)
-    if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():
-        raise NeuroMFAError(
-            f"mass of method {method.name!r} must return positive finite numbers, (neurons, radii) = {counts.shape}"
-        )
-    return np.ascontiguousarray(np.log(mu).T)
-
-
-def _counts_and_logarithms(masses):
-    """The counts (radii, neurons) and the logarithm of every whole number up to the largest of them."""
-    largest = int(masses.counts[:, -1].max())
-    return np.ascontiguousarray(masses.counts.T), np.log(np.maximum(np.arange(largest + 1), 1))
-
-
 def spectrum_of_masses(masses, method=PAPER, **provenance):
     """Compute the spectrum of masses.
 
     Z_q(r) = sum_i mu_i(r)^q;  tau(q) = slope of ln Z_q on ln(r/r_max);  alpha = d tau/d q;  f = q alpha - tau.
     The exact derivative is a slope too, of sum_i p_i ln mu_i with p_i = mu_i^q / Z_q (Chhabra and Jensen 1989).
+    In the standard convention Z_q(r) = sum_i w_i mu_i(r)^(q-1), with the measure w_i at the centres.
 
     Args:
         masses: Masses.
-        method: Method; its mass, q and derivative act here.
+        method: Method; its mass, convention, q, scaling_range and derivative act here.
         provenance: source, source_hash, seed and versions to keep with the result.
 
     Returns:
         Spectrum.
 
     Raises:
-        NeuroMFAError: a single radius, or a mass function that returns something else than masses.
+        NeuroMFAError: fewer than two radii to fit, or a mass function that returns something else than masses.
 
-    Source: Xiao et al. 2025, section 3.2 and equations there.
+    Source: Xiao et al. 2025, section 3.2 and equations there; standard convention: T. Tel, A. Fulop and T. Vicsek,
+        Physica A 159, 1989.
 
     Example:
         >>> from neuromfa_lite import NeuronNetwork, analyze
@@ -179,15 +184,18 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
         >>> round(abs(spectrum.width), 12), float(spectrum.tau[30])
         (0.0, 0.0)
     """
+    return spectrum_of_partition(partition_of_masses(masses, method), method, masses, **provenance)
+
+
+def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
+    """Compute the spectrum of a PartitionFunction; arguments and errors of :func:`spectrum_of_masses`."""
     q = np.array(method.q)
-    log_z = np.empty((len(q) + 1, len(masses.radii)))
-    mean_log = np.empty_like(log_z)
-    if method.mass == "final-share":
-        log_partition_of_counts(*_counts_and_logarithms(masses), np.append(q, 0.0), log_z, mean_log)
-    else:
-        log_partition(log_masses(masses, method), np.append(q, 0.0), log_z, mean_log)
-    x = np.log(masses.radii / masses.radii[-1])
-    fits, slopes = fit_lines(x, log_z[:-1]), fit_slopes(x, mean_log)
+    x = np.log(partition.radii / partition.radii[-1])
+    chosen = radii_in_range(partition, method)
+    fits, slopes = (
+        fit_lines(x[chosen], partition.log_z[:, chosen]),
+        fit_slopes(x[chosen], partition.mean_log[:, chosen]),
+    )
     tau = fits.slope
     if method.derivative == "exact":
         alpha, alpha0 = slopes[:-1], float(slopes[-1])
@@ -203,13 +211,15 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
         width=float(alpha.max() - alpha.min()),
         r2=float(fits.r2.min()),
         r2_by_q=fits.r2,
-        residuals=fits.residuals,
-        radii=masses.radii,
-        log_partition=log_z[:-1],
-        neurons_used=len(masses.counts),
-        neurons_total=masses.neurons_total,
-        share_inside=masses.share_inside,
-        flags=_flags(q, alpha, f, fits.r2, masses),
+        residuals=fits.residuals if chosen.all() else fits.distance_from(x, partition.log_z),
+        radii=partition.radii,
+        log_partition=partition.log_z,
+        neurons_used=partition.neurons,
+        neurons_total=masses.neurons_total if masses else partition.neurons,
+        share_inside=masses.share_inside if masses else 1.0,
+        scaling_range=(float(partition.radii[chosen][0]), float(partition.radii[chosen][-1])),
+        convention=method.convention,
+        flags=_flags(q, alpha, f, fits.r2, partition.neurons, masses, method),
         method=method.name,
         method_key=method.key,
         masses=masses,
@@ -225,17 +235,17 @@ def _forward(q, tau):
     return alpha, f, float(alpha[np.argmax(f > f.max() - 1e-12)])
 
 
-def _flags(q, alpha, f, r2, masses):
-    flags, neurons = [], len(masses.counts)
+def _flags(q, alpha, f, r2, neurons, masses, method):
+    flags = []
     worst = int(np.argmin(r2))
     if r2[worst] < POOR_FIT:
         flags.append(f"curved: r2 = {r2[worst]:.3f} at q = {q[worst]:g}, so exponents depend on the window")
     rises = np.diff(alpha)
     if (rises > 1e-9).any():
         flags.append(f"tau is not concave near q = {q[int(np.argmax(rises))]:g}")
-    if (f > 1e-9).any():
+    if method.convention == "paper" and (f > 1e-9).any():
         flags.append(f"f reaches {f.max():.3g} > 0, which no mass exponent of exact power laws does")
-    alone = int(np.count_nonzero(masses.counts[:, -1] == 1))
+    alone = int(np.count_nonzero(masses.counts[:, -1] == 1)) if masses else 0
     if 2 * alone > neurons:
         flags.append(f"{alone} of {neurons} neurons have no connection within the largest radius")
     if neurons < FEW_NEURONS:

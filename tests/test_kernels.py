@@ -232,7 +232,7 @@ def direct(log_mu, q):
 def check(log_mu, q, tolerance=1e-12):
     log_mu, q = np.ascontiguousarray(log_mu, np.float64), np.asarray(q, np.float64)
     log_z, mean_log = np.empty((len(q), log_mu.shape[1])), np.empty((len(q), log_mu.shape[1]))
-    log_partition(np.ascontiguousarray(log_mu.T), q, log_z, mean_log)
+    log_partition(np.ascontiguousarray(log_mu.T), q, log_z, mean_log, None)
     expected_z, expected_mean = direct(log_mu, q)
     np.testing.assert_allclose(log_z, expected_z.astype(float), rtol=1e-15, atol=tolerance)
     np.testing.assert_allclose(mean_log, expected_mean.astype(float), rtol=1e-14, atol=10 * tolerance)

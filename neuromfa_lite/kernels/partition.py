@@ -2,7 +2,7 @@
 
 With y_i = Q (ln mu_i - c), Q the largest |q| and c the middle of the range of ln mu,
 
-    Z_q = e^{qc} sum_k (q/Q)^k m_k / k!,     m_k = sum_i y_i^k
+    Z_q = e^{qc} sum_k (q/Q)^k m_k / k!,     m_k = sum_i y_i^k  (w_i y_i^k where neurons carry a weight)
 
 so the neurons are visited once, whatever the number of q values; exp is never called.
 """
@@ -21,13 +21,14 @@ TILE = 1024
 
 
 @njit(nogil=True, cache=True)
-def log_partition(log_masses, q, log_z, mean_log_mass):
-    """ln Z_q(r) = ln sum_i mu_i(r)^q and its derivative in q, sum_i p_i ln mu_i with p_i = mu_i^q / Z_q.
+def log_partition(log_masses, q, log_z, mean_log_mass, weights):
+    """ln Z_q(r) = ln sum_i w_i mu_i(r)^q and its derivative in q, sum_i p_i ln mu_i with p_i = w_i mu_i^q / Z_q.
 
-    log_masses (radii, neurons) float64; q (q,) float64; log_z and mean_log_mass (q, radii) float64 receive the results.
+    log_masses (radii, neurons) float64; q (q,) float64; log_z and mean_log_mass (q, radii) float64 receive the results;
+    weights (neurons,) float64 the positive w_i, or None: all 1.
     """
     for r in range(log_masses.shape[0]):
-        _at_one_radius(log_masses[r], q, log_z[:, r], mean_log_mass[:, r])
+        _at_one_radius(log_masses[r], weights, q, log_z[:, r], mean_log_mass[:, r])
 
 
 @njit(nogil=True, cache=True)
@@ -43,17 +44,17 @@ def log_partition_of_counts(counts, logarithms, q, log_z, mean_log_mass):
     for r in range(radii):
         for i in range(neurons):
             log_mass[i] = logarithms[counts[r, i]] - log_final[i]
-        _at_one_radius(log_mass, q, log_z[:, r], mean_log_mass[:, r])
+        _at_one_radius(log_mass, None, q, log_z[:, r], mean_log_mass[:, r])
 
 
 @njit(nogil=True, cache=True)
-def _at_one_radius(log_mass, q, log_z, mean_log_mass):
+def _at_one_radius(log_mass, weights, q, log_z, mean_log_mass):
     largest_q = max(np.max(np.abs(q)), 1e-300)
     low, high = _range(log_mass)
     centre, reach = (low + high) / 2.0, (high - low) / 2.0 * largest_q
     short = reach <= LONGEST_RANGE
     if short:
-        moments = _moments(log_mass, centre, largest_q, _terms_needed(reach))
+        moments = _moments(log_mass, weights, centre, largest_q, _terms_needed(reach))
         even, odd, slope = _sum_series(moments, q / largest_q)
     for j in range(q.shape[0]):
         if short and 2.0 * even[j] <= WORST_CANCELLATION * (even[j] + odd[j]):
@@ -61,7 +62,7 @@ def _at_one_radius(log_mass, q, log_z, mean_log_mass):
             log_z[j] = q[j] * centre + np.log(z)
             mean_log_mass[j] = centre + slope[j] / z / largest_q
         else:
-            log_z[j], mean_log_mass[j] = _direct(log_mass, q[j])
+            log_z[j], mean_log_mass[j] = _direct(log_mass, weights, q[j])
 
 
 @njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
@@ -89,15 +90,15 @@ def _terms_needed(reach):
 
 # Reassociation lets the eight sums below run in vector registers; their order is fixed at compile time.
 @njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
-def _moments(log_mass, centre, largest_q, terms):
-    """m_k = sum_i y_i^k / k! for k < terms, eight powers at a time."""
+def _moments(log_mass, weights, centre, largest_q, terms):
+    """m_k = sum_i w_i y_i^k / k! for k < terms, eight powers at a time."""
     moments = np.zeros((terms + 7) // 8 * 8)
     y, power = np.empty(TILE), np.empty(TILE)
     for start in range(0, log_mass.shape[0], TILE):
         n = min(TILE, log_mass.shape[0] - start)
         for i in range(n):
             y[i] = (log_mass[start + i] - centre) * largest_q
-            power[i] = 1.0
+            power[i] = 1.0 if weights is None else weights[start + i]
         for k in range(0, terms, 8):
             a = b = c = d = e = f = g = h = 0.0
             for i in range(n):
@@ -139,7 +140,7 @@ def _sum_series(moments, s):
 
 
 @njit(nogil=True, cache=True)
-def _direct(log_mass, q):
+def _direct(log_mass, weights, q):
     low, high = _range(log_mass)
     largest = max(q * low, q * high)
     total, weighted = 0.0, 0.0
@@ -147,6 +148,8 @@ def _direct(log_mass, q):
         share_of_tile, weighted_of_tile = 0.0, 0.0
         for i in range(start, min(start + TILE, log_mass.shape[0])):
             share = np.exp(q * log_mass[i] - largest)
+            if weights is not None:
+                share *= weights[i]
             share_of_tile += share
             weighted_of_tile += share * log_mass[i]
         total += share_of_tile

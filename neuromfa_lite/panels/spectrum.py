@@ -8,8 +8,9 @@ from matplotlib.collections import LineCollection
 
 from ..method import PAPER
 from ..network import load_network
+from ..partition import log_masses
 from ..plots import BLUE, GREY, ORANGE, RED
-from ..spectrum import POOR_FIT, log_masses
+from ..spectrum import POOR_FIT
 from ..study import analyze
 from .base import Panel, open_runs, step_slider
 

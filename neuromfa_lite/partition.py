@@ -1,0 +1,95 @@
+"""The partition function Z_q(r): all masses of one radius as one number for each moment order q."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import NeuroMFAError
+from .kernels.one_hop import log_ratio_to_final
+from .kernels.partition import log_partition, log_partition_of_counts
+from .method import PAPER
+
+
+@dataclass(frozen=True, eq=False)
+class PartitionFunction:
+    """The partition function over radii, and its derivative in q.
+
+    Attributes:
+        radii: (radii,) distances, increasing.
+        log_z: (q, radii) ln Z_q(r).
+        mean_log: (q + 1, radii) d ln Z_q/d q = sum_i p_i ln mu_i with p_i = w_i mu_i^q / Z_q; the last row is that of
+            q = 0, wherever the orders lie.
+        neurons: how many neurons, centres of balls or boxes it sums over (of boxes: those of the smallest size).
+    """
+
+    radii: np.ndarray
+    log_z: np.ndarray
+    mean_log: np.ndarray
+    neurons: int
+
+
+def log_masses(masses, method=PAPER):
+    """Return ln mu_i(r), (radii, neurons) float64, mu the method's mass of the counts.
+
+    Raises:
+        NeuroMFAError: a mass function returns a wrong shape or anything but positive finite numbers.
+    """
+    counts = masses.counts
+    if method.mass == "final-share":
+        logs = np.empty(counts.shape[::-1])
+        log_ratio_to_final(*_counts_and_logarithms(masses), logs)
+        return logs
+    mu = np.asarray(method.part("mass")(counts), dtype=np.float64)
+    if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():
+        raise NeuroMFAError(
+            f"mass of method {method.name!r} must return positive finite numbers, (neurons, radii) = {counts.shape}"
+        )
+    return np.ascontiguousarray(np.log(mu).T)
+
+
+def _counts_and_logarithms(masses):
+    """The counts (radii, neurons) and the logarithm of every whole number up to the largest of them."""
+    largest = int(masses.counts[:, -1].max())
+    return np.ascontiguousarray(masses.counts.T), np.log(np.maximum(np.arange(largest + 1), 1))
+
+
+def partition_of_masses(masses, method=PAPER):
+    """Compute the partition function of masses.
+
+    Paper: Z_q(r) = sum_i mu_i(r)^q. Standard: Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at each centre, the
+    same for all where the masses carry none.
+
+    Args:
+        masses: Masses.
+        method: Method; its mass, convention and q act here.
+
+    Returns:
+        PartitionFunction.
+
+    Raises:
+        NeuroMFAError: a mass function returns a wrong shape or anything but positive finite numbers.
+
+    Source: Xiao et al. 2025, section 3.2; T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989, for the standard one.
+
+    Example:
+        >>> from neuromfa_lite import NeuronNetwork, PAPER
+        >>> from neuromfa_lite.masses import one_hop_masses
+        >>> one = PAPER.replace(minimum_connections=1, q=[0, 1])
+        >>> pair = NeuronNetwork.from_edges([0] * 3, [1, 2, 3], [1 / 2, 1 / 2, 1 / 3])
+        >>> np.exp(partition_of_masses(one_hop_masses(pair, one), one).log_z).round(2)   # masses 3 and 4
+        array([[1.  , 1.  ],
+               [0.75, 1.  ]])
+    """
+    standard = method.convention == "standard"
+    orders = np.append(method.q, 0.0) - standard
+    log_z = np.empty((len(orders), len(masses.radii)))
+    mean_log = np.empty_like(log_z)
+    if method.mass == "final-share" and not standard:
+        log_partition_of_counts(*_counts_and_logarithms(masses), orders, log_z, mean_log)
+    else:
+        weights = masses.weight if standard else None
+        log_partition(log_masses(masses, method), orders, log_z, mean_log, weights)
+        if standard:
+            log_z -= np.log(len(masses.counts)) if weights is None else np.log(weights.sum())
+            log_z[orders == 0] = 0.0  # the weights sum to 1 at every radius, in any order of summation
+    return PartitionFunction(masses.radii, log_z[:-1], mean_log, len(masses.counts))
