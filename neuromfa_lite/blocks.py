@@ -19,6 +19,9 @@ class NeuronLayer:
     multiplier: int = 1
     neurons: np.ndarray | None = None
 
+    def __len__(self):
+        return self.size if self.neurons is None else len(self.neurons)
+
     @property
     def numbers(self) -> np.ndarray:
         return np.arange(self.size) if self.neurons is None else self.neurons
@@ -55,10 +58,7 @@ class WeightBlock:
         return self.matrix.read()
 
     def take(self, targets, sources):
-        taken = self.matrix.read(targets, sources)
-        dtype = "float64" if taken.dtype == np.float64 else "float32"
-        matrix = WeightMatrix.from_array(self.matrix.name, taken, self.matrix.origin, dtype=dtype)
-        return WeightBlock(self.name, self.role, self.source, self.target, matrix)
+        return WeightBlock(self.name, self.role, self.source, self.target, self.matrix.take(targets, sources))
 
     def edges(self):
         weights = self.weights()

@@ -174,7 +174,7 @@ def plot_chain(network, ax=None, block=0):
         last = column[position] == max(column[each] for each in shown)
         name = "next input" if last else SHORT_NAMES.get(layer.role, layer.role)
         box = {"boxstyle": "round,pad=0.4", "fc": "white", "ec": LAYER_COLOURS.get(layer.role, GREY), "lw": 2}
-        ax.text(*spot, f"{name}\n{len(layer.numbers)}", ha="center", va="center", fontsize=10, bbox=box)
+        ax.text(*spot, f"{name}\n{len(layer)}", ha="center", va="center", fontsize=10, bbox=box)
     spots = np.array(list(place.values()))
     (left, low), (right, high) = spots.min(axis=0), spots.max(axis=0)
     ax.set(xlim=(left - 0.4, right + 0.4), ylim=(low - 0.5, high + 0.5))

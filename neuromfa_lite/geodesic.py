@@ -88,7 +88,7 @@ class AllNeurons:
 
     @classmethod
     def of(cls, network, undirected):
-        sizes = np.array([len(layer.numbers) for layer in network.layers])
+        sizes = np.array([len(layer) for layer in network.layers])
         onwards = [set() for _ in sizes]
         for block in network.blocks:
             onwards[block.source].add(block.target)

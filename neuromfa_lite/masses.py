@@ -1,8 +1,6 @@
 """Masses: how many connections of each neuron, or neurons it reaches by a path, lie within each radius."""
 
-import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,14 +10,17 @@ from .distances import choose_radii, edge_distances, refuse_bad_weights, refuse_
 from .errors import NeuroMFAError
 from .geodesic import WIDEST_HISTOGRAM, count_geodesics
 from .kernels.one_hop import (
+    LANES,
     count_distances,
     count_listed_distances,
     count_rounded_reciprocals_f32,
     count_rounded_reciprocals_f64,
     cumulate,
-    total_bins,
+    cumulate_tiles,
+    total_tiles,
 )
 from .method import PAPER
+from .parallel import together
 
 ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
 LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 MB
@@ -114,7 +115,7 @@ def one_hop_masses(network, method=PAPER):
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
     if method.reach != "one-hop":
-        return _masses(*count_geodesics(network, method))
+        return _cumulated(*count_geodesics(network, method))
     table = _SourceNeurons(network)
     if _has_a_histogram(method):
         return _rounded_masses(network, method, table)
@@ -137,7 +138,7 @@ class _SourceNeurons:
             self.blocks.setdefault(block.source, []).append(block)
         if not self.blocks:
             raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
-        sizes = {source: len(self.layers[source].numbers) for source in sorted(self.blocks)}
+        sizes = {source: len(self.layers[source]) for source in sorted(self.blocks)}
         starts = np.concatenate([[0], np.cumsum(list(sizes.values()))])
         self.rows = {source: slice(*starts[k : k + 2]) for k, source in enumerate(sizes)}
         self.total = int(starts[-1])
@@ -149,56 +150,76 @@ class _SourceNeurons:
 
 
 def _rounded_masses(network, method, table):
-    """The paper's setting: rounded reciprocals straight from the weights into a histogram."""
+    """The paper's setting: rounded reciprocals straight from the weights into a histogram, 64 neurons a tile."""
     low, high = method.window
-    histogram = _empty_histogram(table.total, int(np.rint(high)) + 2)
+    of_layer, slots, number = _tiles_of_layers(table)
+    tiles = _empty_histogram(number, int(np.rint(high)) + 2)
 
     def count(source):
         for block in table.blocks[source]:
-            _count_rounded(block, low, high, histogram[table.rows[source]])
+            _count_rounded(block, low, high, tiles[of_layer[source]])
 
     _for_each(count, table.blocks, network.connections)
-    degrees, in_bin = np.empty(table.total, np.int64), np.zeros(histogram.shape[1] - 1, np.int64)
-    total_bins(histogram, method.minimum_connections, degrees, in_bin)
+    degrees, in_bin = np.empty((number, LANES), np.int64), np.zeros(tiles.shape[1] - 1, np.int64)
+    total_tiles(tiles, method.minimum_connections, degrees, in_bin)
+    degrees = degrees.ravel()[slots]
     kept = degrees >= method.minimum_connections
     _refuse_no_neuron(kept, network, method, int(degrees.sum()))
     if method.radii == "integer":
         radii = usable_radii(1.0 + np.flatnonzero(in_bin[1:]), method)
     else:
         radii = np.array(method.radii)
-    return _masses(radii, histogram, np.minimum(radii, len(in_bin) - 1), kept, table, degrees)
+    counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
+    cumulate_tiles(tiles, slots[kept], np.minimum(radii, len(in_bin) - 1).astype(np.int64), counts)
+    return _masses(radii, counts, kept, table, degrees)
+
+
+def _tiles_of_layers(table):
+    """The tiles of each layer, {source: slice}; the place of each neuron in them, (neurons,); how many tiles."""
+    of_layer, places, start = {}, [], 0
+    for source, rows in table.rows.items():
+        size = rows.stop - rows.start
+        of_layer[source] = slice(start, start + -(-size // LANES))
+        places.append(np.arange(start * LANES, start * LANES + size))
+        start = of_layer[source].stop
+    return of_layer, np.concatenate(places), start
 
 
 _kept = threading.local()
 
 
-def _empty_histogram(neurons, bins):
-    """Zeros (neurons, bins) uint32, in memory that the thread keeps: fresh memory costs more than filling it."""
-    if neurons * bins > LARGEST_KEPT:
-        return np.zeros((neurons, bins), np.uint32)
-    if getattr(_kept, "memory", np.empty(0)).size < neurons * bins:
-        _kept.memory = np.empty(neurons * bins, np.uint32)
-    _kept.memory[: neurons * bins] = 0
-    return _kept.memory[: neurons * bins].reshape(neurons, bins)
+def _empty_histogram(tiles, bins):
+    """Zeros (tiles, bins, 64) uint32, in memory that the thread keeps: fresh memory costs more than filling it."""
+    size = tiles * bins * LANES
+    if size > LARGEST_KEPT:
+        return np.zeros((tiles, bins, LANES), np.uint32)
+    if getattr(_kept, "memory", np.empty(0)).size < size:
+        _kept.memory = np.empty(size, np.uint32)
+    _kept.memory[:size] = 0
+    return _kept.memory[:size].reshape(tiles, bins, LANES)
 
 
-def _count_rounded(block, low, high, histogram):
+def _count_rounded(block, low, high, tiles):
     if isinstance(block, EdgeBlock):
         refuse_bad_weights(block)
-        distances = 1.0 / np.abs(np.where(block.listed == 0, np.nan, block.listed))
-        distances[~((distances > low) & (distances <= high))] = np.nan
-        radii = np.arange(histogram.shape[1] - 1, dtype=np.float64)
-        count_listed_distances(np.rint(distances), block.sources, radii, histogram)
+        with np.errstate(divide="ignore"):
+            distances = 1.0 / np.abs(block.listed)
+        inside = (distances > low) & (distances <= high)
+        sources, bins = block.sources[inside], np.rint(distances[inside]).astype(np.int64)
+        np.add.at(tiles, (sources // LANES, bins, sources % LANES), np.uint32(1))
         return
     not_finite, connections = 0, 0
     for weights in _stripes(block):
         kernel = count_rounded_reciprocals_f32 if weights.dtype == np.float32 else count_rounded_reciprocals_f64
-        bad, good = kernel(weights, low, high, histogram)
+        bad, good = kernel(weights, low, high, tiles)
         not_finite, connections = not_finite + bad, connections + good
     refuse_weights(block, not_finite, connections == 0)
 
 
 def _stripes(block):
+    if block.shape[0] <= ROWS_AT_ONCE:
+        yield block.weights()
+        return
     for start in range(0, block.shape[0], ROWS_AT_ONCE):
         yield block.matrix.rows(start, min(start + ROWS_AT_ONCE, block.shape[0]))
 
@@ -225,7 +246,7 @@ def _general_masses(network, method, table):
                 count_listed_distances(lengths, block.sources, radii, histogram[table.rows[source]])
             else:
                 count_distances(lengths, radii, histogram[table.rows[source]])
-    return _masses(radii, histogram, np.arange(len(radii)), kept, table, degrees)
+    return _cumulated(radii, histogram, np.arange(len(radii)), kept, table, degrees)
 
 
 def _distances(block, method):
@@ -254,9 +275,13 @@ def _pool(table, distances, kept):
     return np.concatenate(pooled)
 
 
-def _masses(radii, histogram, last_bins, kept, table, degrees):
+def _cumulated(radii, histogram, last_bins, kept, table, degrees):
     counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
     cumulate(histogram, np.flatnonzero(kept), last_bins.astype(np.int64), counts)
+    return _masses(radii, counts, kept, table, degrees)
+
+
+def _masses(radii, counts, kept, table, degrees):
     if counts[-1].max() == 1:
         raise NeuroMFAError(
             f"no connection is as short as the largest radius, {radii[-1]:g}, so no mass grows: name larger radii"
@@ -268,13 +293,11 @@ def _masses(radii, histogram, last_bins, kept, table, degrees):
 
 def _for_each(work, sources, connections):
     # Every task owns the rows of one layer, so the result does not depend on who runs when.
-    workers = min(len(sources), os.cpu_count() or 1)
-    if workers == 1 or connections < 2_000_000:
+    if connections < 2_000_000:
         for source in sources:
             work(source)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, sources))
+    else:
+        together(work, sources)
 
 
 def _refuse_no_neuron(kept, network, method, inside):

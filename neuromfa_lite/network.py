@@ -44,7 +44,7 @@ class NeuronNetwork:
     @property
     def neurons(self) -> int:
         """Number of neurons in all layers."""
-        return sum(len(layer.numbers) for layer in self.layers)
+        return sum(len(layer) for layer in self.layers)
 
     @property
     def connections(self) -> int:
@@ -122,7 +122,7 @@ class NeuronNetwork:
         kept, drawn = [], {}
         for layer in self.layers:
             group, wanted = layer.group or layer.name, int(neurons_per_layer) * layer.multiplier
-            there = len(layer.numbers)
+            there = len(layer)
             if wanted > there:
                 raise NeuroMFAError(
                     f"neurons_per_layer={neurons_per_layer} asks for {wanted} neurons of layer {layer.name!r}, which "
@@ -147,7 +147,7 @@ class NeuronNetwork:
     @property
     def largest_sample(self) -> int:
         """The largest neurons_per_layer that :meth:`sample` can give."""
-        return min(len(layer.numbers) // layer.multiplier for layer in self.layers)
+        return min(len(layer) // layer.multiplier for layer in self.layers)
 
     def describe(self):
         """Return a pandas DataFrame with a row per matrix: what is read, what is left out and why.
@@ -265,7 +265,9 @@ class NeuronNetwork:
         """Return a short hash of the weights: all of them in a sample, up to 65,536 a matrix in a larger network."""
         digest = hashlib.blake2b(digest_size=8)
         for block in self.weight_blocks:
-            checksum = zlib.crc32(np.ascontiguousarray(_some_rows(block)))
+            weights = np.ascontiguousarray(_some_rows(block))
+            # Adler's sum is the faster one, and too weak for a few bytes.
+            checksum = zlib.adler32(weights) if weights.nbytes > 4096 else zlib.crc32(weights)
             digest.update(f"{block.name}{block.shape}{checksum}".encode())
         return digest.hexdigest()
 

@@ -8,6 +8,9 @@ from .errors import NeuroMFAError
 from .kernels.one_hop import log_ratio_to_final
 from .kernels.partition import log_partition, log_partition_of_counts
 from .method import PAPER
+from .parallel import together
+
+SHARED_FROM = 100_000  # masses: fewer are summed sooner than a second thread is woken
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ def partition_of_masses(masses, method=PAPER):
     log_z = np.empty((len(orders), len(masses.radii)))
     mean_log = np.empty_like(log_z)
     if method.mass == "final-share" and not standard:
-        log_partition_of_counts(*_counts_and_logarithms(masses), orders, log_z, mean_log)
+        _log_partition_of_counts(masses, orders, log_z, mean_log)
     else:
         weights = masses.weight if standard else None
         log_partition(log_masses(masses, method), orders, log_z, mean_log, weights)
@@ -93,3 +96,16 @@ def partition_of_masses(masses, method=PAPER):
             log_z -= np.log(len(masses.counts)) if weights is None else np.log(weights.sum())
             log_z[orders == 0] = 0.0  # the weights sum to 1 at every radius, in any order of summation
     return PartitionFunction(masses.radii, log_z[:-1], mean_log, len(masses.counts))
+
+
+def _log_partition_of_counts(masses, orders, log_z, mean_log):
+    counts, logarithms = _counts_and_logarithms(masses)
+    radii = len(counts)
+    # Every radius is summed by itself, so the result does not depend on who sums which.
+    at_once = radii if counts.size < SHARED_FROM else -(-radii // 8)
+    together(
+        lambda start: log_partition_of_counts(
+            counts, logarithms, orders, start, min(start + at_once, radii), log_z, mean_log
+        ),
+        range(0, radii, at_once),
+    )

@@ -31,7 +31,7 @@ def shortest_paths(network, method):
         raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
     undirected = method.reach == "geodesic-undirected"
     joins = [Join.of(block, method) for block in network.blocks]
-    sizes = np.array([len(layer.numbers) for layer in network.layers])
+    sizes = np.array([len(layer) for layer in network.layers])
     starts = np.concatenate([[0], np.cumsum(sizes)])
     places = [np.arange(*starts[k : k + 2]) for k in range(len(sizes))]
     if all(isinstance(block, (WeightBlock, FixedJoin)) for block in network.blocks):

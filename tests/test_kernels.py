@@ -9,13 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromfa_lite.kernels.one_hop import (
+    LANES,
     count_distances,
     count_listed_distances,
     count_rounded_reciprocals_f32,
     count_rounded_reciprocals_f64,
     cumulate,
+    cumulate_tiles,
     log_ratio_to_final,
     total_bins,
+    total_tiles,
 )
 from neuromfa_lite.kernels.partition import log_partition
 
@@ -31,10 +34,26 @@ def expected_bins(weights, low, high):
     return np.where(inside, np.rint(np.where(inside, distances, 0.0)), round(high) + 1).astype(np.int64)
 
 
+def in_tiles(histogram):
+    """A histogram (neurons, bins) the way the kernels hold it: (tiles, bins, 64), what is over filled with zeros."""
+    neurons, bins = histogram.shape
+    padded = np.zeros((-(-neurons // LANES) * LANES, bins), np.uint32)
+    padded[:neurons] = histogram
+    return np.ascontiguousarray(padded.reshape(-1, LANES, bins).transpose(0, 2, 1))
+
+
+def count(weights, low, high, tiles=None):
+    """The kernel's histogram as (neurons, bins), what it returns, and the tiles, which it may be given to add to."""
+    tiles = in_tiles(np.zeros((weights.shape[1], round(high) + 2), np.uint32)) if tiles is None else tiles
+    returned = KERNELS[weights.dtype](weights, low, high, tiles)
+    rows = tiles.transpose(0, 2, 1).reshape(-1, tiles.shape[1])
+    assert not rows[weights.shape[1] :].any()
+    return rows[: weights.shape[1]], returned, tiles
+
+
 def kernel_bins(weights, low, high):
     """The bin that the kernel gives to each weight: every weight is the only one of its neuron."""
-    histogram = np.zeros((weights.size, round(high) + 2), np.uint32)
-    KERNELS[weights.dtype](weights.reshape(1, -1), low, high, histogram)
+    histogram = count(weights.reshape(1, -1), low, high)[0]
     assert (histogram.sum(axis=1) == 1).all()
     return histogram.argmax(axis=1)
 
@@ -85,8 +104,7 @@ def test_every_float32_number_in_the_window_is_counted_once_in_its_bin():
     weights = weights[: weights.size // (neurons * stretch) * neurons * stretch]
     for block in np.split(weights, weights.size // (neurons * stretch)):
         columns = np.ascontiguousarray(block.reshape(neurons, stretch).T)
-        histogram = np.zeros((neurons, 152), np.uint32)
-        count_rounded_reciprocals_f32(columns, 1.0, 150.0, histogram)
+        histogram = count(columns, 1.0, 150.0)[0]
         bins = expected_bins(columns, 1.0, 150.0) + np.arange(neurons) * 152
         assert np.array_equal(histogram.ravel(), np.bincount(bins.ravel(), minlength=neurons * 152))
 
@@ -129,8 +147,8 @@ def test_double_precision_agrees_with_python(values):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weights_that_are_no_numbers_are_counted_apart(dtype):
     weights = np.array([[np.nan, 0.5], [np.inf, -0.0], [-np.inf, 0.25]], dtype)
-    histogram = np.zeros((2, 152), np.uint32)
-    assert KERNELS[weights.dtype](weights, 1.0, 150.0, histogram) == (3, 2)
+    histogram, returned, _ = count(weights, 1.0, 150.0)
+    assert returned == (3, 2)
     assert histogram[0, 151] == 3 and histogram[0, :151].sum() == 0
     assert np.flatnonzero(histogram[1]).tolist() == [2, 4, 151]
 
@@ -140,11 +158,11 @@ def test_weights_that_are_no_numbers_are_counted_apart(dtype):
 
 @pytest.mark.small
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (7, 1), (3, 33), (5, 2), (17, 31), (4, 4)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (7, 1), (3, 64), (5, 65), (300, 70), (513, 2)])
 def test_no_row_and_no_column_is_dropped(dtype, shape):
     weights = (np.random.default_rng(3).standard_normal(shape) * 0.05).astype(dtype)
-    histogram = np.zeros((shape[1], 152), np.uint32)
-    assert KERNELS[weights.dtype](weights, 1.0, 150.0, histogram) == (0, weights.size)
+    histogram, returned, _ = count(weights, 1.0, 150.0)
+    assert returned == (0, weights.size)
     for source in range(shape[1]):
         expected = np.bincount(expected_bins(weights[:, source], 1.0, 150.0), minlength=152)
         np.testing.assert_array_equal(histogram[source], expected)
@@ -154,11 +172,11 @@ def test_no_row_and_no_column_is_dropped(dtype, shape):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_counts_of_several_matrices_add_up(dtype):
     weights = (np.random.default_rng(4).standard_normal((12, 3)) * 0.05).astype(dtype)
-    at_once, in_parts = np.zeros((3, 152), np.uint32), np.zeros((3, 152), np.uint32)
-    KERNELS[weights.dtype](weights, 1.0, 150.0, at_once)
-    for part in (weights[:5], weights[5:]):
-        KERNELS[weights.dtype](part, 1.0, 150.0, in_parts)
-    np.testing.assert_array_equal(at_once, in_parts)
+    at_once, _, tiles = count(weights, 1.0, 150.0)
+    _, _, in_parts = count(weights[:5], 1.0, 150.0)
+    count(weights[5:], 1.0, 150.0, in_parts)
+    np.testing.assert_array_equal(tiles, in_parts)
+    assert at_once.sum() == weights.size
 
 
 @pytest.mark.small
@@ -186,7 +204,7 @@ def test_listed_distances_are_counted_for_their_source():
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("neurons", [1, 31, 32, 33, 70])
+@pytest.mark.parametrize("neurons", [1, 31, 32, 33, 64, 70, 150])
 def test_masses_are_the_bins_added_up_to_the_last_one_of_each_radius(neurons):
     draw = np.random.default_rng(neurons)
     histogram = draw.integers(0, 4, (neurons + 5, 9), dtype=np.uint32)
@@ -196,6 +214,8 @@ def test_masses_are_the_bins_added_up_to_the_last_one_of_each_radius(neurons):
     cumulate(histogram, taken, last_bins, counts)
     expected = 1 + histogram[taken].cumsum(axis=1)[:, last_bins]
     np.testing.assert_array_equal(counts.T, expected)
+    cumulate_tiles(in_tiles(histogram), taken, last_bins, again := np.empty_like(counts))
+    np.testing.assert_array_equal(again.T, expected)
 
 
 @pytest.mark.small
@@ -204,6 +224,9 @@ def test_the_bins_of_neurons_with_enough_connections_are_added_up():
     degrees, occurring = np.empty(3, np.int64), np.zeros(3, np.int64)
     total_bins(histogram, 3, degrees, occurring)
     assert degrees.tolist() == [3, 2, 5] and occurring.tolist() == [5, 1, 2]
+    degrees, occurring = np.empty((1, LANES), np.int64), np.zeros(3, np.int64)
+    total_tiles(in_tiles(histogram), 3, degrees, occurring)
+    assert degrees[0].tolist() == [3, 2, 5] + [0] * 61 and occurring.tolist() == [5, 1, 2]
 
 
 @pytest.mark.small

@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import chain, counterexample, edge_lists, from_distances, gaussian
 
-from neuromfa_lite import PAPER, PUBLISHED, SCALE_FREE, NeuroMFAError, NeuronNetwork, analyze, load_network, load_run
+from neuromfa_lite import (
+    PAPER,
+    PUBLISHED,
+    SCALE_FREE,
+    NeuroMFAError,
+    NeuronNetwork,
+    analyze,
+    load_network,
+    load_run,
+    parallel,
+    partition,
+)
 from neuromfa_lite.dimension import neuron_fractal_dimension
 from neuromfa_lite.kernels.partition import log_partition
 from neuromfa_lite.masses import one_hop_masses
@@ -373,3 +384,14 @@ def test_split_by_layer():
     masses = one_hop_masses(network)
     alone = spectrum_of_masses(masses.subset(masses.labels("layer") == "layer 1"))
     np.testing.assert_array_equal(alone.tau, parts["layer 1"].tau)
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads(monkeypatch):
+    network = chain(gaussian(300, 700), gaussian(200, 300, seed=1))
+    masses = one_hop_masses(network)
+    assert masses.counts.size > partition.SHARED_FROM
+    several = spectrum_of_masses(masses)
+    monkeypatch.setattr(parallel, "WORKERS", 1)
+    alone = spectrum_of_masses(masses)
+    for name in ("log_partition", "tau", "alpha", "f"):
+        np.testing.assert_array_equal(getattr(several, name), getattr(alone, name))

@@ -1,66 +1,125 @@
 """One-hop mass histograms: how many connections of a neuron lie at each distance.
 
-A source neuron is a column of a weight block (targets, sources). A row is handled in two phases: first every weight
-becomes the number of its bin, which the compiler turns into vector instructions; then the bins are counted, which it
-cannot.
+A source neuron is a column of a weight block (targets, sources). A piece of a row, of 64 neurons, is handled in two
+phases: first every weight becomes the number of its bin, which the compiler turns into vector instructions; then the
+bins are counted, which it cannot.
 """
 
 import numpy as np
 from numba import njit
 
+LANES = 64  # neurons whose bins lie side by side: up to a window of 150 their table stays in the first-level cache
+PANEL = 256  # rows between two changes of the table
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def count_rounded_reciprocals_f32(weights, low, high, histogram):
+def count_rounded_reciprocals_f32(weights, low, high, tiles):
     """Count d = 1/|w| with low < d <= high in the bin round(d), for float32 weights, without a division in double.
 
-    weights (targets, sources) float32; histogram (sources, bins) uint32, its last bin takes everything outside the
-    window. Returns how many weights are NaN or infinite, and how many are neither these nor zero.
+    weights (targets, sources) float32; tiles (sources/64 rounded up, bins, 64) uint32, [s // 64, :, s % 64] the bins of
+    source s, the last of which takes everything outside the window. Returns how many weights are NaN or infinite, and
+    how many are neither these nor zero.
 
     floor(1/|w|) in single precision is right or, just below an integer, one too high; in both cases one exact product
     decides whether to round up: |w| has 24 bits and f + 1/2 few, so |w| (f + 1/2) < 1 is decided without error, and
     it is never an equality.
     """
     targets, sources = weights.shape
-    outside = np.uint32(histogram.shape[1] - 1)
-    bins = np.empty(sources, np.uint32)
+    outside = np.uint32(tiles.shape[1] - 1)
+    bins = np.empty(LANES, np.uint32)
     not_finite, connections = 0, 0
-    for t in range(targets):
-        for s in range(sources):
-            size = abs(weights[t, s])
-            wide = np.float64(size)
-            inside = (wide * high >= 1.0) & (wide * low < 1.0)
-            whole = np.floor(np.float32(1.0) / (size if inside else np.float32(1.0)))
-            up = wide * (np.float64(whole) + 0.5) < 1.0
-            bins[s] = np.uint32(whole) + np.uint32(up) if inside else outside
-            not_finite += not (size < np.inf)
-            connections += (size > 0) & (size < np.inf)
-        for s in range(sources):
-            histogram[np.uint32(s), bins[s]] += np.uint32(1)
+    for panel in range(0, targets, PANEL):
+        for tile in range(tiles.shape[0]):
+            histogram, lanes = tiles[tile], min(LANES, sources - tile * LANES)
+            for t in range(panel, min(panel + PANEL, targets)):
+                row = weights[t, tile * LANES :]
+                for s in range(lanes):
+                    size = abs(row[s])
+                    wide = np.float64(size)
+                    inside = (wide * high >= 1.0) & (wide * low < 1.0)
+                    whole = np.floor(np.float32(1.0) / (size if inside else np.float32(1.0)))
+                    up = wide * (np.float64(whole) + 0.5) < 1.0
+                    bins[s] = np.uint32(whole) + np.uint32(up) if inside else outside
+                    not_finite += not (size < np.inf)
+                    connections += (size > 0) & (size < np.inf)
+                for s in range(lanes):
+                    histogram[bins[s], np.uint32(s)] += np.uint32(1)
     return not_finite, connections
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def count_rounded_reciprocals_f64(weights, low, high, histogram):
-    """Count d = 1/|w| with low < d <= high in the bin round(d), halves to even, for float64 weights.
-
-    weights (targets, sources) float64; histogram (sources, bins) uint32, its last bin takes everything outside the
-    window. Returns how many weights are NaN or infinite, and how many are neither these nor zero.
-    """
+def count_rounded_reciprocals_f64(weights, low, high, tiles):
+    """The same for float64 weights, halves rounded to even."""
     targets, sources = weights.shape
-    outside = np.uint32(histogram.shape[1] - 1)
-    bins = np.empty(sources, np.uint32)
+    outside = np.uint32(tiles.shape[1] - 1)
+    bins = np.empty(LANES, np.uint32)
     not_finite, connections = 0, 0
-    for t in range(targets):
-        for s in range(sources):
-            size = abs(weights[t, s])
-            distance = 1.0 / size
-            inside = (distance > low) & (distance <= high)
-            bins[s] = np.uint32(np.rint(distance if inside else 0.0)) if inside else outside
-            not_finite += not (size < np.inf)
-            connections += (size > 0) & (size < np.inf)
-        for s in range(sources):
-            histogram[np.uint32(s), bins[s]] += np.uint32(1)
+    for panel in range(0, targets, PANEL):
+        for tile in range(tiles.shape[0]):
+            histogram, lanes = tiles[tile], min(LANES, sources - tile * LANES)
+            for t in range(panel, min(panel + PANEL, targets)):
+                row = weights[t, tile * LANES :]
+                for s in range(lanes):
+                    size = abs(row[s])
+                    distance = 1.0 / size
+                    inside = (distance > low) & (distance <= high)
+                    bins[s] = np.uint32(np.rint(distance if inside else 0.0)) if inside else outside
+                    not_finite += not (size < np.inf)
+                    connections += (size > 0) & (size < np.inf)
+                for s in range(lanes):
+                    histogram[bins[s], np.uint32(s)] += np.uint32(1)
     return not_finite, connections
+
+
+@njit(nogil=True, cache=True)
+def total_tiles(tiles, minimum, degrees, occurring):
+    """Add up each neuron's bins, and over the neurons with enough connections each bin; the last bin never counts.
+
+    tiles (tiles, bins, 64) uint32; degrees (tiles, 64) int64 receives the connections of each neuron;
+    occurring (bins - 1,) int64 receives the connections in each bin of the neurons that have at least ``minimum``.
+    """
+    inside, kept = tiles.shape[1] - 1, np.empty(LANES, np.uint32)
+    for tile in range(tiles.shape[0]):
+        degree, histogram = np.zeros(LANES, np.uint32), tiles[tile]
+        for b in range(inside):
+            for s in range(LANES):
+                degree[s] += histogram[b, s]
+        for s in range(LANES):
+            degrees[tile, s] = degree[s]
+            kept[s] = degree[s] >= minimum
+        for b in range(inside):
+            total = np.uint32(0)
+            for s in range(LANES):
+                total += histogram[b, s] * kept[s]
+            occurring[b] += total
+
+
+@njit(nogil=True, cache=True)
+def cumulate_tiles(tiles, neurons, last_bins, counts):
+    """N_i(r) = 1 + the connections in all bins up to the last one of radius r.
+
+    tiles (tiles, bins, 64) uint32; neurons (neurons,) int64 those to take, increasing, neuron n in lane n % 64 of tile
+    n // 64; last_bins (radii,) int64, not falling; counts (radii, neurons) uint32 receives the masses.
+    """
+    stop, mass = 0, np.empty(LANES, np.uint32)
+    for tile in range(tiles.shape[0]):
+        start, first = stop, tile * LANES
+        while stop < neurons.shape[0] and neurons[stop] < first + LANES:
+            stop += 1
+        lanes, all_kept, b = neurons[start:stop] - first, stop - start == LANES, 0
+        mass[:] = 1
+        for r in range(last_bins.shape[0]):
+            while b <= last_bins[r]:
+                for s in range(LANES):
+                    mass[s] += tiles[tile, b, s]
+                b += 1
+            of_radius = counts[r, start:stop]
+            if all_kept:
+                for s in range(LANES):  # a length the compiler knows
+                    of_radius[s] = mass[s]
+            else:
+                for k in range(lanes.shape[0]):
+                    of_radius[k] = mass[lanes[k]]
 
 
 @njit(nogil=True, cache=True)

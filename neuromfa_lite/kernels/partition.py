@@ -32,16 +32,17 @@ def log_partition(log_masses, q, log_z, mean_log_mass, weights):
 
 
 @njit(nogil=True, cache=True)
-def log_partition_of_counts(counts, logarithms, q, log_z, mean_log_mass):
+def log_partition_of_counts(counts, logarithms, q, first, stop, log_z, mean_log_mass):
     """The same for mu_i(r) = N_i(r)/N_i(r_max), whose logarithms are held for one radius at a time.
 
-    counts (radii, neurons) uint32; logarithms (largest count + 1,) float64, ln of whole numbers; the others as above.
+    counts (radii, neurons) uint32; logarithms (largest count + 1,) float64, ln of whole numbers; first, stop: the radii
+    to do; the others as above.
     """
     radii, neurons = counts.shape
     log_mass, log_final = np.empty(neurons), np.empty(neurons)
     for i in range(neurons):
         log_final[i] = logarithms[counts[radii - 1, i]]
-    for r in range(radii):
+    for r in range(first, stop):
         for i in range(neurons):
             log_mass[i] = logarithms[counts[r, i]] - log_final[i]
         _at_one_radius(log_mass, None, q, log_z[:, r], mean_log_mass[:, r])

@@ -148,6 +148,27 @@ class WeightMatrix:
             targets = self._selection if targets is None else self._selection[targets]
         return self._take(targets, sources)
 
+    def take(self, targets, sources):
+        """Read some targets and sources as a matrix of its own, in memory.
+
+        Args:
+            targets, sources: integer indices (n,) and (m,) inside this matrix; for speed they are not checked again.
+
+        Returns:
+            WeightMatrix (n, m) of the same name.
+
+        Raises:
+            SourceError: a type that holds no plain weights.
+
+        Example:
+            >>> WeightMatrix.from_array("w", np.eye(3)).take(np.array([0, 2]), np.array([2])).read()
+            array([[0.],
+                   [1.]])
+        """
+        taken = self._take(targets if self._selection is None else self._selection[targets], sources)
+        dtype = "float64" if self.dtype == "float64" else "float32"
+        return WeightMatrix(self.name, self.origin, dtype, ArrayStorage(taken))
+
     def rows(self, start, stop):
         """Read a stripe of targets and nothing else: for matrices read in pieces.
 

@@ -90,6 +90,8 @@ class MappedStorage:
     def __init__(self, path, files, descriptor, begin, array):
         self.path, self.files, self.descriptor, self.begin = path, files, descriptor, begin
         self.array, self.shape = array, array.shape
+        # A file's header may end at any byte, and the kernel below wants numbers where the processor does.
+        self._bits = array.view(f"u{array.itemsize}") if array.flags.aligned else None
 
     def take(self, rows):
         """Return stored rows, of all columns.
@@ -121,13 +123,12 @@ class MappedStorage:
         Raises:
             SourceError: the file became shorter since it was opened.
         """
-        if self._not_by_mapping or not self.array.flags.aligned:  # a file's header may end at any byte
+        if self._bits is None or self._not_by_mapping:
             return self.take(rows).take(columns, axis=1)
         from ..kernels.gather import gather  # here, so that a file can be listed without numba
 
-        bits = np.dtype(f"u{self.array.itemsize}")
-        taken = np.empty((len(rows), len(columns)), bits)
-        gather(self.array.view(bits), rows, columns, taken)
+        taken = np.empty((len(rows), len(columns)), self._bits.dtype)
+        gather(self._bits, rows, columns, taken)
         return taken.view(self.array.dtype)
 
     @property
