@@ -26,7 +26,7 @@ from snin_70m import NEURONS_PER_LAYER, seconds, write_model
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.geodesic import geodesic_distances
-from neuromfa_lite.masses import one_hop_masses
+from neuromfa_lite.masses import count_masses
 
 LIMIT = 150.0
 TARGETS = {"geodesic": 30, "geodesic-undirected": 40}
@@ -82,13 +82,13 @@ def compare(network, method, rounds):
     """Time all in turns, print the medians and their ratios; returns (ratio to SciPy, difference from SciPy)."""
     directed = method.reach == "geodesic"
     first, matrix = seconds(lambda: geodesic_distances(network, method))
-    counting, _ = seconds(lambda: one_hop_masses(network, method))
+    counting, _ = seconds(lambda: count_masses(network, method))
     print(f"{method.reach}: first calls {first:.2f} s (matrix) and {counting:.2f} s (masses)", flush=True)
     others = libraries(network, directed)
     (sources, targets, lengths), size = edges(network), (network.neurons, network.neurons)
     sparse = csr_array((lengths, (sources, targets)), shape=size)
     turns = {"ours": lambda: geodesic_distances(network, method), **others}
-    turns["ours, masses"] = lambda: one_hop_masses(network, method)
+    turns["ours, masses"] = lambda: count_masses(network, method)
     turns["scipy, limit"] = lambda: dijkstra(sparse, directed=directed, limit=LIMIT)
     spent, worst = {name: [] for name in turns}, {}
     for _ in range(rounds):

@@ -1,5 +1,6 @@
 """What a neuron network is made of: layers of neurons and the blocks of connections between them."""
 
+import zlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -72,7 +73,11 @@ class WeightBlock:
 
 @dataclass(frozen=True)
 class EdgeBlock:
-    """Connections given one by one: sources, targets (edges,) neuron positions and weights (edges,) float64."""
+    """Connections given one by one: sources, targets (edges,) neuron positions and weights (edges,) float64.
+
+    lengths (edges,): their distances, where these were given and 1/|weight| would round them; both_ways: every
+    connection is listed in both directions.
+    """
 
     name: str
     role: str
@@ -82,6 +87,8 @@ class EdgeBlock:
     targets: np.ndarray = field(repr=False)
     listed: np.ndarray = field(repr=False)
     shape: tuple[int, int] = (0, 0)
+    lengths: np.ndarray | None = field(default=None, repr=False)
+    both_ways: bool = False
 
     @property
     def connections(self) -> int:
@@ -104,12 +111,20 @@ class EdgeBlock:
             sources=new_source[self.sources[inside]],
             targets=new_target[self.targets[inside]],
             listed=self.listed[inside],
+            lengths=None if self.lengths is None else self.lengths[inside],
             shape=(len(targets), len(sources)),
         )
 
     def edges(self):
         there = self.listed != 0
         return self.sources[there], self.targets[there], self.listed[there]
+
+    def distances(self):
+        """(edges,) float64 1/|weight|, infinite for weight 0, or the lengths that were given."""
+        if self.lengths is not None:
+            return self.lengths.copy()
+        with np.errstate(divide="ignore"):
+            return 1.0 / np.abs(self.listed)
 
     def of_source(self, source):
         """(targets, weights) of one source neuron, (edges of it,) each."""
@@ -147,3 +162,20 @@ def _positions(kept, size):
     positions = np.full(size, -1, np.int64)
     positions[kept] = np.arange(len(kept))
     return positions
+
+
+def checksum(block):
+    """A checksum of a block's weights: of all of them, or of about 65,536 where there are more."""
+    weights = np.ascontiguousarray(_some_weights(block))
+    # Adler's sum is the faster one, and too weak for a few bytes.
+    return zlib.adler32(weights) if weights.nbytes > 4096 else zlib.crc32(weights)
+
+
+def _some_weights(block, largest=65_536):
+    if not isinstance(block, WeightBlock):
+        return np.concatenate([block.sources, block.targets, block.listed])
+    rows, columns = block.shape
+    if rows * columns <= largest:
+        return block.weights()
+    wanted = max(1, largest // columns)
+    return block.matrix.read(np.linspace(0, rows - 1, wanted).astype(np.int64))

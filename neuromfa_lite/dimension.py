@@ -3,7 +3,7 @@
 import numpy as np
 
 from .errors import NeuroMFAError
-from .masses import one_hop_masses
+from .masses import count_masses
 from .method import PAPER
 from .regression import fit_lines
 
@@ -42,7 +42,7 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
         raise NeuroMFAError(f'grid={grid!r} is unknown: use "common" or "own"')
     if grid == "own":
         method = method.replace(window=OWN_WINDOW, rounding=True, radii=OWN_RADII, name=method.name)
-    masses = one_hop_masses(network, method)
+    masses = count_masses(network, method)
     x, logs = np.log(masses.radii), np.log(masses.counts)
     table = pd.DataFrame(
         {"layer": masses.labels("layer"), "role": masses.labels("role"), "neuron": masses.number, "dimension": np.nan}

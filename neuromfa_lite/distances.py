@@ -11,8 +11,11 @@ def edge_distances(block, method):
     refuse_bad_weights(block)
     weights = block.weights().astype(np.float64)
     there = weights != 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lengths = np.asarray(method.part("distance")(weights))
+    if isinstance(block, EdgeBlock) and method.distance == "inverse":
+        lengths = block.distances()
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lengths = np.asarray(method.part("distance")(weights))
     if lengths.shape != weights.shape:
         raise NeuroMFAError(
             f"distance of method {method.name!r} returned shape {lengths.shape} for matrix {block.name!r} of shape "
@@ -30,10 +33,37 @@ def edge_distances(block, method):
     return lengths
 
 
-def choose_radii(method, pooled):
+WIDEST_HISTOGRAM = 4096  # a wider window is sparse: listing its radii takes less memory than a bin for every integer
+LARGEST_MASSES = 1 << 26  # neurons times radii, 256 MB
+
+
+def choose_radii(method, network, neurons, pooled):
+    """The method's radii: its own numbers, the network's natural ones, or those its rule finds in pooled().
+
+    Raises:
+        NeuroMFAError: a rule that gives no radii, a network without natural ones, more masses than fit in memory.
+    """
     if isinstance(method.radii, tuple):
-        return np.array(method.radii)
-    return usable_radii(method.part("radii")(pooled()), method)
+        radii = np.array(method.radii)
+    elif method.radii == "natural":
+        radii = usable_radii(_natural_radii(network), method)
+    else:
+        radii = usable_radii(method.part("radii")(pooled()), method)
+    if len(radii) * neurons > LARGEST_MASSES:
+        raise NeuroMFAError(
+            f"{network.origin}: {len(radii):,} radii of {neurons:,} neurons are too many masses for memory (limit "
+            f'{LARGEST_MASSES:,}): take fewer radii, radii="log-spaced" or numbers, or fewer centres'
+        )
+    return radii
+
+
+def _natural_radii(network):
+    if network.natural_radii is None or len(network.natural_radii) == 0:
+        raise NeuroMFAError(
+            f"{network.origin} has no natural radii: objects of neuromfa_lite.fractals have, a graph of yours can be "
+            'given them as graph.graph["natural_radii"] = [...]; or name the radii with method.replace(radii=[...])'
+        )
+    return network.natural_radii
 
 
 def usable_radii(radii, method):

@@ -9,6 +9,7 @@ The paper speaks of shortest paths; the published code takes one hop only, so wh
   once, never on its parts: a connection shorter or longer than the window still carries paths.
 * Every neuron of every layer can be a source and a target. One that no path reaches is at infinite distance and never
   counts; a neuron is no target of its own, its mass starts from 1 as in one hop.
+* A radius reaches a distance, a sum of lengths, that is above it by rounding only (1 part in 1e9).
 * A neuron is kept if at least minimum_connections neurons lie at a distance inside the window.
 * The share inside the window is taken of all pairs whose layers are joined by some path of blocks.
 """
@@ -17,16 +18,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .distances import choose_radii, usable_radii
+from .distances import WIDEST_HISTOGRAM, choose_radii
 from .errors import NeuroMFAError
 from .kernels.geodesic import count_paths, count_rounded_paths
-from .kernels.one_hop import total_bins
-from .method import GEODESIC
+from .kernels.one_hop import cumulate, total_bins
+from .method import GEODESIC, ROUNDING, distinct
 from .paths import NO_LIMIT, shortest_paths
 
 LARGEST_POOL = 1 << 22  # distances shown to a rule for radii, 32 MB
 LARGEST_MATRIX = 8192  # neurons, 512 MB
-WIDEST_HISTOGRAM = 4096  # a wider window is sparse: listing its radii takes less memory than a bin for every integer
 
 
 def geodesic_distances(network, method=GEODESIC):
@@ -110,37 +110,47 @@ def _within_reach(onwards, layer):
     return reach
 
 
-def count_geodesics(network, method):
+def count_geodesics(network, method, centres=None):
     """Count, for every neuron of a network, the neurons within each radius by the shortest path.
 
     Args:
         network: NeuronNetwork, sampled or whole.
         method: Method whose reach is "geodesic" or "geodesic-undirected".
+        centres: (neurons,) bool, the neurons to measure; None: every one.
 
     Returns:
-        radii (radii,); histogram (neurons, bins) uint32 of the neurons at each distance; the last bin of each radius
-        (radii,); kept (neurons,) bool; AllNeurons; inside (neurons,), the neurons at a distance inside the window.
+        radii (radii,); counts (radii, kept neurons) uint32, the masses; kept (neurons,) bool; AllNeurons; inside
+        (neurons,), the neurons at a distance inside the window.
 
     Raises:
-        NeuroMFAError: as :func:`neuromfa_lite.masses.one_hop_masses`.
+        NeuroMFAError: as :func:`neuromfa_lite.masses.count_masses`.
     """
-    paths = shortest_paths(network, method)
+    radii, histogram, last_bins, kept, neurons, inside = _histogram(network, method, centres)
+    counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
+    cumulate(histogram, np.flatnonzero(kept), last_bins.astype(np.int64), counts)
+    return radii, counts, kept, neurons, inside
+
+
+def _histogram(network, method, centres):
+    """radii, histogram (neurons, bins), the last bin of each radius, kept, AllNeurons, inside."""
+    paths = shortest_paths(network, method, centres)
     neurons = AllNeurons.of(network, method.reach == "geodesic-undirected")
     low, high = method.window or (-1.0, NO_LIMIT)
     integers = method.radii == "integer" or isinstance(method.radii, tuple)
     if not (method.rounding and integers and high <= WIDEST_HISTOGRAM):
-        return _count_generally(network, method, paths, neurons)
+        return _count_generally(network, method, paths, neurons, centres)
     histogram = np.zeros((neurons.total, int(np.rint(high)) + 2), np.uint32)
     for sources, targets, lengths, both_ways in paths.tiles(high):
         count_rounded_paths(lengths, low, high, sources, targets, both_ways, histogram)
     inside, in_bin = np.empty(neurons.total, np.int64), np.zeros(histogram.shape[1] - 1, np.int64)
     total_bins(histogram, method.minimum_connections, inside, in_bin)
-    kept = _kept(network, method, inside)
-    radii = choose_radii(method, lambda: usable_radii(np.flatnonzero(in_bin), method))
+    kept = _kept(network, method, inside, centres)
+    occurring = in_bin if centres is None else histogram[kept, :-1].sum(axis=0, dtype=np.int64)
+    radii = choose_radii(method, network, np.count_nonzero(kept), lambda: np.flatnonzero(occurring))
     return radii, histogram, np.minimum(radii, len(in_bin) - 1), kept, neurons, inside
 
 
-def _count_generally(network, method, paths, neurons):
+def _count_generally(network, method, paths, neurons, centres):
     """Any radii: the paths are found once for the neurons to keep, once for the radii, and once to count."""
     inside = np.zeros(neurons.total, np.int64)
     for sources, targets, lengths, both_ways in _inside_window(paths, method):
@@ -148,11 +158,13 @@ def _count_generally(network, method, paths, neurons):
         inside[sources] += np.count_nonzero(there, axis=1)
         if both_ways:
             inside[targets] += np.count_nonzero(there, axis=0)
-    kept = _kept(network, method, inside)
-    radii = choose_radii(method, lambda: _pool(_inside_window(paths, method), method, kept, inside))
+    kept = _kept(network, method, inside, centres)
+    pooled = lambda: _pool(_inside_window(paths, method), method, kept, inside)  # noqa: E731
+    radii = choose_radii(method, network, np.count_nonzero(kept), pooled)
+    reaching = radii if method.rounding else radii * (1 + ROUNDING)
     histogram = np.zeros((neurons.total, len(radii) + 1), np.uint32)
     for sources, targets, lengths, both_ways in _inside_window(paths, method):
-        count_paths(lengths, radii, sources, targets, both_ways, histogram)
+        count_paths(lengths, reaching, sources, targets, both_ways, histogram)
     return radii, histogram, np.arange(len(radii)), kept, neurons, inside
 
 
@@ -167,22 +179,26 @@ def _inside_window(paths, method):
 def _pool(tiles, method, kept, inside):
     """The distances of the kept neurons in one list; above 4,194,304 of them those of every second, third, ... neuron.
 
-    For radii="integer" the whole numbers that occur among all of them, which is all that this rule looks at.
+    For radii="integer" the whole numbers that occur among all of them, which is all that this rule looks at; likewise
+    for "every" the different distances.
     """
-    whole = method.radii == "integer"
+    look = {"integer": lambda lengths: np.unique(np.rint(lengths)), "every": distinct}.get(method.radii)
     chosen = np.zeros(len(kept), bool)
-    chosen[np.flatnonzero(kept)[:: 1 if whole else -(-int(inside[kept].sum()) // LARGEST_POOL)]] = True
+    chosen[np.flatnonzero(kept)[:: 1 if look else -(-int(inside[kept].sum()) // LARGEST_POOL)]] = True
     pooled = [np.empty(0)]
     for sources, targets, lengths, both_ways in tiles:
         parts = [lengths[chosen[sources]].ravel()] + [lengths[:, chosen[targets]].ravel()] * both_ways
         fresh = [part[np.isfinite(part)] for part in parts]
-        pooled = [np.unique(np.rint(np.concatenate(pooled + fresh)))] if whole else pooled + fresh
+        pooled = [look(np.concatenate(pooled + fresh))] if look else pooled + fresh
     return np.concatenate(pooled)
 
 
-def _kept(network, method, inside):
+def _kept(network, method, inside, centres):
     kept = inside >= method.minimum_connections
+    if centres is not None:
+        kept &= centres
     if kept.any():
+        _refuse_pieces(network, method, inside, np.ones(len(inside), bool) if centres is None else centres)
         return kept
     window = f"{method.window[0]:g} < d <= {method.window[1]:g}" if method.window else "any distance"
     raise NeuroMFAError(
@@ -190,3 +206,18 @@ def _kept(network, method, inside):
         f"distance inside the window ({window}), and {method.minimum_connections} are asked for: widen the window or "
         "lower minimum_connections (method.replace(...)), or draw a larger sample"
     )
+
+
+def _refuse_pieces(network, method, inside, centres):
+    """Shares of a whole that most centres cannot reach would mix the dimension of a piece with the size of others."""
+    shares = method.convention == "standard" or method.mass in ("total-share", "others-share")
+    if not shares or method.window is not None or method.reach != "geodesic-undirected":
+        return
+    cut_off = centres & (inside < len(inside) - 1)
+    if cut_off.any():
+        first = int(np.flatnonzero(cut_off)[0])
+        raise NeuroMFAError(
+            f"{network.origin} is in pieces: {np.count_nonzero(cut_off)} of its {len(inside)} nodes do not reach every "
+            f"other (node {first} only {inside[first]}), and method {method.name!r} takes shares of the whole: measure "
+            "the largest piece, graph.subgraph(max(networkx.connected_components(graph), key=len))"
+        )

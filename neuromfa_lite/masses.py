@@ -1,29 +1,13 @@
 """Masses: how many connections of each neuron, or neurons it reaches by a path, lie within each radius."""
 
-import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .blocks import EdgeBlock
-from .distances import choose_radii, edge_distances, refuse_bad_weights, refuse_weights, usable_radii
 from .errors import NeuroMFAError
-from .geodesic import WIDEST_HISTOGRAM, count_geodesics
-from .kernels.one_hop import (
-    LANES,
-    count_distances,
-    count_listed_distances,
-    count_rounded_reciprocals_f32,
-    count_rounded_reciprocals_f64,
-    cumulate,
-    cumulate_tiles,
-    total_tiles,
-)
+from .geodesic import count_geodesics
 from .method import PAPER
-from .parallel import together
-
-ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
-LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 MB
+from .one_hop import count_connections
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +72,7 @@ class Masses:
         return pd.DataFrame({**table, "radius": np.tile(self.radii, neurons), "mass": self.counts.ravel()})
 
 
-def one_hop_masses(network, method=PAPER):
+def count_masses(network, method=PAPER, centres=None):
     """Count, for every neuron with outgoing weights, its connections within each radius.
 
     N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it. A method
@@ -97,6 +81,7 @@ def one_hop_masses(network, method=PAPER):
     Args:
         network: NeuronNetwork, sampled or whole.
         method: Method; its distance, reach, window, rounding, minimum_connections and radii act here.
+        centres: positions of the neurons to measure, counted over all layers one after another; None: every one.
 
     Returns:
         Masses.
@@ -110,202 +95,34 @@ def one_hop_masses(network, method=PAPER):
     Example:
         >>> from neuromfa_lite import NeuronNetwork, PAPER
         >>> pair = NeuronNetwork.from_edges([0] * 4, [1, 2, 3, 4], [1 / 2, 1 / 2, -1 / 3, 1 / 200])
-        >>> masses = one_hop_masses(pair, PAPER.replace(minimum_connections=1))
+        >>> masses = count_masses(pair, PAPER.replace(minimum_connections=1))
         >>> masses.radii, masses.counts
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
-    if method.reach != "one-hop":
-        return _cumulated(*count_geodesics(network, method))
-    table = _SourceNeurons(network)
-    if _has_a_histogram(method):
-        return _rounded_masses(network, method, table)
-    return _general_masses(network, method, table)
+    chosen = None if centres is None else _chosen(centres, network)
+    count = count_connections if method.reach == "one-hop" else count_geodesics
+    return _masses(*count(network, method, chosen))
 
 
-def _has_a_histogram(method):
-    """Whether whole numbers up to the window's end are all the distances there can be, few enough to count each."""
-    whole = method.distance == "inverse" and method.rounding and method.window and method.window[1] <= WIDEST_HISTOGRAM
-    return whole and (method.radii == "integer" or isinstance(method.radii, tuple))
+def _chosen(centres, network):
+    """(neurons,) bool, True for the centres."""
+    places, neurons = np.asarray(centres), network.neurons
+    if places.ndim != 1 or places.size == 0 or places.dtype.kind not in "iu":
+        raise NeuroMFAError("centres must be a flat list of at least one whole number, the positions of neurons")
+    if places.min() < 0 or places.max() >= neurons:
+        raise NeuroMFAError(
+            f"centres {places.min()} to {places.max()}: {network.origin} has the neurons 0 to {neurons - 1}"
+        )
+    chosen = np.zeros(neurons, bool)
+    chosen[places] = True
+    return chosen
 
 
-class _SourceNeurons:
-    """The neurons with outgoing weights, layer after layer: where each layer's rows start in the table of masses."""
-
-    def __init__(self, network):
-        self.layers = network.layers
-        self.blocks = {}
-        for block in network.weight_blocks:
-            self.blocks.setdefault(block.source, []).append(block)
-        if not self.blocks:
-            raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
-        sizes = {source: len(self.layers[source]) for source in sorted(self.blocks)}
-        starts = np.concatenate([[0], np.cumsum(list(sizes.values()))])
-        self.rows = {source: slice(*starts[k : k + 2]) for k, source in enumerate(sizes)}
-        self.total = int(starts[-1])
-        self.layer = np.repeat(list(sizes), list(sizes.values()))
-        self.number = np.concatenate([self.layers[source].numbers for source in sizes])
-        self.places = np.zeros(self.total, np.int64)
-        for source, blocks in self.blocks.items():
-            self.places[self.rows[source]] = sum(block.places for block in blocks)
-
-
-def _rounded_masses(network, method, table):
-    """The paper's setting: rounded reciprocals straight from the weights into a histogram, 64 neurons a tile."""
-    low, high = method.window
-    of_layer, slots, number = _tiles_of_layers(table)
-    tiles = _empty_histogram(number, int(np.rint(high)) + 2)
-
-    def count(source):
-        for block in table.blocks[source]:
-            _count_rounded(block, low, high, tiles[of_layer[source]])
-
-    _for_each(count, table.blocks, network.connections)
-    degrees, in_bin = np.empty((number, LANES), np.int64), np.zeros(tiles.shape[1] - 1, np.int64)
-    total_tiles(tiles, method.minimum_connections, degrees, in_bin)
-    degrees = degrees.ravel()[slots]
-    kept = degrees >= method.minimum_connections
-    _refuse_no_neuron(kept, network, method, int(degrees.sum()))
-    if method.radii == "integer":
-        radii = usable_radii(1.0 + np.flatnonzero(in_bin[1:]), method)
-    else:
-        radii = np.array(method.radii)
-    counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
-    cumulate_tiles(tiles, slots[kept], np.minimum(radii, len(in_bin) - 1).astype(np.int64), counts)
-    return _masses(radii, counts, kept, table, degrees)
-
-
-def _tiles_of_layers(table):
-    """The tiles of each layer, {source: slice}; the place of each neuron in them, (neurons,); how many tiles."""
-    of_layer, places, start = {}, [], 0
-    for source, rows in table.rows.items():
-        size = rows.stop - rows.start
-        of_layer[source] = slice(start, start + -(-size // LANES))
-        places.append(np.arange(start * LANES, start * LANES + size))
-        start = of_layer[source].stop
-    return of_layer, np.concatenate(places), start
-
-
-_kept = threading.local()
-
-
-def _empty_histogram(tiles, bins):
-    """Zeros (tiles, bins, 64) uint32, in memory that the thread keeps: fresh memory costs more than filling it."""
-    size = tiles * bins * LANES
-    if size > LARGEST_KEPT:
-        return np.zeros((tiles, bins, LANES), np.uint32)
-    if getattr(_kept, "memory", np.empty(0)).size < size:
-        _kept.memory = np.empty(size, np.uint32)
-    _kept.memory[:size] = 0
-    return _kept.memory[:size].reshape(tiles, bins, LANES)
-
-
-def _count_rounded(block, low, high, tiles):
-    if isinstance(block, EdgeBlock):
-        refuse_bad_weights(block)
-        with np.errstate(divide="ignore"):
-            distances = 1.0 / np.abs(block.listed)
-        inside = (distances > low) & (distances <= high)
-        sources, bins = block.sources[inside], np.rint(distances[inside]).astype(np.int64)
-        np.add.at(tiles, (sources // LANES, bins, sources % LANES), np.uint32(1))
-        return
-    not_finite, connections = 0, 0
-    for weights in _stripes(block):
-        kernel = count_rounded_reciprocals_f32 if weights.dtype == np.float32 else count_rounded_reciprocals_f64
-        bad, good = kernel(weights, low, high, tiles)
-        not_finite, connections = not_finite + bad, connections + good
-    refuse_weights(block, not_finite, connections == 0)
-
-
-def _stripes(block):
-    if block.shape[0] <= ROWS_AT_ONCE:
-        yield block.weights()
-        return
-    for start in range(0, block.shape[0], ROWS_AT_ONCE):
-        yield block.matrix.rows(start, min(start + ROWS_AT_ONCE, block.shape[0]))
-
-
-def _general_masses(network, method, table):
-    """Any distance and any radii: the distances of every matrix are computed, pooled for the radii, and counted."""
-    distances = {}
-
-    def measure(source):
-        distances[source] = [_distances(block, method) for block in table.blocks[source]]
-
-    _for_each(measure, table.blocks, network.connections)
-    degrees = np.zeros(table.total, np.int64)
-    for source, blocks in table.blocks.items():
-        for block, lengths in zip(blocks, distances[source], strict=True):
-            degrees[table.rows[source]] += _degrees(block, lengths)
-    kept = degrees >= method.minimum_connections
-    _refuse_no_neuron(kept, network, method, int(degrees.sum()))
-    radii = choose_radii(method, lambda: _pool(table, distances, kept))
-    histogram = np.zeros((table.total, len(radii) + 1), np.uint32)
-    for source, blocks in table.blocks.items():
-        for block, lengths in zip(blocks, distances[source], strict=True):
-            if isinstance(block, EdgeBlock):
-                count_listed_distances(lengths, block.sources, radii, histogram[table.rows[source]])
-            else:
-                count_distances(lengths, radii, histogram[table.rows[source]])
-    return _cumulated(radii, histogram, np.arange(len(radii)), kept, table, degrees)
-
-
-def _distances(block, method):
-    """float64 distances of one block, NaN where there is no connection inside the window."""
-    lengths = edge_distances(block, method)
-    if method.window is not None:
-        low, high = method.window
-        lengths[~((lengths > low) & (lengths <= high))] = np.nan
-    return np.rint(lengths) if method.rounding else lengths
-
-
-def _degrees(block, lengths):
-    if isinstance(block, EdgeBlock):
-        return np.bincount(block.sources[~np.isnan(lengths)], minlength=block.shape[1])
-    return np.count_nonzero(~np.isnan(lengths), axis=0)
-
-
-def _pool(table, distances, kept):
-    """The distances of all kept neurons in one list."""
-    pooled = []
-    for source, blocks in table.blocks.items():
-        rows = kept[table.rows[source]]
-        for block, lengths in zip(blocks, distances[source], strict=True):
-            chosen = lengths[rows[block.sources]] if isinstance(block, EdgeBlock) else lengths[:, rows]
-            pooled.append(chosen[~np.isnan(chosen)])
-    return np.concatenate(pooled)
-
-
-def _cumulated(radii, histogram, last_bins, kept, table, degrees):
-    counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
-    cumulate(histogram, np.flatnonzero(kept), last_bins.astype(np.int64), counts)
-    return _masses(radii, counts, kept, table, degrees)
-
-
-def _masses(radii, counts, kept, table, degrees):
+def _masses(radii, counts, kept, table, inside):
     if counts[-1].max() == 1:
         raise NeuroMFAError(
             f"no connection is as short as the largest radius, {radii[-1]:g}, so no mass grows: name larger radii"
         )
-    per_neuron = (table.layer, table.number, degrees, table.places)
+    per_neuron = (table.layer, table.number, inside, table.places)
     kept_ones = (each[kept] for each in per_neuron)
     return Masses(radii, counts.T, *kept_ones, table.layers, table.total, int(table.places.sum()))
-
-
-def _for_each(work, sources, connections):
-    # Every task owns the rows of one layer, so the result does not depend on who runs when.
-    if connections < 2_000_000:
-        for source in sources:
-            work(source)
-    else:
-        together(work, sources)
-
-
-def _refuse_no_neuron(kept, network, method, inside):
-    if kept.any():
-        return
-    window = f"{method.window[0]:g} < d <= {method.window[1]:g}" if method.window else "any distance"
-    raise NeuroMFAError(
-        f"{network.origin}: no usable neuron. Of {network.connections:,} connections {inside:,} lie in the window "
-        f"({window}), and no neuron has {method.minimum_connections} of them: widen the window or lower "
-        f"minimum_connections (method.replace(...)), or draw a larger sample"
-    )

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -31,8 +32,8 @@ def _log_spaced(distances):
     return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
 
 
-def _every_distance(distances):
-    """Every distinct distance, of those equal up to rounding the largest; 0 is no radius."""
+def distinct(distances):
+    """Every different distance, of those equal up to rounding the largest; 0 is no radius."""
     values = np.unique(distances[distances > 0])
     return values[np.append(np.diff(values) > ROUNDING * values[:-1], True)] if len(values) else values
 
@@ -55,7 +56,7 @@ def _emergence(alpha0, width, alpha0_start, width_start):
 
 PARTS: dict[str, dict[str, Callable]] = {
     "distance": {"inverse": _inverse, "inverse-over-median": _inverse_over_median},
-    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": _every_distance},
+    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": distinct},
     "mass": {"final-share": _final_share, "total-share": _total_share, "others-share": _others_share},
     "score": {"emergence": _emergence},
 }
@@ -183,7 +184,7 @@ class Method:
     def __repr__(self):
         return f"Method({', '.join(f'{name}={_label(value)!r}' for name, value in self._choices().items())})"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A short hash of every choice: equal keys mean the same computation."""
         text = repr([(key, _identity(value)) for key, value in self._choices().items() if key != "name"])

@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-import zlib
 from functools import lru_cache
 from pathlib import PurePath
 
 import numpy as np
 
-from .blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock
+from .blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock, checksum
 from .errors import NeuroMFAError
+from .graphs import block_of_graph, graph_of
 from .sources import open_source
 
 LARGEST_DRAWING = 20_000
@@ -27,14 +27,16 @@ class NeuronNetwork:
         origin: the file, folder or object that the weights come from.
         left_out: (name, shape, reason) of every matrix that is not a part of the network.
         seed: the seed of the sample, None for a whole network.
+        natural_radii: the radii that an object with a scale of its own asks to be measured at, None where it has none.
     """
 
-    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None):
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, natural_radii=None):
         self.layers = tuple(layers)
         self.blocks = tuple(blocks)
         self.origin = str(origin)
         self.left_out = tuple(left_out)
         self.seed = seed
+        self.natural_radii = natural_radii
 
     @property
     def weight_blocks(self) -> tuple:
@@ -242,33 +244,39 @@ class NeuronNetwork:
             >>> graph.edges[("neurons", 0), ("neurons", 1)]["distance"]
             2.0
         """
-        import networkx as nx
+        return graph_of(self.layers, self.blocks, largest)
 
-        total = sum(block.connections for block in self.blocks)
-        if total > largest:
-            raise NeuroMFAError(
-                f"this network has {total:,} connections, too many for networkx (limit {largest:,}): draw a sample "
-                f"first, network.sample(8, seed=0).to_networkx(), or raise the limit with largest="
-            )
-        graph = nx.DiGraph()
-        nodes = []
-        for position, layer in enumerate(self.layers):
-            nodes.append([(layer.name, int(number)) for number in layer.numbers])
-            graph.add_nodes_from(nodes[-1], layer=layer.name, role=layer.role, position=position)
-        for block in self.blocks:
-            for source, target, weight in zip(*block.edges(), strict=True):
-                ends = nodes[block.source][source], nodes[block.target][target]
-                graph.add_edge(*ends, weight=float(weight), distance=float(1 / abs(weight)), role=block.role)
-        return graph
+    @classmethod
+    def from_networkx(cls, graph, name="graph"):
+        """Build a network of any networkx graph whose edges have a length, the attribute distance.
+
+        Args:
+            graph: Graph, DiGraph or multigraph; a connection of an undirected one runs both ways. Edges from a node to
+                itself never count; of parallel edges all count in one hop, the shortest in paths.
+            name: what error messages call it.
+
+        Returns:
+            NeuronNetwork with one layer, "nodes", numbered in the order of the graph's nodes; natural_radii is the
+            graph's attribute of that name, where it has one.
+
+        Raises:
+            NeuroMFAError: no edge, or one without a length or whose length is not positive and finite.
+
+        Example:
+            >>> import networkx as nx
+            >>> graph = nx.path_graph(4)
+            >>> nx.set_edge_attributes(graph, 2.5, "distance")
+            >>> NeuronNetwork.from_networkx(graph).outgoing("nodes", 1)["distance"].tolist()
+            [2.5, 2.5]
+        """
+        layer, block = block_of_graph(graph)
+        return cls([layer], [block], origin=graph.name or name, natural_radii=graph.graph.get("natural_radii"))
 
     def content_hash(self) -> str:
         """Return a short hash of the weights: all of them in a sample, up to 65,536 a matrix in a larger network."""
         digest = hashlib.blake2b(digest_size=8)
         for block in self.weight_blocks:
-            weights = np.ascontiguousarray(_some_rows(block))
-            # Adler's sum is the faster one, and too weak for a few bytes.
-            checksum = zlib.adler32(weights) if weights.nbytes > 4096 else zlib.crc32(weights)
-            digest.update(f"{block.name}{block.shape}{checksum}".encode())
+            digest.update(f"{block.name}{block.shape}{checksum(block)}".encode())
         return digest.hexdigest()
 
 
@@ -318,13 +326,3 @@ def _draw(seed, group, there, wanted):
     drawn = np.sort(stream.choice(there, wanted, replace=False))
     drawn.setflags(write=False)
     return drawn
-
-
-def _some_rows(block, largest=65_536):
-    if not isinstance(block, WeightBlock):
-        return np.concatenate([block.sources, block.targets, block.listed])
-    rows, columns = block.shape
-    if rows * columns <= largest:
-        return block.weights()
-    wanted = max(1, largest // columns)
-    return block.matrix.read(np.linspace(0, rows - 1, wanted).astype(np.int64))

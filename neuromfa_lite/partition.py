@@ -76,10 +76,10 @@ def partition_of_masses(masses, method=PAPER):
 
     Example:
         >>> from neuromfa_lite import NeuronNetwork, PAPER
-        >>> from neuromfa_lite.masses import one_hop_masses
+        >>> from neuromfa_lite.masses import count_masses
         >>> one = PAPER.replace(minimum_connections=1, q=[0, 1])
         >>> pair = NeuronNetwork.from_edges([0] * 3, [1, 2, 3], [1 / 2, 1 / 2, 1 / 3])
-        >>> np.exp(partition_of_masses(one_hop_masses(pair, one), one).log_z).round(2)   # masses 3 and 4
+        >>> np.exp(partition_of_masses(count_masses(pair, one), one).log_z).round(2)   # masses 3 and 4
         array([[1.  , 1.  ],
                [0.75, 1.  ]])
     """

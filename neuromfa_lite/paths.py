@@ -7,14 +7,14 @@ import numpy as np
 from .blocks import FixedJoin, WeightBlock
 from .distances import edge_distances
 from .errors import NeuroMFAError
-from .kernels.geodesic import close_paths, dijkstra, extend_paths, join_all_to_all, join_one_to_one
+from .kernels.geodesic import close_paths, dijkstra, extend_paths, join_all_to_all, join_one_to_one, walk_in_rounds
 
 FIXED_LENGTH = 1.0  # of a connection that no weight makes
 NO_LIMIT = np.finfo(np.float64).max
 PANEL = 1 << 20  # distances computed before they are counted, 8 MB
 
 
-def shortest_paths(network, method):
+def shortest_paths(network, method, centres=None):
     """Choose how to find the shortest paths of a network; each way has tiles(limit).
 
     ``tiles(limit)`` yields (sources (s,), targets (t,), lengths (s, t), both_ways): positions of neurons over all
@@ -25,7 +25,8 @@ def shortest_paths(network, method):
     Layers without a cycle go layer by layer; undirected paths need besides that every block leads from one stage to
     the next (a transformer block: input, query with key and value, attention, middle, mlp). Anything else, lists of
     edges for one, is left to Dijkstra's algorithm, of our own so that SciPy is not needed: about its speed, and no
-    limit of size but patience.
+    limit of size but patience; where all connections are equally long, to a walk in rounds. These two alone leave out
+    the paths from neurons that are no centres (neurons,) bool.
     """
     if not network.weight_blocks:
         raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
@@ -39,7 +40,7 @@ def shortest_paths(network, method):
             return StagedPaths(places, joins, stages)
         if not undirected and (order := _order(joins, len(sizes))) is not None:
             return LayeredPaths(places, joins, order)
-    return GraphPaths(places, network.blocks, joins, undirected)
+    return GraphPaths(places, network.blocks, joins, undirected, centres)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,29 +203,34 @@ def _stage_steps(places, joins, sources, targets):
 
 
 class GraphPaths:
-    """Paths of any graph, from one neuron at a time by Dijkstra's algorithm."""
+    """Paths of any graph, from one neuron at a time: by Dijkstra's algorithm, or in rounds of equal steps."""
 
-    def __init__(self, places, blocks, joins, undirected):
+    def __init__(self, places, blocks, joins, undirected, centres=None):
         self.neurons = sum(map(len, places))
-        sources, targets, lengths = (
-            np.concatenate(parts) for parts in zip(*map(_listed, blocks, joins, [places] * len(blocks)), strict=True)
-        )
+        self.centres = np.arange(self.neurons) if centres is None else np.flatnonzero(centres)
+        listed = [_listed(block, join, places) for block, join in zip(blocks, joins, strict=True)]
         if undirected:
-            sources, targets = np.concatenate([sources, targets]), np.concatenate([targets, sources])
-            lengths = np.concatenate([lengths, lengths])
+            backwards = [not getattr(block, "both_ways", False) for block in blocks]
+            listed += [(t, s, d) for (s, t, d), turned in zip(listed, backwards, strict=True) if turned]
+        sources, targets, lengths = (np.concatenate(parts) for parts in zip(*listed, strict=True))
         order = np.argsort(sources, kind="stable")
         self.edges = np.searchsorted(sources[order], np.arange(self.neurons + 1)), targets[order], lengths[order]
+        self.step = lengths[0] if len(lengths) and (lengths == lengths[0]).all() else None
 
     def tiles(self, limit=NO_LIMIT):
         everyone = np.arange(self.neurons)
         rows = max(1, PANEL // self.neurons)
-        for start in range(0, self.neurons, rows):
-            sources = everyone[start : start + rows]
-            lengths = np.empty((len(sources), self.neurons))
-            for row, source in zip(lengths, sources, strict=True):
-                dijkstra(*self.edges, source, limit, row)
+        starts, targets, lengths = self.edges
+        for start in range(0, len(self.centres), rows):
+            sources = self.centres[start : start + rows]
+            reached = np.empty((len(sources), self.neurons))
+            for row, source in zip(reached, sources, strict=True):
+                if self.step is None:
+                    dijkstra(starts, targets, lengths, source, limit, row)
+                else:
+                    walk_in_rounds(starts, targets, self.step, source, limit, row)
                 row[source] = np.inf
-            yield sources, everyone, lengths, False
+            yield sources, everyone, reached, False
 
 
 def _listed(block, join, places):

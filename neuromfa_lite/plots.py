@@ -6,7 +6,7 @@ from itertools import cycle
 import numpy as np
 
 from .errors import NeuroMFAError
-from .masses import one_hop_masses
+from .masses import count_masses
 from .method import PAPER
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
@@ -76,13 +76,13 @@ def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
 def plot_distances(network, method=PAPER, ax=None, color=BLUE):
     """Draw how many connections lie at each distance, to twice the window; what the window leaves out is grey."""
     ax = axes_for(ax)
-    used = one_hop_masses(network, method)
+    used = count_masses(network, method)
     if method.window is None:
         wide, (low, high) = method.replace(minimum_connections=1), (0.0, np.inf)
     else:
         low, high = method.window
         wide = method.replace(minimum_connections=1, window=(0.0, 2 * high))
-    masses = one_hop_masses(network, wide)
+    masses = count_masses(network, wide)
     ends = masses.counts.sum(axis=0, dtype=np.int64) - len(masses.counts)
     bars = 1.0 if method.rounding else -np.diff(masses.radii, prepend=0)
     inside = (masses.radii > low) & (masses.radii <= high)

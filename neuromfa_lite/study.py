@@ -9,7 +9,7 @@ from . import storage
 from .distances import refuse_bad_network
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
-from .masses import one_hop_masses
+from .masses import count_masses
 from .method import PAPER, Method
 from .network import NeuronNetwork, load_network
 from .spectrum import spectrum_of_masses
@@ -47,7 +47,7 @@ def analyze(network, method=PAPER):
             f"analyze() takes a NeuronNetwork, not {type(network).__name__}: open it with load_network(...), "
             "and draw a sample with .sample(32, seed=0) to measure as the paper does"
         )
-    masses = one_hop_masses(network, method)
+    masses = count_masses(network, method)
     return spectrum_of_masses(
         masses,
         method,
@@ -156,7 +156,7 @@ def _measure(networks, method):
     if method.radii_scope == "network":
         return [_Row(*keys, analyze(network, method)) for *keys, network in networks], np.array([])
     kept = list(networks)
-    radii = _common_radii([one_hop_masses(network, method).radii for *_, network in kept], method)
+    radii = _common_radii([count_masses(network, method).radii for *_, network in kept], method)
     fixed = method.replace(radii=radii, name=method.name)
     return [_Row(*keys, analyze(network, fixed)) for *keys, network in kept], radii
 

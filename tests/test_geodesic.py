@@ -31,7 +31,7 @@ from neuromfa_lite import (
 from neuromfa_lite.blocks import FixedJoin, NeuronLayer, WeightBlock
 from neuromfa_lite.cli import main
 from neuromfa_lite.geodesic import geodesic_distances
-from neuromfa_lite.masses import one_hop_masses
+from neuromfa_lite.masses import count_masses
 from neuromfa_lite.method import METHODS
 from neuromfa_lite.sources.matrix import WeightMatrix
 
@@ -233,7 +233,7 @@ def counted(network, method):
 
 def same_as_counted(network, method):
     radii, expected = counted(network, method)
-    masses = one_hop_masses(network, method)
+    masses = count_masses(network, method)
     np.testing.assert_allclose(masses.radii, radii, rtol=1e-12)
     starts = np.concatenate([[0], np.cumsum([len(layer.numbers) for layer in network.layers])])
     rows = [
@@ -270,7 +270,7 @@ def test_whole_numbers_without_a_histogram(method, window):
 @pytest.mark.small
 def test_in_a_single_matrix_every_path_is_one_hop():
     network = chain(gaussian(40, 12))
-    ours, one_hop = one_hop_masses(network, GEODESIC), one_hop_masses(network, PAPER)
+    ours, one_hop = count_masses(network, GEODESIC), count_masses(network, PAPER)
     assert np.array_equal(ours.radii, one_hop.radii)
     assert np.array_equal(ours.counts, one_hop.counts)
     assert ours.share_inside == one_hop.share_inside
@@ -280,8 +280,8 @@ def test_in_a_single_matrix_every_path_is_one_hop():
 @pytest.mark.small
 def test_places_are_the_neurons_of_the_layers_in_reach():
     network = two_pieces()
-    directed = one_hop_masses(network, GEODESIC.replace(minimum_connections=1))
-    undirected = one_hop_masses(network, UNDIRECTED.replace(minimum_connections=1))
+    directed = count_masses(network, GEODESIC.replace(minimum_connections=1))
+    undirected = count_masses(network, UNDIRECTED.replace(minimum_connections=1))
     assert dict(zip(directed.labels("layer"), directed.places.tolist(), strict=True)) == {"a": 4, "d": 6}
     assert dict(zip(undirected.labels("layer"), undirected.places.tolist(), strict=True)) == dict.fromkeys("ab", 6) | {
         "c": 7,
@@ -300,7 +300,7 @@ def test_too_many_distances_for_the_radii_rule_are_thinned_neuron_by_neuron(monk
     pooled = distances[kept[::step]][near[kept[::step]]]
     monkeypatch.setattr(geodesic, "LARGEST_POOL", 1000)
     expected = np.geomspace(*np.quantile(pooled, [0.02, 0.9]), 20)
-    np.testing.assert_allclose(one_hop_masses(network, method).radii, expected, rtol=1e-12)
+    np.testing.assert_allclose(count_masses(network, method).radii, expected, rtol=1e-12)
 
 
 @both_reaches
@@ -334,17 +334,17 @@ def test_memory_at_the_shape_of_410m():
     code = """
         import re, sys
         from pathlib import Path
-        from test_geodesic import GEODESIC, UNDIRECTED, one_hop_masses, transformer
+        from test_geodesic import GEODESIC, UNDIRECTED, count_masses, transformer
 
         def megabytes(name):
             return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
         for method in (GEODESIC, UNDIRECTED):
-            one_hop_masses(transformer(16, 32, 1), method)
+            count_masses(transformer(16, 32, 1), method)
         network = transformer(64, 128, 24, deviation=0.03)
         before = megabytes("VmRSS")
         for method in (GEODESIC, UNDIRECTED):
-            print(len(one_hop_masses(network, method).counts), megabytes("VmHWM") - before)
+            print(len(count_masses(network, method).counts), megabytes("VmHWM") - before)
     """
     environment = {"PYTHONPATH": ":".join(path for path in sys.path if path)}
     done = subprocess.run(
@@ -440,13 +440,13 @@ def test_the_method_knows_its_reach():
 def test_errors_name_what_is_wrong_and_the_way_out():
     network = chain(gaussian(9, 5))
     with pytest.raises(NeuroMFAError, match=r"no usable neuron.*at most 0 others.*1 < d <= 2.*widen the window"):
-        one_hop_masses(network, GEODESIC.replace(window=(1, 2)))
+        count_masses(network, GEODESIC.replace(window=(1, 2)))
     with pytest.raises(NeuroMFAError, match=r"method.replace\(reach="):
         geodesic_distances(network, PAPER)
     with pytest.raises(NeuroMFAError, match="holds 1 weights that are NaN"):
-        one_hop_masses(chain(np.where(np.arange(20).reshape(4, 5) == 3, np.nan, 0.1)), GEODESIC)
+        count_masses(chain(np.where(np.arange(20).reshape(4, 5) == 3, np.nan, 0.1)), GEODESIC)
     with pytest.raises(NeuroMFAError, match="no weight matrix"):
-        one_hop_masses(NeuronNetwork([NeuronLayer("alone", 3)], []), GEODESIC)
+        count_masses(NeuronNetwork([NeuronLayer("alone", 3)], []), GEODESIC)
 
 
 @pytest.mark.small

@@ -11,7 +11,7 @@ from twins import chain, counterexample, edge_lists, from_distances, gaussian
 
 from neuromfa_lite import PAPER, SCALE_FREE, NeuroMFAError, NeuronNetwork
 from neuromfa_lite.dimension import neuron_fractal_dimension
-from neuromfa_lite.masses import one_hop_masses
+from neuromfa_lite.masses import count_masses
 
 ORACLE = {"paper": oracle.paper_masses, "scale-free": oracle.scale_free_masses}
 
@@ -23,7 +23,7 @@ def named(masses):
 
 
 def same_as_oracle(network, method):
-    masses = one_hop_masses(network, method)
+    masses = count_masses(network, method)
     radii, expected = ORACLE[method.name](edge_lists(network))
     np.testing.assert_allclose(masses.radii, radii, rtol=1e-14)
     assert named(masses) == expected
@@ -66,8 +66,8 @@ def test_matrices_of_more_rows_than_a_stripe_holds():
 def test_a_dense_matrix_and_its_list_of_edges_give_the_same():
     weights = gaussian(30, 7)
     targets, sources = np.nonzero(weights)
-    listed = one_hop_masses(NeuronNetwork.from_edges(sources, targets, weights[targets, sources]))
-    dense = one_hop_masses(chain(weights))
+    listed = count_masses(NeuronNetwork.from_edges(sources, targets, weights[targets, sources]))
+    dense = count_masses(chain(weights))
     np.testing.assert_array_equal(listed.radii, dense.radii)
     np.testing.assert_array_equal(listed.counts, dense.counts)
 
@@ -77,8 +77,8 @@ def test_a_dense_matrix_and_its_list_of_edges_give_the_same():
 def test_the_two_ways_to_count_rounded_reciprocals_agree(dtype):
     """The fast way bins weights; the general one computes distances. A callable takes the general one."""
     network = chain(gaussian(50, 8, dtype=dtype))
-    fast = one_hop_masses(network)
-    general = one_hop_masses(network, PAPER.replace(distance=lambda weights: 1 / np.abs(weights)))
+    fast = count_masses(network)
+    general = count_masses(network, PAPER.replace(distance=lambda weights: 1 / np.abs(weights)))
     np.testing.assert_array_equal(fast.radii, general.radii)
     np.testing.assert_array_equal(fast.counts, general.counts)
 
@@ -87,7 +87,7 @@ def test_the_two_ways_to_count_rounded_reciprocals_agree(dtype):
 def test_a_window_far_wider_than_the_papers_needs_no_more_memory():
     """Distances up to a billion: the table of masses must follow the radii that occur, not the window."""
     network = from_distances([[3, 5, 5, 40, 3_000_000], [4, 5, 40, 77, 900_000_000]])
-    masses = one_hop_masses(network, PAPER.replace(window=(0.0, 1e9), minimum_connections=1))
+    masses = count_masses(network, PAPER.replace(window=(0.0, 1e9), minimum_connections=1))
     assert masses.radii.tolist() == [3, 4, 5, 40, 77, 3_000_000, 900_000_000]
     assert masses.counts.tolist() == [[2, 2, 4, 5, 5, 6, 6], [1, 2, 3, 4, 5, 5, 6]]
 
@@ -96,15 +96,15 @@ def test_a_window_far_wider_than_the_papers_needs_no_more_memory():
 def test_radii_by_hand_count_what_lies_within_them():
     network = from_distances([[2, 3, 3.4, 10, 149.9] + [151] * 8])
     method = PAPER.replace(radii=(1.5, 3.0, 3.9, 100.0, 150.0, 900.0), minimum_connections=5)
-    assert one_hop_masses(network, method).counts.tolist() == [[1, 4, 4, 5, 6, 6]]
+    assert count_masses(network, method).counts.tolist() == [[1, 4, 4, 5, 6, 6]]
     for distance in ("inverse", lambda weights: 1 / np.abs(weights)):
         unrounded = method.replace(rounding=False, distance=distance)
-        assert one_hop_masses(network, unrounded).counts.tolist() == [[1, 3, 4, 5, 6, 6]]
+        assert count_masses(network, unrounded).counts.tolist() == [[1, 3, 4, 5, 6, 6]]
 
 
 @pytest.mark.small
 def test_more_than_ten_connections_are_asked_for():
-    masses = one_hop_masses(from_distances([range(2, 12), range(2, 13)]))
+    masses = count_masses(from_distances([range(2, 12), range(2, 13)]))
     assert masses.number.tolist() == [1]
     assert masses.inside.tolist() == [11] and masses.places_total == 21
 
@@ -120,7 +120,7 @@ def test_order_and_sign_of_a_neurons_weights_do_not_matter(seed, targets, source
     draw = np.random.default_rng(seed + 1)
     moved = draw.permuted(weights, axis=0) * draw.choice(np.float32([-1, 1]), weights.shape)
     for method in (PAPER.replace(minimum_connections=1), SCALE_FREE):
-        before, after = one_hop_masses(chain(weights), method), one_hop_masses(chain(moved), method)
+        before, after = count_masses(chain(weights), method), count_masses(chain(moved), method)
         np.testing.assert_array_equal(before.radii, after.radii)
         np.testing.assert_array_equal(before.counts, after.counts)
 
@@ -131,7 +131,7 @@ def test_order_and_sign_of_a_neurons_weights_do_not_matter(seed, targets, source
 def test_masses_grow_with_the_radius_and_end_at_the_connections_inside(seed, deviation):
     network = chain(gaussian(30, 4, deviation=deviation, seed=seed))
     for method in (PAPER.replace(minimum_connections=1, window=(0.0, 300.0)), SCALE_FREE):
-        masses = one_hop_masses(network, method)
+        masses = count_masses(network, method)
         assert (np.diff(masses.radii) > 0).all()
         assert (np.diff(masses.counts.astype(int), axis=1) >= 0).all() and (masses.counts >= 1).all()
         assert (masses.counts[:, -1] - 1 <= masses.inside).all()
@@ -145,8 +145,8 @@ def test_masses_grow_with_the_radius_and_end_at_the_connections_inside(seed, dev
 def test_a_common_factor_leaves_scale_free_masses_exactly_alone(seed, power):
     """A power of two, so that the factor itself costs no rounding."""
     first, second = gaussian(20, 6, seed=seed), gaussian(9, 20, seed=seed + 1)
-    before = one_hop_masses(chain(first, second), SCALE_FREE)
-    after = one_hop_masses(chain(first * np.float32(2.0**power), second * np.float32(2.0**power)), SCALE_FREE)
+    before = count_masses(chain(first, second), SCALE_FREE)
+    after = count_masses(chain(first * np.float32(2.0**power), second * np.float32(2.0**power)), SCALE_FREE)
     np.testing.assert_array_equal(before.radii, after.radii)
     np.testing.assert_array_equal(before.counts, after.counts)
 
@@ -158,7 +158,7 @@ def test_the_number_of_threads_does_not_matter(method, monkeypatch):
     results = []
     for threads in (1, 2, 5):
         monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
-        results.append(one_hop_masses(network, method))
+        results.append(count_masses(network, method))
     for other in results[1:]:
         np.testing.assert_array_equal(results[0].counts, other.counts)
         np.testing.assert_array_equal(results[0].radii, other.radii)
@@ -169,21 +169,21 @@ def test_weights_in_read_only_memory_are_read_and_left_alone():
     weights = gaussian(30, 5)
     before = weights.copy()
     weights.setflags(write=False)
-    one_hop_masses(chain(weights))
-    one_hop_masses(chain(weights), SCALE_FREE)
+    count_masses(chain(weights))
+    count_masses(chain(weights), SCALE_FREE)
     np.testing.assert_array_equal(weights, before)
 
 
 @pytest.mark.small
 def test_results_are_read_only():
-    masses = one_hop_masses(counterexample())
+    masses = count_masses(counterexample())
     with pytest.raises(ValueError):
         masses.counts[0, 0] = 7
 
 
 @pytest.mark.small
 def test_frame_and_labels():
-    masses = one_hop_masses(chain(gaussian(30, 2), gaussian(20, 30)))
+    masses = count_masses(chain(gaussian(30, 2), gaussian(20, 30)))
     frame = masses.frame()
     assert list(frame.columns) == ["layer", "role", "neuron", "radius", "mass"]
     assert len(frame) == masses.counts.size
@@ -243,7 +243,7 @@ def test_a_weight_that_is_no_number_names_its_matrix(method, dtype, bad):
     weights = gaussian(20, 30, dtype=dtype, seed=1)
     weights[7, 3] = bad
     with pytest.raises(NeuroMFAError, match="'second' holds 1 weights that are NaN or infinite"):
-        one_hop_masses(chain(gaussian(30, 4, dtype=dtype), weights, names=["first", "second"]), method)
+        count_masses(chain(gaussian(30, 4, dtype=dtype), weights, names=["first", "second"]), method)
 
 
 @pytest.mark.small
@@ -251,7 +251,7 @@ def test_a_weight_that_is_no_number_names_its_matrix(method, dtype, bad):
 def test_a_listed_weight_that_is_no_number_names_its_list(method):
     network = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, np.nan], name="my edges")
     with pytest.raises(NeuroMFAError, match="'my edges'"):
-        one_hop_masses(network, method)
+        count_masses(network, method)
 
 
 @pytest.mark.small
@@ -259,16 +259,16 @@ def test_a_listed_weight_that_is_no_number_names_its_list(method):
 def test_a_matrix_of_zeros_is_named_with_the_way_out(method):
     network = chain(gaussian(30, 4), np.zeros((5, 30), np.float32), names=["first", "empty"])
     with pytest.raises(NeuroMFAError, match=r"'empty' holds only zeros.*without\(name\)"):
-        one_hop_masses(network, method)
-    assert len(one_hop_masses(network.without("empty"), method).counts) == 4
+        count_masses(network, method)
+    assert len(count_masses(network.without("empty"), method).counts) == 4
 
 
 @pytest.mark.small
 def test_no_usable_neuron_says_why():
     with pytest.raises(NeuroMFAError, match=r"no usable neuron.*11 of them"):
-        one_hop_masses(chain(gaussian(10, 4)))
+        count_masses(chain(gaussian(10, 4)))
     with pytest.raises(NeuroMFAError, match=r"no usable neuron.*0 lie in the window"):
-        one_hop_masses(chain(gaussian(50, 4, deviation=1e-6)))
+        count_masses(chain(gaussian(50, 4, deviation=1e-6)))
 
 
 @pytest.mark.small
@@ -282,11 +282,11 @@ def test_no_usable_neuron_says_why():
 )
 def test_a_distance_function_that_gives_no_distances_is_refused(distance, words):
     with pytest.raises(NeuroMFAError, match=words):
-        one_hop_masses(chain(gaussian(30, 4)), SCALE_FREE.replace(distance=distance, name="mine"))
+        count_masses(chain(gaussian(30, 4)), SCALE_FREE.replace(distance=distance, name="mine"))
 
 
 @pytest.mark.small
 @pytest.mark.parametrize("radii", [lambda d: np.array([3.0, 2.0]), lambda d: np.array([np.nan]), lambda d: np.eye(2)])
 def test_radii_that_do_not_increase_are_refused(radii):
     with pytest.raises(NeuroMFAError, match="radii"):
-        one_hop_masses(chain(gaussian(30, 4)), PAPER.replace(radii=radii))
+        count_masses(chain(gaussian(30, 4)), PAPER.replace(radii=radii))

@@ -23,7 +23,7 @@ from neuromfa_lite import (
 )
 from neuromfa_lite.dimension import neuron_fractal_dimension
 from neuromfa_lite.kernels.partition import log_partition
-from neuromfa_lite.masses import one_hop_masses
+from neuromfa_lite.masses import count_masses
 from neuromfa_lite.partition import log_masses
 from neuromfa_lite.spectrum import Spectrum, spectrum_of_masses
 
@@ -104,7 +104,7 @@ def test_any_list_of_q(q, derivative):
 @every_method
 def test_the_kernel_the_plain_loops_and_the_public_call_agree(method):
     network = chain(gaussian(30, 8))
-    masses = one_hop_masses(network, method)
+    masses = count_masses(network, method)
     radii, by_loops = oracle_masses(network, method)
     logs, q = log_masses(masses, method), np.array(method.q)
     log_z, mean_log = np.empty((len(q), len(masses.radii))), np.empty((len(q), len(masses.radii)))
@@ -381,14 +381,14 @@ def test_split_by_layer():
     used = {name: part.neurons_used for name, part in parts.items()}
     mean = sum(part.alpha0 * used[name] for name, part in parts.items()) / sum(used.values())
     assert mean == pytest.approx(spectrum.alpha0, abs=1e-12)  # alpha0 is a mean over neurons, on the same radii
-    masses = one_hop_masses(network)
+    masses = count_masses(network)
     alone = spectrum_of_masses(masses.subset(masses.labels("layer") == "layer 1"))
     np.testing.assert_array_equal(alone.tau, parts["layer 1"].tau)
 
 
 def test_the_result_does_not_depend_on_the_number_of_threads(monkeypatch):
     network = chain(gaussian(300, 700), gaussian(200, 300, seed=1))
-    masses = one_hop_masses(network)
+    masses = count_masses(network)
     assert masses.counts.size > partition.SHARED_FROM
     several = spectrum_of_masses(masses)
     monkeypatch.setattr(parallel, "WORKERS", 1)

@@ -1,0 +1,67 @@
+"""networkx graphs: a network as one, and one as a network."""
+
+import math
+
+import numpy as np
+
+from .blocks import EdgeBlock, NeuronLayer
+from .errors import NeuroMFAError
+
+
+def graph_of(layers, blocks, largest):
+    """The layers and blocks of a network as networkx.DiGraph; see NeuronNetwork.to_networkx."""
+    import networkx as nx
+
+    total = sum(block.connections for block in blocks)
+    if total > largest:
+        raise NeuroMFAError(
+            f"this network has {total:,} connections, too many for networkx (limit {largest:,}): draw a sample "
+            f"first, network.sample(8, seed=0).to_networkx(), or raise the limit with largest="
+        )
+    graph, nodes = nx.DiGraph(), []
+    for position, layer in enumerate(layers):
+        nodes.append([(layer.name, int(number)) for number in layer.numbers])
+        graph.add_nodes_from(nodes[-1], layer=layer.name, role=layer.role, position=position)
+    for block in blocks:
+        for source, target, weight in zip(*block.edges(), strict=True):
+            ends = nodes[block.source][source], nodes[block.target][target]
+            graph.add_edge(*ends, weight=float(weight), distance=float(1 / abs(weight)), role=block.role)
+    return graph
+
+
+def block_of_graph(graph):
+    """(NeuronLayer, EdgeBlock) of a networkx graph with edge attribute distance; see NeuronNetwork.from_networkx."""
+    place = {node: position for position, node in enumerate(graph)}
+    sources, targets, lengths = [], [], []
+    for source, target, distance in graph.edges(data="distance"):
+        if source != target:  # a node is no neighbour of its own
+            sources.append(place[source])
+            targets.append(place[target])
+            lengths.append(_length(distance, source, target))
+    if not lengths:
+        raise NeuroMFAError(f"this graph of {len(place)} nodes has no edge between two of them: nothing to measure")
+    ends, lengths = (np.array(sources, np.int64), np.array(targets, np.int64)), np.array(lengths)
+    both_ways = not graph.is_directed()
+    if both_ways:
+        ends, lengths = (np.concatenate(ends), np.concatenate(ends[::-1])), np.concatenate([lengths, lengths])
+    shape = (len(place), len(place))
+    block = EdgeBlock("edges", "edges", 0, 0, *ends, 1.0 / lengths, shape, lengths, both_ways)
+    return NeuronLayer("nodes", len(place)), block
+
+
+def _length(distance, source, target):
+    if distance is None:
+        raise NeuroMFAError(
+            f"edge {source!r} - {target!r} has no attribute distance, its length: where all are equally long, "
+            'networkx.set_edge_attributes(graph, 1.0, "distance") sets it'
+        )
+    try:
+        length = float(distance)
+    except (TypeError, ValueError):
+        length = math.nan
+    if not 1e-300 <= length <= 1e300:
+        raise NeuroMFAError(
+            f"edge {source!r} - {target!r} has distance {distance!r}: a length must be a positive finite number; "
+            "leave out edges that do not connect, and join nodes that are not apart"
+        )
+    return length
