@@ -1,5 +1,6 @@
 """One network analyzed, one run followed: the only loops over networks and checkpoints."""
 
+import hashlib
 from collections import namedtuple
 
 import numpy as np
@@ -9,7 +10,9 @@ from . import storage
 from .distances import refuse_bad_network
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
+from .fractals.known import KnownFractal
 from .masses import count_masses
+from .measures import ball_masses, checked_measure
 from .method import PAPER, Method
 from .network import NeuronNetwork, load_network
 from .spectrum import spectrum_of_masses
@@ -18,19 +21,23 @@ from .trajectory import Trajectory
 _Row = namedtuple("_Row", "training_seed step sample ability spectrum")
 
 
-def analyze(network, method=PAPER):
-    """Compute the multifractal spectrum of every neuron of a network; it never samples.
+def analyze(what, method=PAPER, centres=None):
+    """Compute the multifractal spectrum of every neuron of a network, or of another object; it never samples.
 
     Args:
-        network: NeuronNetwork; for the paper's sampled network give ``network.sample(32, seed=0)``.
-        method: Method: PAPER, PUBLISHED, SCALE_FREE, GEODESIC or a variant.
+        what: NeuronNetwork (for the paper's sampled network give ``network.sample(32, seed=0)``), a networkx graph
+            whose edges have the attribute distance, a measure as an array of the masses of boxes on a line (n,) or a
+            grid (m, n), or an object of :mod:`neuromfa_lite.fractals`.
+        method: Method: PAPER, PUBLISHED, SCALE_FREE, GEODESIC or a variant; for graphs and measures SANDBOX or
+            ONE_GRAPH.
+        centres: (n,) positions of the neurons, nodes or boxes around which balls are grown; None: all of them.
 
     Returns:
         Spectrum, with its quality flags and where it came from.
 
     Raises:
-        NeuroMFAError: bad weights, no usable neuron, a single radius; the message names the matrix and the way out. Of
-            a sample only the weights that were drawn are looked at.
+        NeuroMFAError: bad weights, no usable neuron, a single radius, a graph in pieces; the message names the matrix
+            or the edge and the way out. Of a sample only the weights that were drawn are looked at.
 
     Source: Xiao et al. 2025, section 3.2.
 
@@ -40,22 +47,36 @@ def analyze(network, method=PAPER):
         >>> spectrum = analyze(network.sample(32, seed=0))
         >>> float(spectrum.tau[30]), spectrum.neurons_used
         (0.0, 320)
+        >>> from neuromfa_lite import SANDBOX, fractals
+        >>> float(analyze(fractals.Ring(50, 2), SANDBOX.replace(radii=[1, 2, 3], q=[0, 2])).tau[1].round(3))
+        0.769
     """
     _refuse_no_method(method)
-    if not isinstance(network, NeuronNetwork):
+    if isinstance(what, KnownFractal):
+        natural = what.natural_radii()
+        what = what.measure() if hasattr(what, "measure") else what.graph()
+    else:
+        natural = None
+    if _is_graph(what):
+        what = NeuronNetwork.from_networkx(what)
+    if isinstance(what, NeuronNetwork):
+        masses = count_masses(what, method, centres)
+        about = {"source": what.origin, "source_hash": what.content_hash(), "seed": what.seed}
+    elif isinstance(what, (np.ndarray, list, tuple)):
+        masses = ball_masses(what, method, centres, natural)
+        about = {"source": "measure", "source_hash": hashlib.blake2b(checked_measure(what), digest_size=8).hexdigest()}
+    else:
         raise NeuroMFAError(
-            f"analyze() takes a NeuronNetwork, not {type(network).__name__}: open it with load_network(...), "
-            "and draw a sample with .sample(32, seed=0) to measure as the paper does"
+            f"analyze() takes a NeuronNetwork, a networkx graph, a measure or an object of neuromfa_lite.fractals, not "
+            f"{type(what).__name__}: open a model with load_network(...), and draw a sample with .sample(32, seed=0) "
+            "to measure as the paper does"
         )
-    masses = count_masses(network, method)
-    return spectrum_of_masses(
-        masses,
-        method,
-        source=network.origin,
-        source_hash=network.content_hash(),
-        seed=network.seed,
-        versions=storage.versions(),
-    )
+    return spectrum_of_masses(masses, method, versions=storage.versions(), **about)
+
+
+def _is_graph(what):
+    """Whether it is a networkx graph; without importing networkx, which takes longer than most measurements."""
+    return all(hasattr(what, name) for name in ("is_directed", "is_multigraph", "adj"))
 
 
 def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):

@@ -29,7 +29,7 @@ FLOW = (
     ("fractals", "paths"),
     ("geodesic", "one_hop"),
     ("masses",),
-    ("partition", "dimension"),
+    ("partition", "dimension", "measures"),
     ("scaling",),
     ("spectrum",),
     ("emergence",),

@@ -75,6 +75,16 @@ class Cascade(KnownFractal):
             masses = np.multiply.outer(masses, self.p).ravel()
         return masses
 
+    def natural_radii(self):
+        """Return half the widths, in boxes, of the balls about as wide as a part of each level: b^k or one box less.
+
+        Example:
+            >>> Cascade([0.5, 0, 0.5], 3).natural_radii().tolist(), Cascade([0.5, 0.5], 4).natural_radii().tolist()
+            ([0.5, 1.5, 4.5], [0.5, 1.5, 3.5])
+        """
+        widths = [len(self.p) ** level for level in range(self.levels)]
+        return np.unique([(width - 1) // 2 + 0.5 for width in widths])
+
     def exact_boxes(self, level=None):
         """Return (mass, number): the different masses of the boxes of size b^-level, and how many boxes have each.
 

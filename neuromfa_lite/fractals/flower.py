@@ -88,7 +88,17 @@ class Flower(KnownFractal):
         graph = nx.Graph()
         graph.add_nodes_from(range(born))
         graph.add_edges_from(ends.tolist(), distance=1.0)
+        graph.graph["natural_radii"] = self.natural_radii().tolist()
         return graph
+
+    def natural_radii(self):
+        """Return u^k, k < generation: how far apart the ends of its younger copies are; for u = 1 the radius 1 alone.
+
+        Example:
+            >>> Flower(2, 2, 4).natural_radii().tolist()
+            [1.0, 2.0, 4.0, 8.0]
+        """
+        return np.unique([float(self.u**k) for k in range(max(1, self.generation))])
 
     def centres(self, r=None):
         """Return the nodes whose balls :meth:`exact_ball` counts: the w hubs, alike in every generation."""

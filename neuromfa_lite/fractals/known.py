@@ -52,6 +52,10 @@ class KnownFractal:
         """
         return self._answer(self._dimension, q)
 
+    def natural_radii(self):
+        """Return the (radii,) at which the object looks like itself again, ascending, or None where it has no scale."""
+        return None
+
     def _f(self, q):
         return q * self._alpha(q) - self._tau(q)
 

@@ -66,7 +66,17 @@ class Lattice(KnownFractal):
             here = np.take(points, range(side - 1), axis).ravel().tolist()
             there = np.take(points, range(1, side), axis).ravel().tolist()
             graph.add_edges_from(zip(here, there, strict=True), distance=1.0)
+        graph.graph["natural_radii"] = self.natural_radii().tolist()
         return graph
+
+    def natural_radii(self):
+        """Return 1, 2, ... up to the largest radius whose ball around the middle does not reach beyond the border.
+
+        Example:
+            >>> Lattice((9, 7)).natural_radii().tolist()
+            [1.0, 2.0, 3.0]
+        """
+        return np.arange(1.0, max(1, (min(self.shape) - 1) // 2) + 1)
 
     def centres(self, r):
         """Return the nodes whose balls of radius r :meth:`exact_ball` counts: those at least r from every border.

@@ -82,7 +82,17 @@ class Ring(KnownFractal):
 
         graph = nx.watts_strogatz_graph(self.n, self.k, self.rewire, seed=self.seed)
         nx.set_edge_attributes(graph, 1.0, "distance")
+        graph.graph["natural_radii"] = self.natural_radii().tolist()
         return graph
+
+    def natural_radii(self):
+        """Return 1, 2, ... up to the largest radius at which the ball of the ring without rewiring does not close.
+
+        Example:
+            >>> Ring(20, 4).natural_radii().tolist()
+            [1.0, 2.0, 3.0, 4.0]
+        """
+        return np.arange(1.0, max(1, (self.n - 1) // self.k) + 1)
 
     def centres(self, r=None):
         """Return the nodes whose balls :meth:`exact_ball` counts: all of them."""

@@ -99,7 +99,12 @@ class WeightedFractal(KnownFractal):
             children = np.arange(first, first + len(parents))
             edges = zip(parents.tolist(), children.tolist(), np.repeat(lengths, copies).tolist(), strict=True)
             graph.add_weighted_edges_from(edges, weight="distance")
+        graph.graph["natural_radii"] = self.natural_radii().tolist()
         return graph
+
+    def natural_radii(self):
+        """Return :meth:`diameters`, those of the copies that the network is made of."""
+        return self.diameters()
 
     def _levels(self):
         """For each depth that has children: (nodes,) length of the edges below a node, its distance to the root."""

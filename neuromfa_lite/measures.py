@@ -1,0 +1,159 @@
+"""Measures on a line or a grid of boxes: how much of one lies within each radius of a box."""
+
+import numpy as np
+
+from .blocks import NeuronLayer
+from .distances import LARGEST_MASSES, usable_radii
+from .errors import NeuroMFAError
+from .masses import Masses
+from .method import SANDBOX
+
+FEWEST_BOXES = 4
+
+
+def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
+    """Measure the balls around the boxes of a line or a grid.
+
+    The ball of r boxes to every side, on a grid a square, has the radius r + 1/2 in units of a box: it is 2r + 1 boxes
+    wide. Boxes beyond the end of the line do not exist and hold nothing. Every ball is the sum of positive terms, so
+    that light ones keep their digits.
+
+    Args:
+        measure: (n,) or (m, n) masses of the boxes, >= 0; their sum need not be 1.
+        method: Method; its radii act here: "integer" and "every" take all r below half the (shorter) side,
+            "log-spaced" about 20 of them, "natural" the argument; numbers are rounded down to some r + 1/2.
+        centres: flat numbers of the boxes that are centres; None: all. Those without mass are left out.
+        natural_radii: (radii,), where the object has its own.
+
+    Returns:
+        Masses: counts (centres, radii) float64, the measure in each ball; weight (centres,), that of each centre.
+
+    Raises:
+        NeuroMFAError: no measure (negative, NaN or infinite masses, no mass at all, another dimension, fewer than four
+            boxes), no centre with mass, no usable radius, more balls than fit in memory.
+
+    Source: T. Tel, A. Fulop and T. Vicsek, "Determination of fractal dimensions for geometrical multifractals",
+        Physica A 159, 1989 (the sandbox method).
+
+    Example:
+        >>> ball_masses([0.1, 0.2, 0.3, 0.4], SANDBOX.replace(radii=[0.5, 1.5]), centres=[1]).counts.round(3)
+        array([[0.2, 0.6]])
+    """
+    measure = checked_measure(measure)
+    chosen = _centres(measure, centres)
+    radii = _radii(measure, method, natural_radii)
+    if len(radii) * len(chosen) > LARGEST_MASSES:
+        raise NeuroMFAError(
+            f"{len(radii):,} radii around {len(chosen):,} centres are too many balls for memory (limit "
+            f'{LARGEST_MASSES:,}): take fewer centres, or radii="log-spaced"'
+        )
+    balls = _balls_on_line if measure.ndim == 1 else _balls_on_grid
+    counts = np.empty((len(radii), len(chosen)))
+    balls(measure, chosen, (radii - 0.5).astype(np.int64), counts)
+    boxes = np.full(len(chosen), measure.size, np.int64)  # all of them are inside: there is no window
+    return Masses(
+        radii=radii,
+        counts=counts.T,
+        layer=np.zeros(len(chosen), np.int64),
+        number=chosen,
+        inside=boxes,
+        places=boxes.copy(),
+        layers=(NeuronLayer("boxes", measure.size),),
+        neurons_total=len(chosen),
+        places_total=int(boxes.sum()),
+        weight=measure.ravel()[chosen] / measure.sum(),
+    )
+
+
+def checked_measure(measure):
+    """Return a measure as float64; refuse what is none."""
+    try:
+        measure = np.array(measure, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NeuroMFAError("a measure must be an array of numbers, the masses of boxes on a line or a grid") from None
+    if measure.ndim not in (1, 2):
+        raise NeuroMFAError(f"a measure must lie on a line (n,) or a grid (m, n), not have shape {measure.shape}")
+    if not np.all(np.isfinite(measure) & (measure >= 0)):
+        raise NeuroMFAError("the masses of a measure must be finite and not negative: leave out or repair those boxes")
+    if min(measure.shape) < FEWEST_BOXES or not measure.any():
+        raise NeuroMFAError(
+            f"a measure of shape {measure.shape} and mass {measure.sum():g}: at least {FEWEST_BOXES} boxes to a side, "
+            "and some mass in them, are needed to see it scale"
+        )
+    return measure
+
+
+def _centres(measure, centres):
+    there = np.flatnonzero(measure.ravel() > 0)
+    if centres is None:
+        return there
+    centres = np.asarray(centres)
+    if centres.ndim != 1 or centres.size == 0 or centres.dtype.kind not in "iu":
+        raise NeuroMFAError("centres must be a flat list of at least one whole number, the flat numbers of boxes")
+    if centres.min() < 0 or centres.max() >= measure.size:
+        raise NeuroMFAError(
+            f"centres {centres.min()} to {centres.max()}: this measure has the boxes 0 to {measure.size - 1}"
+        )
+    chosen = np.intersect1d(centres, there)
+    if not len(chosen):
+        raise NeuroMFAError("none of the centres is a box with mass, and balls are grown around mass only")
+    return chosen
+
+
+def _radii(measure, method, natural_radii):
+    every = np.arange(max(1, (min(measure.shape) - 1) // 2 + 1)) + 0.5
+    if isinstance(method.radii, tuple):
+        radii = np.array(method.radii)
+    elif method.radii == "natural":
+        if natural_radii is None:
+            raise NeuroMFAError("this measure has no natural radii: name the radii with method.replace(radii=[...])")
+        radii = np.asarray(natural_radii, np.float64)
+    elif method.radii in ("integer", "every"):
+        radii = every
+    elif method.radii == "log-spaced":
+        radii = np.geomspace(every[0], every[-1], 20)
+    else:
+        radii = usable_radii(method.part("radii")(every), method)
+    radii = np.unique(np.floor(radii - 0.5) + 0.5)
+    if radii[0] < 0:
+        raise NeuroMFAError("a radius below 1/2 is smaller than a box: the smallest ball is the box itself, radius 0.5")
+    return radii
+
+
+def _balls_on_line(measure, centres, reaches, counts):
+    """counts (radii, centres) receives the balls; one more box on either side is added at a time."""
+    n, width = len(measure), reaches[-1]
+    padded = np.zeros(n + 2 * width)
+    padded[width : width + n] = measure
+    at, ball = centres + width, measure[centres].copy()
+    row = 0
+    for reach in range(width + 1):
+        if reach:
+            ball += padded[at - reach] + padded[at + reach]
+        if reach == reaches[row]:
+            counts[row] = ball
+            row += 1
+
+
+def _balls_on_grid(measure, centres, reaches, counts):
+    """The same for squares: sums over 2r + 1 boxes along the rows, then over 2r + 1 of these along the columns."""
+    rows, columns = np.unravel_index(centres, measure.shape)
+    for row, reach in enumerate(reaches):
+        counts[row] = _sliding(_sliding(measure, reach).T, reach).T[rows, columns]
+
+
+def _sliding(values, reach):
+    """Along the last axis: the sum of the values up to reach places away, of powers of two of them already summed."""
+    n, width = values.shape[-1], 2 * reach + 1
+    padded = np.zeros((len(values), n + 2 * width))
+    padded[:, width : width + n] = values
+    total, block, size, start = np.zeros((len(values), n)), padded, 1, width - reach
+    while width:
+        if width & 1:
+            total += block[:, start : start + n]
+            start += size
+        width >>= 1
+        if width:
+            block = block[:, :-size] + block[:, size:]
+            size *= 2
+    return total
