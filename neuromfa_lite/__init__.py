@@ -22,6 +22,8 @@ _HOME_OF = {
     "ONE_GRAPH": "method",
     "analyze": "study",
     "follow": "study",
+    "box_counting": "boxes",
+    "greedy_boxes": "boxes",
     "Spectrum": "spectrum",
     "Trajectory": "trajectory",
     "load_run": "laboratory",

@@ -8,6 +8,11 @@ from .blocks import EdgeBlock, NeuronLayer
 from .errors import NeuroMFAError
 
 
+def is_graph(what):
+    """Whether it is a networkx graph; without importing networkx, which takes longer than most measurements."""
+    return all(hasattr(what, name) for name in ("is_directed", "is_multigraph", "adj"))
+
+
 def graph_of(layers, blocks, largest):
     """The layers and blocks of a network as networkx.DiGraph; see NeuronNetwork.to_networkx."""
     import networkx as nx

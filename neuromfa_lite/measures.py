@@ -9,6 +9,7 @@ from .masses import Masses
 from .method import SANDBOX
 
 FEWEST_BOXES = 4
+LIGHTEST = 1e-300
 
 
 def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
@@ -79,6 +80,11 @@ def checked_measure(measure):
         raise NeuroMFAError(
             f"a measure of shape {measure.shape} and mass {measure.sum():g}: at least {FEWEST_BOXES} boxes to a side, "
             "and some mass in them, are needed to see it scale"
+        )
+    if measure[measure > 0].min() < LIGHTEST * measure.sum():
+        raise NeuroMFAError(
+            f"the lightest box of this measure holds less than {LIGHTEST:g} of it and would be rounded to nothing: set "
+            "such boxes to 0"
         )
     return measure
 

@@ -43,6 +43,12 @@ def log_masses(masses, method=PAPER):
         log_ratio_to_final(*_counts_and_logarithms(masses), logs)
         return logs
     mu = np.asarray(method.part("mass")(counts), dtype=np.float64)
+    if method.mass == "others-share" and (mu == 0).any():
+        alone = masses.radii[(mu > 0).all(axis=0).argmax()]
+        raise NeuroMFAError(
+            f"method {method.name!r} leaves the neuron itself out, and within the smallest radii some have no other: let "
+            f"the radii begin where every one has a neighbour, here at {alone:g}"
+        )
     if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():
         raise NeuroMFAError(
             f"mass of method {method.name!r} must return positive finite numbers, (neurons, radii) = {counts.shape}"

@@ -32,7 +32,7 @@ FLOW = (
     ("partition", "dimension", "measures"),
     ("scaling",),
     ("spectrum",),
-    ("emergence",),
+    ("emergence", "boxes"),
     ("trajectory",),
     ("study",),
     ("laboratory",),
