@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 # `python -m neuromfa_lite lab` can then set up a fresh clone, and torch is loaded only by those who train.
 _HOME_OF = {
     "NeuroMFAError": "errors",
+    "QualityWarning": "errors",
     "NeuronNetwork": "network",
     "load_network": "network",
     "Method": "method",

@@ -4,13 +4,14 @@ import dataclasses
 import json
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import click
 import numpy as np
 
 from . import __version__
-from .errors import NeuroMFAError
+from .errors import NeuroMFAError, QualityWarning
 from .method import METHODS
 
 
@@ -81,11 +82,13 @@ def describe(source, revision, as_json):
 def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE."""
     from .distances import refuse_bad_network
-    from .study import analyze as analyze_network
+    from .study import measure_spectrum
 
     network, size = _network(source, revision), _size(neurons_per_layer)
     refuse_bad_network(network)
-    spectrum = analyze_network(network.sample(size, seed=seed) if size else network, method=METHODS[method])
+    spectrum = measure_spectrum(network.sample(size, seed=seed) if size else network, METHODS[method])
+    if spectrum.flags and as_json:
+        click.echo(f"warning: {'; '.join(spectrum.flags)}", err=True)
     hidden = ("masses", "choices", "residuals", "log_partition")
     fields = {f.name: getattr(spectrum, f.name) for f in dataclasses.fields(spectrum) if f.name not in hidden}
     _print(fields, as_json, repr(spectrum), spectrum.frame().iloc[::10])
@@ -107,11 +110,13 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
 
     out = target(out) if out else None  # refused before the work, not after it
     size, chosen = _size(neurons_per_layer), _steps(steps)
-    history = follow_run(load_run(run), METHODS[method], samples=samples, neurons_per_layer=size, steps=chosen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", QualityWarning)  # said below, in one line
+        history = follow_run(load_run(run), METHODS[method], samples=samples, neurons_per_layer=size, steps=chosen)
     if out:
         click.echo(f"saved {history.save(out)}", err=True)
     if history.flags:
-        click.echo(history.quality(), err=True)
+        click.echo(f"warning: {history.quality()}", err=True)
     table = history.summary()
     seeds = {str(seed): history.summary(seed) for seed in history.training_seeds}
     names = "run ability_name method method_key neurons_per_layer flags source_hash versions".split()

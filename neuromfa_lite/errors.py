@@ -7,3 +7,7 @@ class NeuroMFAError(ValueError):
 
 class SourceError(NeuroMFAError):
     """Weights could not be read; the message names the file or model and the way out."""
+
+
+class QualityWarning(UserWarning):
+    """A number was computed that should not be trusted as it stands; the message says why, in words."""

@@ -30,6 +30,10 @@ class PartitionFunction:
     mean_log: np.ndarray
     neurons: int
 
+    def at(self, chosen):
+        """The partition function at some radii, chosen (radii,) bool."""
+        return PartitionFunction(self.radii[chosen], self.log_z[:, chosen], self.mean_log[:, chosen], self.neurons)
+
 
 def log_masses(masses, method=PAPER):
     """Return ln mu_i(r), (radii, neurons) float64, mu the method's mass of the counts.
@@ -46,8 +50,8 @@ def log_masses(masses, method=PAPER):
     if method.mass == "others-share" and (mu == 0).any():
         alone = masses.radii[(mu > 0).all(axis=0).argmax()]
         raise NeuroMFAError(
-            f"method {method.name!r} leaves the neuron itself out, and within the smallest radii some have no other: let "
-            f"the radii begin where every one has a neighbour, here at {alone:g}"
+            f"method {method.name!r} leaves the neuron itself out, and within the smallest radii some have no other: "
+            f"let the radii begin where every one has a neighbour, here at {alone:g}"
         )
     if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():
         raise NeuroMFAError(

@@ -167,11 +167,10 @@ def no_ability(run):
 
 
 def badge(spectrum, ax):
-    """The quality of a spectrum in a few words, broken to the width of ax: its first flag, or how straight its fits."""
-    if not spectrum.flags:
-        return f"fits: $r^2 \\geq$ {spectrum.r2:.3f}"
+    """The quality of a spectrum in words, broken to the width of ax: its first flag, or that its fits are straight."""
+    text = f"\u26a0 {spectrum.flags[0]}" if spectrum.flags else spectrum.verdict
     # A flag is a sentence; at 9 points 14 letters are an inch.
-    return textwrap.fill(f"\u26a0 {spectrum.flags[0]}", max(20, int(14 * ax.bbox.width / ax.figure.dpi)))
+    return textwrap.fill(text, max(20, int(14 * ax.bbox.width / ax.figure.dpi)))
 
 
 def _write_badge(spectrum, ax):

@@ -9,11 +9,9 @@ from .errors import NeuroMFAError
 from .masses import Masses
 from .method import PAPER
 from .partition import partition_of_masses
+from .quality import Quality, flags_of, judge, verdict
 from .regression import fit_lines, fit_slopes
 from .scaling import radii_in_range
-
-POOR_FIT = 0.9  # the r2 below which a line is called curved
-FEW_NEURONS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +35,9 @@ class Spectrum:
         convention: "paper" or "standard"; see :class:`neuromfa_lite.Method`.
         neurons_used, neurons_total; share_inside: share of all connections that lie inside the
             window and leave a neuron used.
+        curvature: how much the local slopes change over the scaling range, as a share of the slope; see Quality.
+        verdict: the quality of the fits in words: "straight (...)", "curved: alpha depends on the window (...)" or
+            "too few neurons: ...".
         flags: what to distrust, in words; empty when nothing was found.
         method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a
             whole network.
@@ -59,6 +60,8 @@ class Spectrum:
     share_inside: float
     scaling_range: tuple[float, float] = (0.0, np.inf)
     convention: str = "paper"
+    curvature: float = 0.0
+    verdict: str = ""
     flags: tuple[str, ...] = ()
     method: str = ""
     method_key: str = ""
@@ -75,7 +78,7 @@ class Spectrum:
                 value.setflags(write=False)
 
     def __repr__(self):
-        warning = f"; {'; '.join(self.flags)}" if self.flags else ""
+        warning = f"; {'; '.join(self.flags or (self.verdict,))}"
         return (
             f"Spectrum(alpha0={self.alpha0:.4f}, width={self.width:.4f}, r2={self.r2:.3f}, "
             f"{self.neurons_used} of {self.neurons_total} neurons, method {self.method!r}{warning})"
@@ -83,6 +86,7 @@ class Spectrum:
 
     def _repr_html_(self):
         badge = "".join(f"<br><b style='color:#b00'>&#9888; {flag}</b>" for flag in self.flags)
+        badge = badge or f"<br><span style='color:#555'>{self.verdict}</span>"
         return (
             f"<b>Spectrum</b> of {self.source} ({self.method}): &alpha;<sub>0</sub> = {self.alpha0:.4f}, "
             f"width = {self.width:.4f}, r&sup2; = {self.r2:.3f}, "
@@ -96,6 +100,12 @@ class Spectrum:
         n = len(self.alpha)
         columns = {"q": self.q, "tau": self.tau, "alpha": self.alpha, "f": self.f, "r2": self.r2_by_q}
         return pd.DataFrame({name: values[:n] for name, values in columns.items()})
+
+    @property
+    def quality(self) -> Quality:
+        """How far the exponents can be trusted, in numbers and words."""
+        radii = int(np.count_nonzero(self.fitted))
+        return Quality(self.r2, self.curvature, self.neurons_used, radii, self.share_inside, self.verdict)
 
     @property
     def fitted(self) -> np.ndarray:
@@ -190,18 +200,20 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
 def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
     """Compute the spectrum of a PartitionFunction; arguments and errors of :func:`spectrum_of_masses`."""
     q = np.array(method.q)
-    x = np.log(partition.radii / partition.radii[-1])
     chosen = radii_in_range(partition, method)
-    fits, slopes = (
-        fit_lines(x[chosen], partition.log_z[:, chosen]),
-        fit_slopes(x[chosen], partition.mean_log[:, chosen]),
-    )
+    used = partition if chosen.all() else partition.at(chosen)
+    x = np.log(partition.radii / partition.radii[-1])
+    fits, slopes = fit_lines(x[chosen], used.log_z), fit_slopes(x[chosen], used.mean_log)
     tau = fits.slope
     if method.derivative == "exact":
         alpha, alpha0 = slopes[:-1], float(slopes[-1])
         f = q * alpha - tau
     else:
         alpha, f, alpha0 = _forward(q, tau)
+    r2, curvature = judge(x[chosen], used, tau, fits.r2, slopes[-1], method)
+    share = masses.share_inside if masses else 1.0
+    quality = Quality(r2, curvature, used.neurons, len(used.radii), share, verdict(r2, curvature, used.neurons))
+    alone = int(np.count_nonzero(masses.counts[:, -1] == 1)) if masses and masses.weight is None else 0
     return Spectrum(
         q=q,
         tau=tau,
@@ -209,17 +221,19 @@ def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
         f=f,
         alpha0=alpha0,
         width=float(alpha.max() - alpha.min()),
-        r2=float(fits.r2.min()),
+        r2=r2,
         r2_by_q=fits.r2,
-        residuals=fits.residuals if chosen.all() else fits.distance_from(x, partition.log_z),
+        residuals=fits.residuals if used is partition else fits.distance_from(x, partition.log_z),
         radii=partition.radii,
         log_partition=partition.log_z,
         neurons_used=partition.neurons,
         neurons_total=masses.neurons_total if masses else partition.neurons,
-        share_inside=masses.share_inside if masses else 1.0,
-        scaling_range=(float(partition.radii[chosen][0]), float(partition.radii[chosen][-1])),
+        share_inside=share,
+        scaling_range=(float(used.radii[0]), float(used.radii[-1])),
         convention=method.convention,
-        flags=_flags(q, alpha, f, fits.r2, partition.neurons, masses, method),
+        curvature=curvature,
+        verdict=quality.verdict,
+        flags=flags_of(quality, q, alpha, f, alone, method.convention),
         method=method.name,
         method_key=method.key,
         masses=masses,
@@ -233,21 +247,3 @@ def _forward(q, tau):
     f = q[:-1] * alpha - tau[:-1]
     # tau(0) = 0 makes f zero in both intervals around q = 0, and rounding would choose between them: take the first.
     return alpha, f, float(alpha[np.argmax(f > f.max() - 1e-12)])
-
-
-def _flags(q, alpha, f, r2, neurons, masses, method):
-    flags = []
-    worst = int(np.argmin(r2))
-    if r2[worst] < POOR_FIT:
-        flags.append(f"curved: r2 = {r2[worst]:.3f} at q = {q[worst]:g}, so exponents depend on the window")
-    rises = np.diff(alpha)
-    if (rises > 1e-9).any():
-        flags.append(f"tau is not concave near q = {q[int(np.argmax(rises))]:g}")
-    if method.convention == "paper" and (f > 1e-9).any():
-        flags.append(f"f reaches {f.max():.3g} > 0, which no mass exponent of exact power laws does")
-    alone = int(np.count_nonzero(masses.counts[:, -1] == 1)) if masses else 0
-    if 2 * alone > neurons:
-        flags.append(f"{alone} of {neurons} neurons have no connection within the largest radius")
-    if neurons < FEW_NEURONS:
-        flags.append(f"too few neurons: {neurons}")
-    return tuple(flags)

@@ -1,6 +1,7 @@
 """One network analyzed, one run followed: the only loops over networks and checkpoints."""
 
 import hashlib
+import warnings
 from collections import namedtuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from tqdm.auto import tqdm
 from . import storage
 from .distances import refuse_bad_network
 from .emergence import degree_of_emergence
-from .errors import NeuroMFAError
+from .errors import NeuroMFAError, QualityWarning
 from .fractals.known import KnownFractal
 from .graphs import is_graph
 from .masses import count_masses
@@ -40,6 +41,9 @@ def analyze(what, method=PAPER, centres=None):
         NeuroMFAError: bad weights, no usable neuron, a single radius, a graph in pieces; the message names the matrix
             or the edge and the way out. Of a sample only the weights that were drawn are looked at.
 
+    Warns:
+        QualityWarning: the spectrum has flags: its fits are curved, its neurons too few, ...
+
     Source: Xiao et al. 2025, section 3.2.
 
     Example:
@@ -52,6 +56,14 @@ def analyze(what, method=PAPER, centres=None):
         >>> float(analyze(fractals.Ring(50, 2), SANDBOX.replace(radii=[1, 2, 3], q=[0, 2])).tau[1].round(3))
         0.768
     """
+    spectrum = measure_spectrum(what, method, centres)
+    if spectrum.flags:
+        warnings.warn("; ".join(spectrum.flags), QualityWarning, stacklevel=2)
+    return spectrum
+
+
+def measure_spectrum(what, method=PAPER, centres=None):
+    """Do what :func:`analyze` does without its warnings, for callers that show or gather the flags themselves."""
     _refuse_no_method(method)
     if isinstance(what, KnownFractal):
         natural = what.natural_radii()
@@ -93,6 +105,9 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         NeuroMFAError: no step 0, a step that the run does not have, a checkpoint with the weights of step 0, NaN or
             infinite weights anywhere in a network of up to 16 million connections.
 
+    Warns:
+        QualityWarning: checkpoints whose spectra have flags, once for all of them.
+
     Source: Xiao et al. 2025, section 3.3; ten samples as in the authors' code.
 
     Example:
@@ -116,7 +131,7 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
     flags = _merged(_flags_of_checkpoints(rows), _equal_checkpoints(run, hashes))
     column = {name: np.array([getattr(row.spectrum, name) for row in rows]) for name in _COLUMNS}
     keys = {name: np.array([getattr(row, name) for row in rows]) for name in ("training_seed", "step", "sample")}
-    return Trajectory(
+    history = Trajectory(
         run=run.name,
         ability_name=run.ability,
         **keys,
@@ -132,6 +147,9 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         versions=storage.versions(),
         choices=method,
     )
+    if flags:
+        warnings.warn(f"run {run.name!r}: {history.quality()} (see .flags)", QualityWarning, stacklevel=2)
+    return history
 
 
 _COLUMNS = ("alpha0", "width", "r2", "share_inside", "neurons_used")
@@ -171,11 +189,11 @@ def _sampled_networks(run, wanted, samples, neurons_per_layer):
 
 def _measure(networks, method):
     if method.radii_scope == "network":
-        return [_Row(*keys, analyze(network, method)) for *keys, network in networks], np.array([])
+        return [_Row(*keys, measure_spectrum(network, method)) for *keys, network in networks], np.array([])
     kept = list(networks)
     radii = _common_radii([count_masses(network, method).radii for *_, network in kept], method)
     fixed = method.replace(radii=radii, name=method.name)
-    return [_Row(*keys, analyze(network, fixed)) for *keys, network in kept], radii
+    return [_Row(*keys, measure_spectrum(network, fixed)) for *keys, network in kept], radii
 
 
 def _common_radii(grids, method):

@@ -30,7 +30,7 @@ FLOW = (
     ("geodesic", "one_hop"),
     ("masses",),
     ("partition", "dimension", "measures"),
-    ("scaling",),
+    ("scaling", "quality"),
     ("spectrum",),
     ("emergence", "boxes"),
     ("trajectory",),

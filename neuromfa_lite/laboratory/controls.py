@@ -14,7 +14,7 @@ from ..errors import NeuroMFAError
 from ..method import PAPER
 from ..network import NeuronNetwork
 from ..sources import WeightMatrix
-from ..study import analyze
+from ..study import measure_spectrum
 
 
 def scaled(network, factor):
@@ -166,7 +166,7 @@ def _averages(network, method, samples, neurons_per_layer):
     parts = (
         [network] if neurons_per_layer is None else [network.sample(neurons_per_layer, seed) for seed in range(samples)]
     )
-    spectra = [analyze(part, method) for part in parts]
+    spectra = [measure_spectrum(part, method) for part in parts]
     return np.mean([spectrum.alpha0 for spectrum in spectra]), np.mean([spectrum.width for spectrum in spectra])
 
 

@@ -11,7 +11,7 @@ from ..method import PAPER
 from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..regression import fit_lines
-from ..study import analyze
+from ..study import measure_spectrum
 from .base import Panel, open_runs, step_slider
 
 THICKEST = 6.0  # points; a weight of 0.4 and more
@@ -44,7 +44,7 @@ class NetworkPanel(Panel):
             for step in steps:
                 whole = load_network(run.checkpoint(step, run.seeds[0]))
                 self.networks[run.name, step] = network = whole.sample(neurons_per_layer, seed=seed)
-                self.spectra[run.name, step] = spectrum = analyze(network, method)
+                self.spectra[run.name, step] = spectrum = measure_spectrum(network, method)
                 self._lines[run.name, step] = fit_lines(np.log(spectrum.radii), np.log(spectrum.masses.counts))
         self._first = steps[0]
         sources = dict.fromkeys(block.source for block in network.weight_blocks)

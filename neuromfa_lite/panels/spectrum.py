@@ -10,8 +10,8 @@ from ..method import PAPER
 from ..network import load_network
 from ..partition import log_masses
 from ..plots import BLUE, GREY, ORANGE, RED
-from ..spectrum import POOR_FIT
-from ..study import analyze
+from ..quality import POOR_FIT
+from ..study import measure_spectrum
 from .base import Panel, open_runs, step_slider
 
 FAINT = 40  # mass curves shown behind the chosen one
@@ -39,7 +39,7 @@ class SpectrumPanel(Panel):
         for run in runs:
             for step in steps:
                 network = load_network(run.checkpoint(step, run.seeds[0])).sample(neurons_per_layer, seed=seed)
-                self.spectra[run.name, step] = spectrum = analyze(network, method)
+                self.spectra[run.name, step] = spectrum = measure_spectrum(network, method)
                 self._logs[run.name, step] = log_masses(spectrum.masses, method).T  # (neurons, radii)
         orders = next(iter(self.spectra.values())).frame()["q"].to_numpy()
         near = int(np.argmin(np.abs(orders - 1)))

@@ -5,7 +5,7 @@ import ipywidgets as widgets
 from ..method import PAPER
 from ..network import load_network
 from ..plots import BLUE, GREY, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
-from ..study import analyze, follow
+from ..study import follow, measure_spectrum
 from .base import Panel, colours_of, open_runs, require_ability, shown, step_slider
 
 
@@ -33,7 +33,7 @@ class StartHerePanel(Panel):
             for step in steps:
                 network = load_network(run.checkpoint(step, run.seeds[0]))
                 self._weights[run.name, step] = network.weight_histogram(WEIGHT_EDGES)
-                self.spectra[run.name, step] = analyze(network.sample(neurons_per_layer, seed=0), method)
+                self.spectra[run.name, step] = measure_spectrum(network.sample(neurons_per_layer, seed=0), method)
         self._summaries = {name: history.summary().set_index("step") for name, history in self.histories.items()}
         controls = {
             "run": widgets.Dropdown(options=[run.name for run in runs], description="run"),
