@@ -44,7 +44,7 @@ def curvature_of_lines(x, curves, slopes):
     Example:
         >>> x = np.array([0.0, 1.0, 2.0])   # slopes of x + x^2 run from 1 to 5, its line has 3
         >>> curvature_of_lines(x, (x + x**2)[None], np.array([3.0])).round(6)
-        array([1.33333333])
+        array([1.333333])
     """
     if len(x) < 3:
         return np.zeros(len(curves))

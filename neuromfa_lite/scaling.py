@@ -4,16 +4,27 @@ import numpy as np
 
 from .errors import NeuroMFAError
 
+AGREEMENT = 0.1  # of the slope of a range: how far the slopes of its thirds may differ from it
+FEWEST_RADII = 6  # two for each third
+
 
 def radii_in_range(partition, method):
     """Return (radii,) bool: the radii of a PartitionFunction that the method's scaling range takes.
 
+    "automatic" is the longest range, in ln r, whose local slopes agree: those of its three thirds differ from its own
+    by at most 10 %, for ln Z at the smallest and the largest q and for the line of alpha0. Where no range of six radii
+    does, all radii are taken, and the verdict of the fit says what that is worth.
+
     Raises:
-        NeuroMFAError: fewer than two radii lie in it.
+        NeuroMFAError: fewer than two radii lie in a range chosen by hand.
     """
     radii = partition.radii
     if method.scaling_range == "whole":
         return np.ones(len(radii), bool)
+    if method.scaling_range == "automatic":
+        curves = np.stack([partition.log_z[0], partition.log_z[-1], partition.mean_log[-1]])
+        first, last = longest_straight_range(np.log(radii), curves)
+        return (radii >= radii[first]) & (radii <= radii[last])
     low, high = method.scaling_range
     chosen = (radii >= low) & (radii <= high)
     if chosen.sum() < 2:
@@ -22,3 +33,62 @@ def radii_in_range(partition, method):
             f"{radii[0]:g} and {radii[-1]:g}: a line needs two"
         )
     return chosen
+
+
+def longest_straight_range(x, curves):
+    """Find the longest range of x in which every curve has one slope.
+
+    Args:
+        x: (points,) abscissa, increasing; curves: (curves, points).
+
+    Returns:
+        (first, last): the positions of its ends; those of all points where there is none.
+
+    Example:
+        >>> x = np.arange(20.0)
+        >>> longest_straight_range(x, np.minimum(x, 14)[None])
+        (0, 14)
+    """
+    points = len(x)
+    if points < FEWEST_RADII:
+        return 0, points - 1
+    sums = _Sums(x - x.mean(), curves - curves.mean(axis=1, keepdims=True))
+    best = (0.0, 0, points - 1)
+    for first in range(points - FEWEST_RADII + 1):
+        last = np.arange(points - 1, first + FEWEST_RADII - 2, -1)
+        last = last[x[last] - x[first] > best[0]]  # shorter ones than the best so far need no look
+        if not len(last):
+            break  # from here on all are shorter
+        agree = _thirds_agree(x, sums, first, last)
+        if agree.any():
+            longest = last[agree.argmax()]
+            best = (x[longest] - x[first], first, int(longest))
+    return best[1], best[2]
+
+
+def _thirds_agree(x, sums, first, last):
+    """(ranges,) bool for the ranges first ... last (ranges,)."""
+    whole = sums.slopes(first, last)
+    edges = [np.searchsorted(x, x[first] + (x[last] - x[first]) * third / 3) for third in (1, 2)]
+    starts, stops = (first, edges[0], edges[1]), (edges[0], edges[1], last)
+    agree = np.ones(len(last), bool)
+    for start, stop in zip(starts, stops, strict=True):
+        agree &= stop > start
+        parts = sums.slopes(start, np.maximum(stop, start + 1))
+        agree &= (np.abs(parts - whole) <= AGREEMENT * np.abs(whole)).all(axis=0)
+    return agree
+
+
+class _Sums:
+    """Running sums, from which the least squares slope of any range follows at once."""
+
+    def __init__(self, x, curves):
+        ones = np.ones_like(x)
+        self.x = [np.append(0.0, np.cumsum(values)) for values in (ones, x, x * x)]
+        self.y = [np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0))) for values in (curves, x * curves)]
+
+    def slopes(self, first, last):
+        """(curves, ranges) slopes of the ranges first ... last, ends included."""
+        n, x, xx = (values[last + 1] - values[first] for values in self.x)
+        y, xy = (values[:, last + 1] - values[:, first].reshape(len(values), -1) for values in self.y)
+        return (n * xy - x * y) / (n * xx - x * x)
