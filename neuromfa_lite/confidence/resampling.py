@@ -5,59 +5,67 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import NeuroMFAError
-from ..masses import Masses
-from ..partition import log_masses
+from ..partition import log_masses, partition_of_masses
+from ..regression import fit_slopes
+from ..scaling import radii_in_range
 
-LARGEST_BLOCK = 1 << 22  # numbers in a block of a matrix product, 32 MB
-
-
-class Exponents(NamedTuple):
-    """Exponents of resamples: tau (resamples, q), alpha and f (resamples, orders of alpha), alpha0, width (resamples,).
-
-    The orders of alpha are q, with derivative="forward" q[:-1].
-    """
-
-    tau: np.ndarray
-    alpha: np.ndarray
-    f: np.ndarray
-    alpha0: np.ndarray
-    width: np.ndarray
+LARGEST_BLOCK = 1 << 21  # numbers in a block of a matrix product, 16 MB
 
 
 class Strata(NamedTuple):
-    """What is resampled: one draw of ``sizes`` neurons from each stratum.
+    """What is resampled: neurons are drawn from each stratum apart.
 
     Attributes:
         of_neuron: (neurons,) stratum of each neuron used.
-        sizes: (strata,) neurons drawn from each, those that the method left out of the spectrum included.
+        sizes: (strata,) neurons of each, those that the method left out of the spectrum included.
     """
 
     of_neuron: np.ndarray
     sizes: np.ndarray
 
 
-def strata_of(masses, by_layer=True):
-    """Return the Strata of masses: its layers, or all neurons as one.
+def strata_of(layer, layers, total, by_layer=True):
+    """Return the Strata of neurons: their layers, or all of them as one.
 
     A sampled network holds a fixed number of neurons of every layer, so that is what is drawn again. Neurons of these
-    layers that the method left out (too few connections) take part as neurons of weight nowhere: how many are used
+    layers that the method left out (too few connections) take part as neurons without weight: how many are used
     varies between resamples as it would between samples. Where the masses hold a part of a layer only (chosen centres,
     a subset), the neurons used alone are drawn.
+
+    Args:
+        layer: (neurons,) position of each neuron's layer in layers; total: neurons used and left out.
     """
-    layers, of_neuron = np.unique(masses.layer, return_inverse=True)
+    there, of_neuron = np.unique(layer, return_inverse=True)
     used = np.bincount(of_neuron)
-    sizes = np.array([len(masses.layers[layer]) for layer in layers])
-    if sizes.sum() > masses.neurons_total or (sizes < used).any():
+    sizes = np.array([len(layers[position]) for position in there])
+    if sizes.sum() > total or (sizes < used).any():
         sizes = used
     if by_layer:
         return Strata(of_neuron, sizes)
     return Strata(np.zeros(len(of_neuron), np.int64), np.array([sizes.sum()]))
 
 
-def draw_weights(strata, resamples, seed):
-    """Yield (rows, neurons) float64: how often each neuron is drawn, in blocks of resamples.
+def standard_error(influence, weights, strata):
+    """(rows,) standard error of a value with the influence (rows, neurons) of each neuron, weights (rows, neurons)."""
+    pull, variance = influence * weights, 0.0
+    squares = pull * influence
+    for stratum, size in enumerate(strata.sizes):
+        if size > 1:  # neurons left out count in the size, with an influence of 0
+            mine = strata.of_neuron == stratum
+            spread = squares[:, mine].sum(axis=1) - pull[:, mine].sum(axis=1) ** 2 / size
+            variance = variance + np.maximum(spread, 0) * size / (size - 1)
+    return np.sqrt(variance + np.zeros(len(weights)))
 
-    Each stratum has a stream of its own, read one resample after another, so blocks of any size hold the same numbers.
+
+def draw_weights(strata, resamples, seed):
+    """Yield (rows, neurons) float64 weights of resampled neurons, in blocks of resamples.
+
+    Of n neurons of a stratum n - 1 are drawn with replacement, each of weight n/(n - 1): the spread of their mean is
+    then that of the mean of a sample, without the factor (n - 1)/n of drawing n (which counts in layers of 10 neurons).
+    Each stratum has a random stream of its own, read one resample after another, so blocks of any size hold the same
+    numbers. A stratum of one neuron is always drawn as it is.
+
+    Source: J. N. K. Rao and C. F. J. Wu, Journal of the American Statistical Association 83, 1988.
     """
     streams = [np.random.default_rng([seed, stratum]) for stratum in range(len(strata.sizes))]
     neurons = len(strata.of_neuron)
@@ -66,96 +74,154 @@ def draw_weights(strata, resamples, seed):
     for start in range(0, resamples, at_once):
         rows = min(at_once, resamples - start)
         weights = np.zeros((rows, neurons))
-        for stream, places, size in zip(streams, members, strata.sizes, strict=True):
-            drawn = stream.integers(0, size, (rows, size)) + size * np.arange(rows)[:, None]
+        for stream, places, size in zip(streams, members, strata.sizes.tolist(), strict=True):
+            number = max(1, size - 1)
+            drawn = stream.integers(0, size, (rows, number)) + size * np.arange(rows)[:, None]
             counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
-            weights[:, places] = counts[:, : len(places)]
+            weights[:, places] = counts[:, : len(places)] * (size / number)
         yield weights
 
 
-def left_out_one(strata):
-    """(neurons, neurons) weights of the jackknife: row i without neuron i, the others of its stratum making up for it.
+class Estimates(NamedTuple):
+    """Exponents for each row of weights, and how uncertain each is.
 
-    A stratum of one neuron has no other: its row keeps it, and it adds nothing to the acceleration.
+    Attributes:
+        values: (rows, quantities) alpha0, width, tau at every q, alpha and f at every order of alpha.
+        errors: (rows, quantities) their standard errors within strata, from the influence of each neuron.
+        influence: {"alpha0", "width"}: (rows, neurons) the change of the value with the weight of each neuron.
     """
-    neurons, of_neuron = len(strata.of_neuron), strata.of_neuron
-    weights = np.ones((neurons, neurons))
-    for stratum, size in enumerate(strata.sizes):
-        places = np.flatnonzero(of_neuron == stratum)
-        if size > 1:
-            weights[np.ix_(places, places)] = size / (size - 1)
-            weights[places, places] = 0.0
-    return weights
+
+    values: np.ndarray
+    errors: np.ndarray
+    influence: dict
 
 
 class Resampler:
     """The exponents of masses for any weights of their neurons, radii and fitted range fixed.
 
-    Args:
-        masses: Masses; method: Method; chosen: (radii,) bool, the radii that lines are fitted to.
+    Formula: Z_q(r) = sum_i v_i w_i mu_i(r)^q with v_i the weight of neuron i in the resample (in the standard
+    convention q - 1 in place of q); tau(q) = sum_r c_r ln Z_q(r) with c the weights of the regression. The influence
+    of neuron i on tau(q) is d tau/d v_i = sum_r c_r w_i mu_i(r)^q / Z_q(r); that on alpha is its derivative in q.
 
-    Formula: Z_q(r) = sum_i v_i w_i mu_i(r)^q with v_i how often neuron i was drawn (in the standard convention q - 1
-    in place of q), and the slopes of ln Z_q and of d ln Z_q/d q as for the spectrum itself.
+    Args:
+        masses: Masses; method: Method; strata: Strata. The scaling range is that of the masses as they are.
     """
 
-    def __init__(self, masses: Masses, method, chosen):
-        self.method, self.q = method, np.array(method.q)
+    def __init__(self, masses, method, strata):
+        chosen = np.ones(len(masses.radii), bool)
+        if method.scaling_range != "whole":
+            chosen = radii_in_range(partition_of_masses(masses, method), method)
+        self.method, self.q, self.strata = method, np.array(method.q), strata
         self.logs = log_masses(masses, method)[chosen]
         x = np.log(masses.radii[chosen] / masses.radii[-1])
+        fit_slopes(x, x[None])  # refuses fewer than two radii
         centred = x - x.mean()
         self.fit = centred / (centred @ centred)
         standard = method.convention == "standard"
         self.orders = np.append(self.q, 0.0) - standard
-        self.measure = masses.weight if standard else None
+        self.measure = masses.weight if standard and masses.weight is not None else np.ones(len(masses.layer))
+        self.extremes = None  # positions of the largest and the smallest alpha, and of alpha0, of the sample itself
+        self.point = self.estimates(np.ones((1, len(masses.layer))))
 
-    def exponents(self, weights):
-        """The Exponents for weights (resamples, neurons) >= 0."""
-        weights = weights if self.measure is None else weights * self.measure
-        total = weights.sum(axis=1)
-        if not (total > 0).all():
+    def resampled(self, resamples, seed):
+        """(values, errors), (resamples, quantities) each, of resampled neurons."""
+        parts = [self.estimates(weights)[:2] for weights in draw_weights(self.strata, resamples, seed)]
+        return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+
+    def estimates(self, weights):
+        """The Estimates for weights (rows, neurons) >= 0."""
+        if not ((weights @ self.measure) > 0).all():
             raise NeuroMFAError(
                 "a resample holds no neuron that the method uses: so few neurons allow no band, draw a larger sample"
             )
-        weights = np.ascontiguousarray(weights)
-        tau, slope = self._slopes(weights, np.log(total))
+        if self.extremes is None:
+            self.extremes = (0, 0, 0)  # for a first pass over the sample itself, which finds them
+            self.extremes = self._extremes(self.estimates(weights).values[0])
+        tau, alpha, f, kept = [], [], [], {}
+        for place, (q, line, slope) in enumerate(self._lines(weights)):
+            if slope is not None:
+                kept.update({at: slope for at in self.extremes if at == place})
+            if line is not None:
+                tau.append(self._with_error(line, weights))
+            if line is not None and slope is not None:
+                alpha.append(self._with_error(slope, weights))
+                f.append(self._with_error(slope.times(q).minus(line), weights))
+        return self._gathered(weights, np.array(tau), np.array(alpha), np.array(f), kept)
+
+    def _gathered(self, weights, tau, alpha, f, kept):
+        high, low, at_zero = (kept[at] for at in self.extremes)
+        width = _Value(np.ptp(alpha[:, 0], axis=0), high.minus(low).influence)
+        alpha0 = at_zero
+        if self.method.derivative == "forward":  # at the maximum of f, as the spectrum has it
+            top = np.argmax(f[:, 0] > f[:, 0].max(axis=0) - 1e-12, axis=0)
+            alpha0 = _Value(alpha[top, 0, np.arange(len(weights))], at_zero.influence)
+        first = np.array([self._with_error(each, weights) for each in (alpha0, width)])
+        values, errors = np.concatenate([first, tau, alpha, f]).transpose(1, 2, 0)
+        return Estimates(values, errors, {"alpha0": alpha0.influence, "width": width.influence})
+
+    def _extremes(self, values):
+        """Places of the largest and the smallest alpha and of alpha0 among the lines."""
+        alpha = values[2 + len(self.q) :].reshape(2, -1)[0]
+        exact = self.method.derivative == "exact"
+        at_zero = len(self.q) if exact else int(np.argmin(np.abs(alpha - values[0])))
+        return int(alpha.argmax()), int(alpha.argmin()), at_zero
+
+    def _with_error(self, value, weights):
+        return value.value, standard_error(value.influence, weights, self.strata)
+
+    def _lines(self, weights):
+        """Yield (q, tau, alpha) as _Values, None where there is none; with "exact" at last alpha0 alone."""
         if self.method.derivative == "exact":
-            alpha, alpha0 = slope[:, :-1], slope[:, -1]
-            f = self.q * alpha - tau
-        else:
-            alpha, f, alpha0 = _forward(self.q, tau)
-        return Exponents(tau, alpha, f, alpha0, alpha.max(axis=1) - alpha.min(axis=1))
+            for q, order in zip(self.q, self.orders, strict=False):
+                yield q, *self._line(weights, order)
+            yield 0.0, None, self._line(weights, self.orders[-1])[1]
+            return
+        line = self._line(weights, self.orders[0])[0]
+        for j in range(1, len(self.q)):
+            following = self._line(weights, self.orders[j])[0]
+            yield self.q[j - 1], line, following.minus(line).times(1 / (self.q[j] - self.q[j - 1]))
+            line = following
+        yield self.q[-1], line, None
 
-    def _slopes(self, weights, log_total):
-        """(tau (resamples, q), slopes of d ln Z/d q (resamples, q + 1)), summed over blocks of radii."""
-        orders, (radii, neurons), resamples = len(self.orders), self.logs.shape, len(weights)
-        tau, slope = np.zeros((resamples, orders)), np.zeros((resamples, orders))
-        at_once = max(1, LARGEST_BLOCK // (orders * (neurons + resamples)))
-        for start in range(0, radii, at_once):
-            logs = self.logs[start : start + at_once]
-            fit = self.fit[start : start + at_once]
-            exponent = self.orders[:, None, None] * logs  # (q, radii, neurons)
-            shift = exponent.max(axis=2)
-            powers = np.exp(exponent - shift[:, :, None])
-            z = weights @ powers.reshape(-1, neurons).T
-            powers *= logs
-            moment = weights @ powers.reshape(-1, neurons).T
-            with np.errstate(divide="ignore", invalid="ignore"):
-                log_z = np.log(z).reshape(resamples, *shift.shape) + shift - log_total[:, None, None]
-                mean_log = (moment / z).reshape(log_z.shape)
-            tau += log_z @ fit
-            slope += mean_log @ fit
-        if not (np.isfinite(tau).all() and np.isfinite(slope).all()):
-            raise NeuroMFAError(
-                f"orders q from {self.q[0]:g} to {self.q[-1]:g} make single neurons outweigh all others by more than a "
-                "float64 can hold, so resamples without them have no Z: use a smaller range of q"
-            )
-        tau[:, self.orders == 0] = 0.0  # flat by definition
-        return tau[:, :-1], slope
+    def _line(self, weights, order):
+        """(tau, alpha) of one order as _Values: the slopes of ln Z and of its derivative in q."""
+        (rows, neurons), radii = weights.shape, len(self.logs)
+        tau, alpha = _Value.zero(rows, neurons), _Value.zero(rows, neurons)
+        for start in range(0, radii, at_once := max(1, LARGEST_BLOCK // neurons)):
+            logs, fit = self.logs[start : start + at_once], self.fit[start : start + at_once]
+            exponent = order * logs
+            shift = exponent.max(axis=1)
+            powers = np.exp(exponent - shift[:, None]) * self.measure
+            z = weights @ powers.T
+            if not (z > 0).all():
+                raise NeuroMFAError(
+                    f"orders q from {self.q[0]:g} to {self.q[-1]:g} make single neurons outweigh all others by more "
+                    "than a float64 can hold, so resamples without them have no Z: use a smaller range of q"
+                )
+            share, moments = fit / z, powers * logs
+            mean_log = (weights @ moments.T) / z
+            alpha.add(mean_log @ fit, share @ moments - (share * mean_log) @ powers)
+            if order != 0:  # there ln Z is flat by definition
+                tau.add((np.log(z) + shift) @ fit, share @ powers)
+        return tau, alpha
 
 
-def _forward(q, tau):
-    """The authors' difference quotient, of every resample; see spectrum.py."""
-    alpha = np.diff(tau, axis=1) / np.diff(q)
-    f = q[:-1] * alpha - tau[:, :-1]
-    top = np.argmax(f > f.max(axis=1, keepdims=True) - 1e-12, axis=1)
-    return alpha, f, alpha[np.arange(len(alpha)), top]
+class _Value(NamedTuple):
+    """A value (rows,) and the influence (rows, neurons) of each neuron on it."""
+
+    value: np.ndarray
+    influence: np.ndarray
+
+    @classmethod
+    def zero(cls, rows, neurons):
+        return cls(np.zeros(rows), np.zeros((rows, neurons)))
+
+    def add(self, value, influence):
+        self.value[:] += value
+        self.influence[:] += influence
+
+    def times(self, factor):
+        return _Value(factor * self.value, factor * self.influence)
+
+    def minus(self, other):
+        return _Value(self.value - other.value, self.influence - other.influence)

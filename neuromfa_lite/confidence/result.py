@@ -1,0 +1,213 @@
+"""What is said about confidence: the bands of a spectrum and of E, with the coverage that was measured of such bands."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import storage
+from .coverage import LEVEL, claim, coverage_range
+
+
+@dataclass(frozen=True, eq=False)
+class Confidence:
+    """Bands on the exponents of one spectrum.
+
+    Attributes:
+        q, tau (q,), alpha, f (orders of alpha,), alpha0, width: the values of the sample itself; of redraws their mean.
+        tau_band (2, q), alpha_band, f_band (2, orders of alpha), alpha0_band, width_band (2,): low and high ends.
+        curves_alpha, curves_f: (curves, orders of alpha) spectra of some resamples, reflected at the sample's as the
+            basic band is; of redraws the spectra themselves.
+        kind: "studentised", "basic", "percentile", "bias-corrected", or "redraws".
+        level: nominal probability; resamples: how many, or how many samples; seed: of the resamples.
+        by_layer: whether every layer was resampled apart; neurons: how many were resampled; one_neuron_layers: layers
+            with a single neuron, whose spread nobody can know and the bands leave out.
+        measured: whether the measured coverages are of such an analysis: one hop, the paper's convention, exact
+            derivative, as many neurons at least as were measured.
+        notes: what to know about these bands, in words.
+        method, method_key, source, source_hash, versions: where it came from.
+    """
+
+    q: np.ndarray
+    tau: np.ndarray
+    alpha: np.ndarray
+    f: np.ndarray
+    alpha0: float
+    width: float
+    tau_band: np.ndarray
+    alpha_band: np.ndarray
+    f_band: np.ndarray
+    alpha0_band: np.ndarray
+    width_band: np.ndarray
+    curves_alpha: np.ndarray
+    curves_f: np.ndarray
+    kind: str
+    level: float
+    resamples: int
+    seed: int
+    by_layer: bool
+    neurons: int
+    measured: bool
+    notes: tuple[str, ...] = ()
+    method: str = ""
+    method_key: str = ""
+    source: str = ""
+    source_hash: str = ""
+    versions: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        _freeze(self)
+
+    def __repr__(self):
+        return (
+            f"Confidence(alpha0={self.alpha0:.4f} [{_ends(self.alpha0_band)}], "
+            f"width={self.width:.4f} [{_ends(self.width_band)}], {self.kind}, {self.resamples} resamples; "
+            f"alpha0: {self.claim('alpha0')}; width: {self.claim('width')})"
+        )
+
+    def claim(self, quantity):
+        """What may be said of one band, in words.
+
+        Args:
+            quantity: "alpha0", "width", or "tau(1)", "alpha(-3)", "f(2)" for the band at that order.
+        """
+        if self.kind == "redraws":
+            return f"holds a further sample with probability {self.level:.2f}, by symmetry"
+        return claim(quantity, self.kind, self.level, self.measured)
+
+    def frame(self):
+        """pandas DataFrame, a row per quantity and q: quantity, q (missing for two), value, low, high, coverage.
+
+        coverage: what may be said of the band, in words; lowest, highest: the measured coverages at given radii,
+        missing where none was measured.
+        """
+        import pandas as pd
+
+        rows = [("alpha0", np.nan, self.alpha0, *self.alpha0_band), ("width", np.nan, self.width, *self.width_band)]
+        for name in ("tau", "alpha", "f"):
+            values = getattr(self, name)
+            ends = getattr(self, f"{name}_band")
+            rows += zip([name] * len(values), self.q, values, *ends, strict=False)
+        names = [name if np.isnan(q) else f"{name}({q:g})" for name, q, *_ in rows]
+        table = pd.DataFrame(rows, columns=["quantity", "q", "value", "low", "high"])
+        there = self.measured and self.level == LEVEL
+        found = [(there and coverage_range(name, self.kind, "population")) or (np.nan, np.nan) for name in names]
+        table["lowest"], table["highest"] = np.transpose(found)
+        return table.assign(coverage=[self.claim(name) for name in names])
+
+    def plot(self, ax=None):
+        """Draw f(alpha) with thin resampled spectra and the bands of alpha0 and the width; returns the Axes."""
+        from ..plots import plot_confidence
+
+        return plot_confidence(self, ax=ax)
+
+    def _repr_html_(self):
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{value:.4f}</td><td>{_ends(ends)}</td><td>{self.claim(key)}</td></tr>"
+            for key, name, value, ends in (
+                ("alpha0", "&alpha;<sub>0</sub>", self.alpha0, self.alpha0_band),
+                ("width", "width", self.width, self.width_band),
+            )
+        )
+        notes = "".join(f"<br>{note}" for note in self.notes)
+        return (
+            f"<b>Confidence</b> of {self.source} ({self.method}), {self.kind}, {self.resamples} resamples of "
+            f"{self.neurons} neurons<table><tr><th></th><th>value</th><th>band</th><th>coverage</th></tr>{rows}</table>"
+            f"<small>{notes.removeprefix('<br>')}</small>"
+        )
+
+    def save(self, path):
+        """Write everything to an .npz file; returns its path."""
+        return storage.save(path, "confidence", {name: getattr(self, name) for name in self.__dataclass_fields__})
+
+    @classmethod
+    def load(cls, path):
+        """Read bands written by :meth:`save`; a file of a newer schema is refused."""
+        values = storage.load(path, "confidence")
+        return cls(**{**values, "notes": tuple(values["notes"])})
+
+
+@dataclass(frozen=True, eq=False)
+class EmergenceConfidence:
+    """The band of the degree of emergence of one sample against itself at step 0.
+
+    Attributes:
+        emergence: E of the sample; band: (2,) low and high end; error: its standard error.
+        resampled: (resamples,) E of each resample.
+        kind, level, resamples, seed, by_layer, measured: as for :class:`Confidence`.
+        neurons: how many were resampled: those used at either step; only_start, only_now: how many of them the method
+            uses at one of the steps only, where alone they count.
+        method, method_key, source, versions: where it came from.
+    """
+
+    emergence: float
+    band: np.ndarray
+    error: float
+    resampled: np.ndarray
+    kind: str
+    level: float
+    resamples: int
+    seed: int
+    by_layer: bool
+    measured: bool
+    neurons: int
+    only_start: int
+    only_now: int
+    notes: tuple[str, ...] = ()
+    method: str = ""
+    method_key: str = ""
+    source: str = ""
+    versions: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        _freeze(self)
+
+    def __repr__(self):
+        return (
+            f"EmergenceConfidence(E={self.emergence:.4f} [{_ends(self.band)}], {self.kind}, {self.neurons} neurons, "
+            f"{self.only_start} at the start only, {self.only_now} now only; {self.claim()})"
+        )
+
+    def claim(self):
+        """What may be said of the band, in words."""
+        return claim("emergence", self.kind, self.level, self.measured)
+
+    def frame(self):
+        """pandas DataFrame of one row: quantity, value, low, high, error, coverage in words."""
+        import pandas as pd
+
+        row = ("emergence", self.emergence, *self.band, self.error, self.claim())
+        return pd.DataFrame([row], columns=["quantity", "value", "low", "high", "error", "coverage"])
+
+    def plot(self, ax=None):
+        """Draw E of the resamples as a histogram, with the band; returns the Axes."""
+        from ..plots import plot_emergence_confidence
+
+        return plot_emergence_confidence(self, ax=ax)
+
+    def _repr_html_(self):
+        return (
+            f"<b>Degree of emergence</b> of {self.source} ({self.method}): E = {self.emergence:.4f}, band "
+            f"{_ends(self.band)} ({self.kind}; {self.claim()}); {self.neurons} neurons, {self.only_start} of them used "
+            f"at the start only, {self.only_now} now only"
+        )
+
+    def save(self, path):
+        """Write everything to an .npz file; returns its path."""
+        stored = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return storage.save(path, "emergence-confidence", stored)
+
+    @classmethod
+    def load(cls, path):
+        """Read a band written by :meth:`save`; a file of a newer schema is refused."""
+        values = storage.load(path, "emergence-confidence")
+        return cls(**{**values, "notes": tuple(values["notes"])})
+
+
+def _freeze(result):
+    for value in vars(result).values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+
+
+def _ends(band):
+    return f"{band[0]:.4f} \u2026 {band[1]:.4f}"
