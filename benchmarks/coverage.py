@@ -86,7 +86,7 @@ def emergence_bias(start, now, samples):
 
 
 def recipes():
-    """(name, what it is, population, options of measure_coverage, limit: {quantity: value} or bias: {quantity: bias})"""
+    """Yield (name, what it is, population, options of measure_coverage, its limit, function: values or biases of it)."""
     start, end, fan, normal = run(0), run(724), ParetoFanOut(1.5, 900, 512).network(), gaussian()
     radii = count_masses(normal, nmfa.PAPER).radii
     whole = "samples with k = 32 against the whole network"
@@ -147,7 +147,9 @@ def main():
         ]
         head = {"level": LEVEL, "simulations": asked.simulations, "resamples": RESAMPLES}
         head |= {"versions": storage.versions(), "recipes": about, "columns": list(table.columns)}
-        lines = json.dumps(head, indent=1)[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]\n}\n"
+        lines = (
+            json.dumps(head, indent=1)[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]\n}\n"
+        )
         place = Path(nmfa.__file__).parent / "confidence" / "coverage.json"
         place.write_text(lines, encoding="utf-8")
 

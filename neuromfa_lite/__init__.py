@@ -27,6 +27,12 @@ _HOME_OF = {
     "greedy_boxes": "boxes",
     "Spectrum": "spectrum",
     "Trajectory": "trajectory",
+    "confidence": "confidence",
+    "emergence_confidence": "confidence",
+    "redraws": "confidence",
+    "measure_coverage": "confidence",
+    "Confidence": "confidence",
+    "EmergenceConfidence": "confidence",
     "load_run": "laboratory",
     "list_runs": "laboratory",
 }

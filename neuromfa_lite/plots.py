@@ -50,11 +50,46 @@ def plot_spectrum(spectrum, ax=None, color=BLUE, label=None):
 
 
 def plot_tau(spectrum, ax=None, color=BLUE, label=None):
-    """Draw the mass exponent tau over the moment order q."""
+    """Draw the mass exponent tau over the moment order q, of a Confidence with its band."""
     ax = axes_for(ax)
     ax.plot(spectrum.q, spectrum.tau, "-", lw=2, color=color, label=label)
     ax.plot(0, 0, "o", color=color)
     ax.set(xlabel="moment order $q$", ylabel=r"mass exponent $\tau(q)$")
+    if hasattr(spectrum, "tau_band"):
+        ax.fill_between(spectrum.q, *spectrum.tau_band, color=color, alpha=0.35, lw=0)
+        _write_note(f"$\\tau(1)$: {spectrum.claim('tau(1)')}", ax)
+    return ax
+
+
+def plot_confidence(bands, ax=None, color=BLUE, label=None):
+    """Draw f over alpha: thin lines = resampled spectra (or other samples), shaded = the band of alpha0."""
+    ax = axes_for(ax)
+    ax.plot(bands.curves_alpha.T, bands.curves_f.T, "-", lw=0.6, color=color, alpha=0.3)
+    ax.plot(bands.alpha, bands.f, "-", lw=2.2, color=color, label=label)
+    ax.axvspan(*bands.alpha0_band, color=ORANGE, alpha=0.45, lw=0)
+    ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
+    parts = [
+        rf"{name} = {value:.3f} [{low:.3f}, {high:.3f}]"
+        for name, value, (low, high) in (
+            (r"$\alpha_0$", bands.alpha0, bands.alpha0_band),
+            ("$w$", bands.width, bands.width_band),
+        )
+    ]
+    ax.set_title(",  ".join(parts), fontsize=11)
+    _write_note(f"$\\alpha_0$: {bands.claim('alpha0')}", ax, f"$w$: {bands.claim('width')}")
+    return ax
+
+
+def plot_emergence_confidence(bands, ax=None, color=BLUE):
+    """Draw E of the resamples as a histogram, E of the sample as a line and its band shaded."""
+    ax = axes_for(ax)
+    ax.hist(bands.resampled, bins="auto", color=color, alpha=0.5)
+    ax.axvspan(*bands.band, color=ORANGE, alpha=0.35, lw=0)
+    ax.axvline(bands.emergence, color="black", lw=1.5)
+    ax.set(xlabel="degree of emergence $E$", ylabel="resamples")
+    ax.set_title(f"$E$ = {bands.emergence:.3f} [{bands.band[0]:.3f}, {bands.band[1]:.3f}]")
+    ax.set_ylim(top=1.3 * ax.get_ylim()[1])
+    _write_note(bands.claim(), ax, y=0.88)
     return ax
 
 
@@ -169,8 +204,19 @@ def no_ability(run):
 def badge(spectrum, ax):
     """The quality of a spectrum in words, broken to the width of ax: its first flag, or that its fits are straight."""
     text = f"\u26a0 {spectrum.flags[0]}" if spectrum.flags else spectrum.verdict
+    return _broken(text, ax)
+
+
+def _broken(text, ax):
     # A flag is a sentence; at 9 points 14 letters are an inch.
     return textwrap.fill(text, max(20, int(14 * ax.bbox.width / ax.figure.dpi)))
+
+
+def _write_note(text, ax, *others, y=0.03):
+    """What may be said of bands, below the curves."""
+    lines = "\n".join(_broken(each, ax) for each in (text, *others))
+    clear = {"fc": "white", "ec": "none", "alpha": 0.85, "pad": 1}
+    ax.text(0.5, y, lines, transform=ax.transAxes, ha="center", fontsize=8, color="#444444", bbox=clear)
 
 
 def _write_badge(spectrum, ax):

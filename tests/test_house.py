@@ -35,6 +35,7 @@ FLOW = (
     ("emergence", "boxes"),
     ("trajectory",),
     ("study",),
+    ("confidence",),
     ("laboratory",),
     ("plots",),
     ("drawings",),

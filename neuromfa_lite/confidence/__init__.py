@@ -19,7 +19,7 @@ __all__ = [
 
 
 class _Room(ModuleType):
-    """This room is called like the function that it is for: whoever imported the room first can call it all the same."""
+    """The room has the name of the function it is for: whoever imported the room first can call it all the same."""
 
     def __call__(self, *args, **kwargs):
         return confidence(*args, **kwargs)

@@ -10,7 +10,6 @@ from ..network import NeuronNetwork
 from ..spectrum import Spectrum
 from ..study import measure_spectrum
 from .bands import KINDS, band
-from .coverage import measured
 from .emergence import Pair
 from .resampling import Resampler, strata_of
 from .result import Confidence, EmergenceConfidence
@@ -80,8 +79,8 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         seed=int(seed),
         by_layer=bool(by_layer),
         neurons=len(masses.layer),
-        measured=_is_measured(method, by_layer, len(masses.layer)) and masses.weight is None,
-        notes=_notes(method, strata, masses),
+        measured=_is_measured(method, by_layer) and masses.weight is None,
+        notes=_notes(method, strata, masses, spectrum.seed),
         method=spectrum.method,
         method_key=spectrum.method_key,
         source=spectrum.source,
@@ -129,11 +128,11 @@ def emergence_confidence(start, now, method=PAPER, level=0.9, resamples=400, see
         resamples=int(resamples),
         seed=int(seed),
         by_layer=True,
-        measured=_is_measured(method, True, both.neurons) and method.score == "emergence",
+        measured=_is_measured(method, True) and method.score == "emergence",
         neurons=both.neurons,
         only_start=both.only_start,
         only_now=both.only_now,
-        notes=_notes(method, both.strata, masses[1]),
+        notes=_notes(method, both.strata, masses[1], now.seed),
         method=method.name,
         method_key=method.key,
         source=f"{start.origin} to {now.origin}",
@@ -202,7 +201,9 @@ def _spectrum(what, method):
     if what.masses is None:
         raise NeuroMFAError("a spectrum read from a file or of boxes holds no masses: analyze the network again")
     if isinstance(method, Method) and method.key != what.method_key:
-        raise NeuroMFAError(f"the spectrum was computed with method {what.method!r}: leave method out, or give a network")
+        raise NeuroMFAError(
+            f"the spectrum was computed with method {what.method!r}: leave method out, or give a network"
+        )
     return what
 
 
@@ -218,23 +219,22 @@ def _refuse_bad(level, resamples, seed, kind):
 
 
 def _refuse_one_neuron(strata):
-    if strata.sizes.max() < 2:
+    if np.bincount(strata.of_neuron).max() < 2:
         raise NeuroMFAError(
             "no layer has two neurons to resample, so nothing is known about their spread: draw a larger sample, or "
             "resample all layers together with by_layer=False"
         )
 
 
-def _is_measured(method, by_layer, neurons):
-    return (
-        by_layer
-        and neurons >= min(recipe["neurons"] for recipe in measured()["recipes"])
-        and (method.reach, method.convention, method.derivative) == ("one-hop", "paper", "exact")
-    )
+def _is_measured(method, by_layer):
+    choices = (method.reach, method.convention, method.derivative)
+    return bool(by_layer) and choices == ("one-hop", "paper", "exact")
 
 
-def _notes(method, strata, masses):
+def _notes(method, strata, masses, seed):
     notes = []
+    if seed is None:
+        notes.append("this is a whole network: the band is for one with ever more neurons like these in every layer")
     alone = int((strata.sizes == 1).sum())
     if alone:
         notes.append(f"{alone} layers have a single neuron, whose spread the bands leave out")

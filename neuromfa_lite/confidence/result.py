@@ -1,4 +1,4 @@
-"""What is said about confidence: the bands of a spectrum and of E, with the coverage that was measured of such bands."""
+"""The results: the bands of a spectrum and of E, with the coverage that was measured of such bands."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class Confidence:
         by_layer: whether every layer was resampled apart; neurons: how many were resampled; one_neuron_layers: layers
             with a single neuron, whose spread nobody can know and the bands leave out.
         measured: whether the measured coverages are of such an analysis: one hop, the paper's convention, exact
-            derivative, as many neurons at least as were measured.
+            derivative.
         notes: what to know about these bands, in words.
         method, method_key, source, source_hash, versions: where it came from.
     """
@@ -72,7 +72,7 @@ class Confidence:
         """
         if self.kind == "redraws":
             return f"holds a further sample with probability {self.level:.2f}, by symmetry"
-        return claim(quantity, self.kind, self.level, self.measured)
+        return claim(quantity, self.kind, self.level, self.neurons * self.measured)
 
     def frame(self):
         """pandas DataFrame, a row per quantity and q: quantity, q (missing for two), value, low, high, coverage.
@@ -89,8 +89,8 @@ class Confidence:
             rows += zip([name] * len(values), self.q, values, *ends, strict=False)
         names = [name if np.isnan(q) else f"{name}({q:g})" for name, q, *_ in rows]
         table = pd.DataFrame(rows, columns=["quantity", "q", "value", "low", "high"])
-        there = self.measured and self.level == LEVEL
-        found = [(there and coverage_range(name, self.kind, "population")) or (np.nan, np.nan) for name in names]
+        neurons = self.neurons * (self.measured and self.level == LEVEL)
+        found = [coverage_range(name, self.kind, neurons) or (np.nan, np.nan) for name in names]
         table["lowest"], table["highest"] = np.transpose(found)
         return table.assign(coverage=[self.claim(name) for name in names])
 
@@ -169,7 +169,7 @@ class EmergenceConfidence:
 
     def claim(self):
         """What may be said of the band, in words."""
-        return claim("emergence", self.kind, self.level, self.measured)
+        return claim("emergence", self.kind, self.level, self.neurons * self.measured)
 
     def frame(self):
         """pandas DataFrame of one row: quantity, value, low, high, error, coverage in words."""
