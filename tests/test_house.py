@@ -35,6 +35,7 @@ FLOW = (
     ("emergence", "boxes"),
     ("trajectory",),
     ("study",),
+    ("verification",),
     ("laboratory",),
     ("plots",),
     ("drawings",),
