@@ -22,9 +22,13 @@ class Check(NamedTuple):
 COLUMNS = list(Check._fields)
 
 
-def compare(check, thing, quantity, q, exact, measured, tolerance, why):
-    """A Check that passes if the error, relative where the exact number is larger than 1, is within the tolerance."""
-    exact, measured = float(exact), float(measured)
+def compare(check, thing, quantity, q, numbers, tolerance, why):
+    """A Check that passes if the error, relative where the exact number is larger than 1, is within the tolerance.
+
+    Args:
+        numbers: (exact, measured); check, thing, quantity, q, tolerance, why: as in the table.
+    """
+    exact, measured = (float(number) for number in numbers)
     error = abs(measured - exact) / max(1.0, abs(exact))
     q = None if q is None else float(q)
     # NaN fails, too

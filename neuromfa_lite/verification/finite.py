@@ -36,16 +36,14 @@ def _compare(name, spectrum, radii, masses, weights, itself=0):
     balls = spectrum.masses is not None and spectrum.convention == "standard"
     for number, q in enumerate(ORDERS):
         tau, alpha = plain_exponents(radii, shares, weights, q - balls)
-        rows.append(compare("finite size", name, "tau", q, tau, spectrum.tau[number], TOLERANCE, WHY))
-        rows.append(compare("finite size", name, "alpha", q, alpha, spectrum.alpha[number], TOLERANCE, WHY))
-    rows.append(
-        compare("finite size", name, "largest radius", None, radii[-1], spectrum.radii[-1], TOLERANCE, WHY)
-    )
+        rows.append(compare("finite size", name, "tau", q, (tau, spectrum.tau[number]), TOLERANCE, WHY))
+        rows.append(compare("finite size", name, "alpha", q, (alpha, spectrum.alpha[number]), TOLERANCE, WHY))
+    rows.append(compare("finite size", name, "largest radius", None, (radii[-1], spectrum.radii[-1]), TOLERANCE, WHY))
     if spectrum.masses is not None:
         exact, measured = np.array(masses, float).T, spectrum.masses.counts
         worst = np.unravel_index(np.argmax(np.abs(measured / exact - 1)), exact.shape)
         rows.append(
-            compare("finite size", name, "mass (worst)", None, 1, measured[worst] / exact[worst], TOLERANCE, WHY)
+            compare("finite size", name, "mass (worst)", None, (1, measured[worst] / exact[worst]), TOLERANCE, WHY)
         )
     return rows
 
@@ -110,7 +108,7 @@ def _cascade_boxes():
         [number.tolist() for _, number in levels],
     )
     counted = math.exp(spectrum.log_partition[ORDERS.index(0.0)][0])
-    rows.append(compare("finite size", rows[0].object, "boxes", None, 4**5, counted, TOLERANCE, WHY))
+    rows.append(compare("finite size", rows[0].object, "boxes", None, (4**5, counted), TOLERANCE, WHY))
     return rows
 
 
@@ -126,12 +124,12 @@ def _pareto():
     x, shares = [math.log(r) for r in radii], [[a / b for a, b in zip(row, counts[-1], strict=True)] for row in counts]
     for number, q in enumerate(ORDERS):
         tau, alpha = plain_exponents(radii, shares, [[1.0] * fan.neurons] * len(radii), q)
-        rows.append(compare("finite size", name, "tau", q, tau, spectrum.tau[number], TOLERANCE, WHY))
-        rows.append(compare("finite size", name, "alpha", q, alpha, spectrum.alpha[number], TOLERANCE, WHY))
+        rows.append(compare("finite size", name, "tau", q, (tau, spectrum.tau[number]), TOLERANCE, WHY))
+        rows.append(compare("finite size", name, "alpha", q, (alpha, spectrum.alpha[number]), TOLERANCE, WHY))
     slopes = [plain_slope(x, [math.log(row[neuron]) for row in counts]) for neuron in range(fan.neurons)]
     mean = math.fsum(slopes) / len(slopes)
-    rows.append(compare("finite size", name, "alpha0, mean dimension", None, mean, spectrum.alpha0, TOLERANCE, WHY))
+    rows.append(compare("finite size", name, "alpha0, mean dimension", None, (mean, spectrum.alpha0), TOLERANCE, WHY))
     exact, measured = np.array(counts, float).T, spectrum.masses.counts
     worst = float(np.max(np.abs(measured / exact - 1)) + 1)
-    rows.append(compare("finite size", name, "mass (worst)", None, 1, worst, TOLERANCE, WHY))
+    rows.append(compare("finite size", name, "mass (worst)", None, (1, worst), TOLERANCE, WHY))
     return rows

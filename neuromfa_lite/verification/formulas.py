@@ -19,7 +19,7 @@ def formula_checks():
         for q in ORDERS:
             for quantity, value in _from_tau(route, q, isinstance(thing, ParetoFanOut)).items():
                 measured = getattr(thing, f"exact_{quantity}")(q)
-                rows.append(compare("formula", name, quantity, q, value, measured, TOLERANCE, why))
+                rows.append(compare("formula", name, quantity, q, (value, measured), TOLERANCE, why))
     return rows
 
 
