@@ -211,7 +211,7 @@ def test_every_box_of_a_covering_is_smaller_than_its_size(graph, size):
     assert len(set(boxes.values())) >= fewest
 
 
-def test_the_covering_of_a_path_is_the_best_one_can_do():
+def test_no_covering_of_a_path_beats_the_best():
     path = nx.path_graph(24)
     nx.set_edge_attributes(path, 1.0, "distance")
     spectrum = box_counting(path, sizes=[1, 2, 3, 4])

@@ -51,7 +51,9 @@ class CascadePanel(Panel):
         tau.axhline(0, color=GREY, lw=0.6)
         tau.set(xlim=(-5.2, 5.2), ylim=(-22, 5), xlabel="moment order $q$", ylabel=r"mass exponent $\tau(q)$")
         tau.set_title("2  standard convention")
-        tau.legend(handles=[tau.plot([], [], m, color=c, lw=2, label=name)[0] for m, c, _, name in style], frameon=False)
+        # the moving lines are drawn later than the legend, which therefore needs still ones of its own
+        shown = [tau.plot([], [], mark, color=color, lw=2, label=label)[0] for mark, color, _, label in style]
+        tau.legend(handles=shown, frameon=False)
         f.set(xlim=(0, 4.4), ylim=(-0.1, 1.1), xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha)$")
         f.set_title("3  the spectrum")
 
