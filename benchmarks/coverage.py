@@ -86,7 +86,7 @@ def emergence_bias(start, now, samples):
 
 
 def recipes():
-    """Yield (name, what it is, population, options of measure_coverage, its limit, function: values or biases of it)."""
+    """Yield (name, what it is, population, options of measure_coverage, limit, function: values of it or biases)."""
     start, end, fan, normal = run(0), run(724), ParetoFanOut(1.5, 900, 512).network(), gaussian()
     radii = count_masses(normal, nmfa.PAPER).radii
     whole = "samples with k = 32 against the whole network"

@@ -25,6 +25,7 @@ _HOME_OF = {
     "follow": "study",
     "box_counting": "boxes",
     "greedy_boxes": "boxes",
+    "verify": "verification",
     "Spectrum": "spectrum",
     "Trajectory": "trajectory",
     "confidence": "confidence",

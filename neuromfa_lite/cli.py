@@ -146,6 +146,21 @@ def train(run, seed, folder, steps, overwrite):
 
 @main.command()
 @_json
+def verify(as_json):
+    """Check every formula and every estimator against objects whose answer is known."""
+    from .verification import summary_of
+    from .verification import verify as verify_all
+
+    table = verify_all()
+    if as_json:
+        click.echo(json.dumps(_plain(table), allow_nan=False))
+    else:
+        click.echo(summary_of(table))
+    sys.exit(0 if table["passed"].all() else 1)
+
+
+@main.command()
+@_json
 def doctor(as_json):
     """Check versions, the cache directory, threads and the bundled files' hashes."""
     from .doctor import check

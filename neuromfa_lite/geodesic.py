@@ -211,7 +211,8 @@ def _kept(network, method, inside, centres):
 def _refuse_pieces(network, method, inside, centres):
     """Shares of a whole that most centres cannot reach would mix the dimension of a piece with the size of others."""
     shares = method.convention == "standard" or method.mass in ("total-share", "others-share")
-    if not shares or method.window is not None or method.reach != "geodesic-undirected":
+    undirected = method.reach == "geodesic-undirected" or all(getattr(b, "both_ways", False) for b in network.blocks)
+    if not shares or method.window is not None or not undirected:
         return
     cut_off = centres & (inside < len(inside) - 1)
     if cut_off.any():

@@ -31,7 +31,8 @@ def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
 
     Raises:
         NeuroMFAError: no measure (negative, NaN or infinite masses, no mass at all, another dimension, fewer than four
-            boxes), no centre with mass, no usable radius, more balls than fit in memory.
+            boxes), a method that counts neurons ("others-share"), no centre with mass, no usable radius, more balls
+            than fit in memory.
 
     Source: T. Tel, A. Fulop and T. Vicsek, "Determination of fractal dimensions for geometrical multifractals",
         Physica A 159, 1989 (the sandbox method).
@@ -41,6 +42,11 @@ def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
         array([[0.2, 0.6]])
     """
     measure = checked_measure(measure)
+    if method.mass == "others-share":
+        raise NeuroMFAError(
+            f"method {method.name!r} takes 1 from every mass, a neuron's own, but a measure is not counted in neurons: "
+            'use method.replace(mass="total-share"), as SANDBOX does'
+        )
     chosen = _centres(measure, centres)
     radii = _radii(measure, method, natural_radii)
     if len(radii) * len(chosen) > LARGEST_MASSES:
@@ -69,7 +75,7 @@ def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
 def checked_measure(measure):
     """Return a measure as float64; refuse what is none."""
     try:
-        measure = np.array(measure, dtype=np.float64)
+        measure = np.array(measure, dtype=np.float64, order="C")  # its bytes are hashed
     except (TypeError, ValueError):
         raise NeuroMFAError("a measure must be an array of numbers, the masses of boxes on a line or a grid") from None
     if measure.ndim not in (1, 2):

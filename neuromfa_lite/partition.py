@@ -42,7 +42,7 @@ def log_masses(masses, method=PAPER):
         NeuroMFAError: a mass function returns a wrong shape or anything but positive finite numbers.
     """
     counts = masses.counts
-    if method.mass == "final-share":
+    if method.mass == "final-share" and _whole(counts):
         logs = np.empty(counts.shape[::-1])
         log_ratio_to_final(*_counts_and_logarithms(masses), logs)
         return logs
@@ -58,6 +58,11 @@ def log_masses(masses, method=PAPER):
             f"mass of method {method.name!r} must return positive finite numbers, (neurons, radii) = {counts.shape}"
         )
     return np.ascontiguousarray(np.log(mu).T)
+
+
+def _whole(counts):
+    """Whether masses are numbers of neurons, whose logarithms can be looked up; those of a measure are not."""
+    return counts.dtype.kind in "iu"
 
 
 def _counts_and_logarithms(masses):
@@ -97,7 +102,7 @@ def partition_of_masses(masses, method=PAPER):
     orders = np.append(method.q, 0.0) - standard
     log_z = np.empty((len(orders), len(masses.radii)))
     mean_log = np.empty_like(log_z)
-    if method.mass == "final-share" and not standard:
+    if method.mass == "final-share" and not standard and _whole(masses.counts):
         _log_partition_of_counts(masses, orders, log_z, mean_log)
     else:
         weights = masses.weight if standard else None

@@ -30,8 +30,8 @@ def analyze(what, method=PAPER, centres=None):
         what: NeuronNetwork (for the paper's sampled network give ``network.sample(32, seed=0)``), a networkx graph
             whose edges have the attribute distance, a measure as an array of the masses of boxes on a line (n,) or a
             grid (m, n), or an object of :mod:`neuromfa_lite.fractals`.
-        method: Method: PAPER, PUBLISHED, SCALE_FREE, GEODESIC or a variant; for graphs and measures SANDBOX or
-            ONE_GRAPH.
+        method: Method: PAPER, PUBLISHED, SCALE_FREE, GEODESIC or a variant; for graphs SANDBOX or ONE_GRAPH, for
+            measures SANDBOX.
         centres: (n,) positions of the neurons, nodes or boxes around which balls are grown; None: all of them.
 
     Returns:

@@ -90,7 +90,9 @@ def test_an_edge_without_a_length_is_named_with_the_way_out():
         analyze(nx.empty_graph(3), SANDBOX)
 
 
-@pytest.mark.parametrize("method", [SANDBOX, ONE_GRAPH])
+@pytest.mark.parametrize(
+    "method", [SANDBOX, ONE_GRAPH, SANDBOX.replace(reach="geodesic"), SANDBOX.replace(mass="final-share")]
+)
 def test_a_graph_in_pieces_has_no_share_of_the_whole(method):
     for graph in (nx.disjoint_union(nx.path_graph(5), nx.path_graph(3)), nx.path_graph(5)):
         graph.add_nodes_from([] if len(graph) == 8 else ["alone"])

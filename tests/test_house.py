@@ -35,7 +35,7 @@ FLOW = (
     ("emergence", "boxes"),
     ("trajectory",),
     ("study",),
-    ("confidence",),
+    ("confidence", "verification"),
     ("laboratory",),
     ("plots",),
     ("drawings",),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuromfa_lite import PAPER, SANDBOX, NeuroMFAError, analyze, box_counting, greedy_boxes
+from neuromfa_lite import ONE_GRAPH, PAPER, SANDBOX, NeuroMFAError, analyze, box_counting, greedy_boxes
 from neuromfa_lite.fractals import Cascade, Flower, Lattice
 from neuromfa_lite.measures import ball_masses
 
@@ -108,6 +108,44 @@ def test_the_scale_of_a_measure_changes_no_exponent():
     np.testing.assert_allclose(once.tau, more.tau, atol=1e-11)
 
 
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda grid: np.repeat(grid, 2, axis=0)[::2]])
+def test_the_layout_in_memory_changes_nothing(layout):
+    grid = np.random.default_rng(1).random((8, 6))
+    for measured in (lambda what: analyze(what, SANDBOX), lambda what: box_counting(what, sizes=[1, 2])):
+        once, again = measured(grid), measured(layout(grid))
+        assert once.tau.tolist() == again.tau.tolist() and once.source_hash == again.source_hash
+
+
+@pytest.mark.parametrize("convention", ["paper", "standard"])
+def test_balls_as_shares_of_their_own_final_mass(convention):
+    measure = Cascade([0.3, 0.7], 5).measure()
+    orders = [-1.0, 0.0, 2.0]
+    spectrum = analyze(measure, SANDBOX.replace(mass="final-share", convention=convention, q=orders))
+    x = np.log(spectrum.radii / spectrum.radii[-1])
+    shares = {box: np.divide(balls, balls[-1]) for box, balls in plain_balls(measure, spectrum.radii).items()}
+    for q, tau in zip(orders, spectrum.tau, strict=True):
+        if convention == "paper":
+            z = sum(share**q for share in shares.values())
+        else:
+            z = sum(measure[box] * share ** (q - 1) for box, share in shares.items())
+        assert tau == pytest.approx(np.polyfit(x, np.log(z), 1)[0], abs=1e-10)
+
+
+def test_a_measure_has_no_neuron_to_leave_out():
+    for scale in (1, 1e6):
+        with pytest.raises(NeuroMFAError, match="not counted in neurons"):
+            analyze(scale * Cascade([0.3, 0.7], 6).measure(), ONE_GRAPH)
+
+
+def test_on_a_uniform_measure_the_papers_tau_is_that_of_the_sandbox_one_order_higher():
+    """Exactly so at every size: all weights are equal, so only the order of the moment differs (METHOD, section 3)."""
+    measure, orders = Cascade([0.5, 0, 0.5], 6).measure(), np.array([-2.0, -0.5, 0.0, 1.0, 2.0])
+    paper = analyze(measure, SANDBOX.replace(convention="paper", q=orders))
+    standard = analyze(measure, SANDBOX.replace(q=orders + 1))
+    np.testing.assert_allclose(paper.tau, standard.tau, atol=1e-10)
+    assert paper.alpha0 == pytest.approx(standard.dimension[2], abs=1e-10)  # alpha_0 is D_1
+
+
 def test_centres_drawn_from_the_support_give_the_standard_tau_and_the_dimension_of_the_support():
     """tau(q) = tau_std(q) + D_0 in the limit: its error shrinks as the cascade grows (METHOD, section 3)."""
     uniform = SANDBOX.replace(convention="paper", radii="natural", q=[1.0, 2.0])
@@ -173,7 +211,7 @@ def test_every_box_of_a_covering_is_smaller_than_its_size(graph, size):
     assert len(set(boxes.values())) >= fewest
 
 
-def test_the_covering_of_a_path_is_the_best_one_can_do():
+def test_no_covering_of_a_path_beats_the_best():
     path = nx.path_graph(24)
     nx.set_edge_attributes(path, 1.0, "distance")
     spectrum = box_counting(path, sizes=[1, 2, 3, 4])

@@ -2,8 +2,9 @@
 
 from .base import Panel
 from .emergence import EmergencePanel
+from .fractals import CascadePanel
 from .network import NetworkPanel
 from .spectrum import SpectrumPanel
 from .start_here import StartHerePanel
 
-__all__ = ["EmergencePanel", "NetworkPanel", "Panel", "SpectrumPanel", "StartHerePanel"]
+__all__ = ["CascadePanel", "EmergencePanel", "NetworkPanel", "Panel", "SpectrumPanel", "StartHerePanel"]

@@ -1,0 +1,80 @@
+"""Lesson 02: a cascade, its exact spectrum, and what boxes and balls measure of it."""
+
+import ipywidgets as widgets
+import numpy as np
+
+from ..boxes import box_counting
+from ..fractals import Cascade
+from ..method import SANDBOX
+from ..plots import BLUE, GREY, ORANGE, RED
+from ..study import measure_spectrum
+from .base import Panel
+
+SHARES = tuple((np.arange(1, 11) / 20).tolist())  # 0.05 ... 0.5
+ORDERS = tuple((np.arange(41) / 4 - 5).tolist())
+SHOWN_BOXES = 256
+
+
+class CascadePanel(Panel):
+    """A binomial cascade: move p, the share of the left half, and theory and measurement move together.
+
+    Args:
+        levels: divisions of the cascade that is measured.
+
+    Attributes:
+        cascades, boxes, balls: {p: Cascade, Spectrum by box counting, Spectrum by balls at their natural radii}.
+
+    ``numbers``: exact D_0, D_1, D_2 and width of f(alpha) over the q shown; measured by boxes and balls: D_2 and width.
+    """
+
+    def __init__(self, levels=9):
+        method = SANDBOX.replace(q=ORDERS, radii="natural")
+        self.cascades = {p: Cascade([p, 1 - p], levels) for p in SHARES}
+        self.boxes = {p: box_counting(cascade, method=method) for p, cascade in self.cascades.items()}
+        self.balls = {p: measure_spectrum(cascade, method) for p, cascade in self.cascades.items()}
+        slider = widgets.SelectionSlider(
+            options=[(f"{p:g}", p) for p in SHARES], value=0.3, description="p", layout=widgets.Layout(width="420px")
+        )
+        super().__init__({"p": slider}, width=1000, height=380)
+
+    def draw_still(self):
+        measure, tau, f = self.figure.subplots(1, 3)
+        edges = np.arange(SHOWN_BOXES + 1) / SHOWN_BOXES
+        self._measure = self.moving(measure.stairs(np.ones(SHOWN_BOXES), edges, fill=True, color=BLUE))
+        measure.set(xlabel="place on the line", ylabel=r"mass of a box $\mu$", yscale="log", ylim=(1e-11, 1))
+        measure.set_title(f"1  the measure, {SHOWN_BOXES} boxes")
+        style = (("-", BLUE, 3, "exact"), (".", ORANGE, 7, "boxes"), ("x", RED, 5, "balls"))
+        self._tau, self._f = [], []
+        for ax, kept in ((tau, self._tau), (f, self._f)):
+            for mark, color, size, label in style:
+                kept.append(self.moving(*ax.plot([], [], mark, color=color, lw=size, ms=size, label=label)))
+        tau.axhline(0, color=GREY, lw=0.6)
+        tau.set(xlim=(-5.2, 5.2), ylim=(-22, 5), xlabel="moment order $q$", ylabel=r"mass exponent $\tau(q)$")
+        tau.set_title("2  standard convention")
+        # the moving lines are drawn later than the legend, which therefore needs still ones of its own
+        shown = [tau.plot([], [], mark, color=color, lw=2, label=label)[0] for mark, color, _, label in style]
+        tau.legend(handles=shown, frameon=False)
+        f.set(xlim=(0, 4.4), ylim=(-0.1, 1.1), xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha)$")
+        f.set_title("3  the spectrum")
+
+    def draw_moving(self, p):
+        cascade, q = self.cascades[p], np.array(ORDERS)
+        boxes, balls = self.boxes[p], self.balls[p]
+        # the first levels of the same division: 256 boxes a reader can see
+        self._measure.set_data(Cascade([p, 1 - p], 8).measure())
+        exact = cascade.exact_alpha(q), cascade.exact_f(q)
+        for line, values in zip(self._tau, (cascade.exact_tau(q), boxes.tau, balls.tau), strict=True):
+            line.set_data(q, values)
+        for line, values in zip(self._f, (exact, (boxes.alpha, boxes.f), (balls.alpha, balls.f)), strict=True):
+            line.set_data(*values)
+        at_two = ORDERS.index(2.0)
+        return {
+            "D_0": cascade.exact_dimension(0.0),
+            "D_1": cascade.exact_dimension(1.0),
+            "D_2": cascade.exact_dimension(2.0),
+            "D_2 by boxes": float(boxes.dimension[at_two]),
+            "D_2 by balls": float(balls.dimension[at_two]),
+            "width": float(np.ptp(exact[0])),
+            "width by boxes": boxes.width,
+            "width by balls": balls.width,
+        }

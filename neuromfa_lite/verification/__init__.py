@@ -1,0 +1,46 @@
+"""Is it right? Every object with a known answer against an independent route, every estimator against every object.
+
+(a) formula: the exact exponents against a route that shares nothing with them but the object;
+(b) finite size: the estimators against masses that can be counted exactly, put through a plain regression;
+(c) limit: the estimators against the formula, over three fixed sizes whose errors must shrink.
+"""
+
+from .checks import COLUMNS, Check, summary_of
+from .finite import finite_size_checks
+from .formulas import formula_checks
+from .limits import limit_checks
+
+__all__ = ["COLUMNS", "Check", "finite_size_checks", "formula_checks", "limit_checks", "summary_of", "verify"]
+
+
+def verify(progress=True):
+    """Check every formula and every estimator against objects whose answer is known; takes about half a minute.
+
+    Args:
+        progress: show a progress bar.
+
+    Returns:
+        pandas DataFrame, a row per check: check ("formula", "finite size" or "limit"), object, quantity, q, exact,
+        measured, error, tolerance, passed, why (the reason for the tolerance, and known biases). In a "limit" the
+        errors of three growing objects must shrink as well, and only the last is held against the tolerance.
+
+    Example:
+        >>> from neuromfa_lite import verification
+        >>> table = verification.table_of(verification.formula_checks())
+        >>> bool(table["passed"].all()), sorted(set(table["check"]))
+        (True, ['formula'])
+    """
+    from tqdm.auto import tqdm
+
+    rows = []
+    parts = (formula_checks, finite_size_checks, limit_checks)
+    for part in tqdm(parts, desc="verify", unit="part", disable=not progress, delay=1):
+        rows += part()
+    return table_of(rows)
+
+
+def table_of(rows):
+    """Checks as a pandas DataFrame."""
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=COLUMNS)
