@@ -6,6 +6,7 @@ from .errors import NeuroMFAError
 
 AGREEMENT = 0.1  # of the slope of a range: how far the slopes of its thirds may differ from it
 FEWEST_RADII = 6  # two for each third
+SHORTEST = np.log(4)  # in ln r: over less than two doublings any smooth curve looks straight
 
 
 def radii_in_range(partition, method):
@@ -53,7 +54,7 @@ def longest_straight_range(x, curves):
     if points < FEWEST_RADII:
         return 0, points - 1
     sums = _Sums(x - x.mean(), curves - curves.mean(axis=1, keepdims=True))
-    best = (0.0, 0, points - 1)
+    best = (SHORTEST, 0, points - 1)
     for first in range(points - FEWEST_RADII + 1):
         last = np.arange(points - 1, first + FEWEST_RADII - 2, -1)
         last = last[x[last] - x[first] > best[0]]  # shorter ones than the best so far need no look

@@ -13,7 +13,7 @@ from neuromfa_lite import PAPER, SANDBOX, NeuroMFAError, QualityWarning, Spectru
 from neuromfa_lite.fractals import Cascade, Lattice, ParetoFanOut
 from neuromfa_lite.partition import PartitionFunction
 from neuromfa_lite.quality import CURVED, POOR_FIT, curvature_of_lines, verdict
-from neuromfa_lite.scaling import AGREEMENT, longest_straight_range
+from neuromfa_lite.scaling import AGREEMENT, SHORTEST, longest_straight_range
 from neuromfa_lite.spectrum import spectrum_of_partition
 
 ONE_Q = PAPER.replace(q=[-1.0, 0.0, 1.0])
@@ -126,11 +126,13 @@ def test_a_straight_line_is_taken_whole_and_so_is_what_is_straight_nowhere():
     assert longest_straight_range(x, np.stack([x, -3 * x])) == (0, 59)
     assert longest_straight_range(x[:5], np.exp(x[:5])[None]) == (0, 4)
     assert longest_straight_range(x, np.exp(3 * x)[None]) == (0, 59)  # six points further its slope has doubled
+    fine = np.linspace(0, 5, 600)  # where a sliver of any smooth curve looks straight
+    assert longest_straight_range(fine, np.exp(3 * fine)[None]) == (0, 599)
 
 
 def plain_longest(x, curves):
     """The same, range by range with numpy.polyfit."""
-    best = (0.0, 0, len(x) - 1)
+    best = (SHORTEST, 0, len(x) - 1)
     for first in range(len(x) - 5):
         for last in range(first + 5, len(x)):
             cuts = [first, *(np.searchsorted(x, x[first] + (x[last] - x[first]) * t / 3) for t in (1, 2)), last]
