@@ -381,6 +381,18 @@ def test_the_table_of_the_package_is_what_was_asked_for():
     assert {"recipe", "kind", "radii", "quantity", "coverage", "bias", "bias_against_limit"} <= set(rows.columns)
 
 
+def test_radii_of_the_sample_are_called_ninety_percent_only_if_measured_so():
+    network = load_network(load_run("induction").checkpoint(724)).sample(32)
+    given = nmfa.confidence(network, PAPER.replace(radii=range(2, 151)), resamples=20)
+    own = nmfa.confidence(network, resamples=20)
+    assert given.alpha0_band == pytest.approx(own.alpha0_band, abs=1e-12)  # the same radii, as it happens
+    assert given.claim("alpha0").startswith("90 %: measured")
+    assert own.claim("alpha0").startswith("nominal 90 %, measured")
+    assert coverage_range("alpha0", "studentised", 320, "own")[0] < ALLOWED[0]
+    assert own.frame()["lowest"][0] == coverage_range("alpha0", "studentised", 320, "own")[0]
+    assert not any(text.startswith("90 %") for text in own.frame()["coverage"])
+
+
 def test_ninety_percent_is_said_only_where_it_was_measured():
     for neurons in (100, 320):
         for kind in KINDS:

@@ -145,7 +145,7 @@ def measured_frame():
     return pd.DataFrame(table["rows"], columns=table["columns"])
 
 
-def claim(quantity, kind, level=LEVEL, neurons=0):
+def claim(quantity, kind, level=LEVEL, neurons=0, given_radii=True):
     """What may be said of a band, in words: "90 % ..." only where every measured coverage lies in .85-.95.
 
     Args:
@@ -153,6 +153,8 @@ def claim(quantity, kind, level=LEVEL, neurons=0):
             farther out.
         kind: of band; level: nominal; neurons: how many were resampled (at least 300: the recipes of that size alone
             are looked at), 0 for an analysis of a kind for which nothing was measured.
+        given_radii: whether the radii are numbers named by the method; else they come from the sample, and the band
+            is one of 90 % only if it holds the value that the population has on radii of its own, too.
 
     Example:
         >>> claim("alpha0", "studentised", level=0.5, neurons=320)
@@ -165,13 +167,13 @@ def claim(quantity, kind, level=LEVEL, neurons=0):
     found = coverage_range(quantity, kind, neurons) if level == LEVEL else None
     if found is None:
         return f"nominal {100 * level:g} %, coverage not measured"
-    (low, high), own = found, coverage_range(quantity, kind, neurons, "own")
+    own = coverage_range(quantity, kind, neurons, "own")
+    low, high = found if given_radii else own
     head = "90 %:" if ALLOWED[0] <= low and high <= ALLOWED[1] else "nominal 90 %,"
     error = np.sqrt(low * (1 - low) / measured()["simulations"])
-    return (
-        f"{head} measured {_range(low, high)} \u00b1 {_short(error)} ({measured()['simulations']} simulations each) at "
-        f"given radii, {_range(*own)} where each sample has radii of its own"
-    )
+    places = f"{_range(*found)} at given radii", f"{_range(*own)} where each sample has radii of its own"
+    first, second = places if given_radii else places[::-1]
+    return f"{head} measured {first} (\u00b1 {_short(error)}, {measured()['simulations']} simulations each), {second}"
 
 
 def coverage_range(quantity, kind, neurons, radii="population"):

@@ -23,6 +23,7 @@ class Confidence:
             with a single neuron, whose spread nobody can know and the bands leave out.
         measured: whether the measured coverages are of such an analysis: one hop, the paper's convention, exact
             derivative.
+        given_radii: whether the method names the radii; else the sample's own ones, which another would not have.
         notes: what to know about these bands, in words.
         method, method_key, source, source_hash, versions: where it came from.
     """
@@ -47,6 +48,7 @@ class Confidence:
     by_layer: bool
     neurons: int
     measured: bool
+    given_radii: bool
     notes: tuple[str, ...] = ()
     method: str = ""
     method_key: str = ""
@@ -72,13 +74,13 @@ class Confidence:
         """
         if self.kind == "redraws":
             return f"holds a further sample with probability {self.level:.2f}, by symmetry"
-        return claim(quantity, self.kind, self.level, self.neurons * self.measured)
+        return claim(quantity, self.kind, self.level, self.neurons * self.measured, self.given_radii)
 
     def frame(self):
         """pandas DataFrame, a row per quantity and q: quantity, q (missing for two), value, low, high, coverage.
 
-        coverage: what may be said of the band, in words; lowest, highest: the measured coverages at given radii,
-        missing where none was measured.
+        coverage: what may be said of the band, in words; lowest, highest: the measured coverages, of given radii
+        or of each sample's own as the case is, missing where none was measured.
         """
         import pandas as pd
 
@@ -90,7 +92,8 @@ class Confidence:
         names = [name if np.isnan(q) else f"{name}({q:g})" for name, q, *_ in rows]
         table = pd.DataFrame(rows, columns=["quantity", "q", "value", "low", "high"])
         neurons = self.neurons * (self.measured and self.level == LEVEL)
-        found = [coverage_range(name, self.kind, neurons) or (np.nan, np.nan) for name in names]
+        radii = "population" if self.given_radii else "own"
+        found = [coverage_range(name, self.kind, neurons, radii) or (np.nan, np.nan) for name in names]
         table["lowest"], table["highest"] = np.transpose(found)
         return table.assign(coverage=[self.claim(name) for name in names])
 
@@ -133,7 +136,7 @@ class EmergenceConfidence:
     Attributes:
         emergence: E of the sample; band: (2,) low and high end; error: its standard error.
         resampled: (resamples,) E of each resample.
-        kind, level, resamples, seed, by_layer, measured: as for :class:`Confidence`.
+        kind, level, resamples, seed, by_layer, measured, given_radii: as for :class:`Confidence`.
         neurons: how many were resampled: those used at either step; only_start, only_now: how many of them the method
             uses at one of the steps only, where alone they count.
         method, method_key, source, versions: where it came from.
@@ -149,6 +152,7 @@ class EmergenceConfidence:
     seed: int
     by_layer: bool
     measured: bool
+    given_radii: bool
     neurons: int
     only_start: int
     only_now: int
@@ -169,7 +173,7 @@ class EmergenceConfidence:
 
     def claim(self):
         """What may be said of the band, in words."""
-        return claim("emergence", self.kind, self.level, self.neurons * self.measured)
+        return claim("emergence", self.kind, self.level, self.neurons * self.measured, self.given_radii)
 
     def frame(self):
         """pandas DataFrame of one row: quantity, value, low, high, error, coverage in words."""
