@@ -8,7 +8,7 @@ against infinitely many connections.
 
     python benchmarks/coverage.py [--simulations 300] [--write] [--only NAME]
 
---write replaces neuromfa_lite/confidence/coverage.json (not with --only).
+--write replaces neuromfa_lite/uncertainty/coverage.json (not with --only).
 """
 
 import argparse
@@ -27,11 +27,11 @@ import pandas as pd
 import neuromfa_lite as nmfa
 from neuromfa_lite import storage
 from neuromfa_lite.blocks import NeuronLayer, WeightBlock
-from neuromfa_lite.confidence.coverage import LEVEL, ORDERS, measure_coverage
-from neuromfa_lite.confidence.emergence import Pair
 from neuromfa_lite.fractals import ParetoFanOut
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.sources.matrix import WeightMatrix
+from neuromfa_lite.uncertainty.coverage import LEVEL, ORDERS, measure_coverage
+from neuromfa_lite.uncertainty.emergence import Pair
 
 RESAMPLES = 400
 SIGMA, LAYERS, WIDTH, FAN_OUT = 0.02, 4, 240, 512
@@ -150,7 +150,7 @@ def main():
         lines = (
             json.dumps(head, indent=1)[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]\n}\n"
         )
-        place = Path(nmfa.__file__).parent / "confidence" / "coverage.json"
+        place = Path(nmfa.__file__).parent / "uncertainty" / "coverage.json"
         place.write_text(lines, encoding="utf-8")
 
 

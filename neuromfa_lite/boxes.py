@@ -1,17 +1,15 @@
 """Box counting: the standard way to a multifractal spectrum, as the contrast to balls."""
 
-import hashlib
-
 import numpy as np
 
 from . import storage
 from .errors import NeuroMFAError
 from .fractals.cascade import Cascade
-from .fractals.known import KnownFractal
+from .fractals.known import object_of
 from .geodesic import geodesic_distances
 from .graphs import is_graph
 from .kernels.partition import log_partition
-from .measures import checked_measure
+from .measures import checked_measure, content_hash
 from .method import GEODESIC, ROUNDING, SANDBOX
 from .network import NeuronNetwork
 from .partition import PartitionFunction
@@ -52,8 +50,7 @@ def box_counting(what, sizes=None, method=SANDBOX):
     """
     method = method.replace(convention="standard", name=f"boxes ({method.name})")
     base = len(what.p) if isinstance(what, Cascade) else None
-    if isinstance(what, KnownFractal):
-        what = what.measure() if hasattr(what, "measure") else what.graph()
+    what = object_of(what)
     if is_graph(what):
         sizes, shares, source = _boxes_of_graph(what, sizes)
         content = NeuronNetwork.from_networkx(what).content_hash()
@@ -62,7 +59,7 @@ def box_counting(what, sizes=None, method=SANDBOX):
     else:
         measure = checked_measure(what)
         sizes, shares = _boxes_of_measure(measure, sizes, base)
-        source, content = "measure", hashlib.blake2b(measure, digest_size=8).hexdigest()
+        source, content = "measure", content_hash(measure)
     partition = _partition_of_boxes(sizes, shares, np.append(method.q, 0.0))
     return spectrum_of_partition(partition, method, source=source, source_hash=content, versions=storage.versions())
 

@@ -159,8 +159,9 @@ def _count_generally(network, method, paths, neurons, centres):
         if both_ways:
             inside[targets] += np.count_nonzero(there, axis=0)
     kept = _kept(network, method, inside, centres)
-    pooled = lambda: _pool(_inside_window(paths, method), method, kept, inside)  # noqa: E731
-    radii = choose_radii(method, network, np.count_nonzero(kept), pooled)
+    radii = choose_radii(
+        method, network, np.count_nonzero(kept), lambda: _pool(_inside_window(paths, method), method, kept, inside)
+    )
     reaching = radii if method.rounding else radii * (1 + ROUNDING)
     histogram = np.zeros((neurons.total, len(radii) + 1), np.uint32)
     for sources, targets, lengths, both_ways in _inside_window(paths, method):

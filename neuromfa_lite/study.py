@@ -1,6 +1,5 @@
 """One network analyzed, one run followed: the only loops over networks and checkpoints."""
 
-import hashlib
 import warnings
 from collections import namedtuple
 
@@ -11,10 +10,10 @@ from . import storage
 from .distances import refuse_bad_network
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError, QualityWarning
-from .fractals.known import KnownFractal
+from .fractals.known import KnownFractal, object_of
 from .graphs import is_graph
 from .masses import count_masses
-from .measures import ball_masses, checked_measure
+from .measures import ball_masses, checked_measure, content_hash
 from .method import PAPER, Method
 from .network import NeuronNetwork, load_network
 from .spectrum import spectrum_of_masses
@@ -65,11 +64,8 @@ def analyze(what, method=PAPER, centres=None):
 def measure_spectrum(what, method=PAPER, centres=None):
     """Do what :func:`analyze` does without its warnings, for callers that show or gather the flags themselves."""
     _refuse_no_method(method)
-    if isinstance(what, KnownFractal):
-        natural = what.natural_radii()
-        what = what.measure() if hasattr(what, "measure") else what.graph()
-    else:
-        natural = None
+    natural = what.natural_radii() if isinstance(what, KnownFractal) else None
+    what = object_of(what)
     if is_graph(what):
         what = NeuronNetwork.from_networkx(what)
     if isinstance(what, NeuronNetwork):
@@ -77,7 +73,7 @@ def measure_spectrum(what, method=PAPER, centres=None):
         about = {"source": what.origin, "source_hash": what.content_hash(), "seed": what.seed}
     elif isinstance(what, (np.ndarray, list, tuple)):
         masses = ball_masses(what, method, centres, natural)
-        about = {"source": "measure", "source_hash": hashlib.blake2b(checked_measure(what), digest_size=8).hexdigest()}
+        about = {"source": "measure", "source_hash": content_hash(checked_measure(what))}
     else:
         raise NeuroMFAError(
             f"analyze() takes a NeuronNetwork, a networkx graph, a measure or an object of neuromfa_lite.fractals, not "

@@ -35,7 +35,7 @@ FLOW = (
     ("emergence", "boxes"),
     ("trajectory",),
     ("study",),
-    ("confidence", "verification"),
+    ("uncertainty", "verification"),
     ("laboratory",),
     ("plots",),
     ("drawings",),

@@ -1,5 +1,6 @@
 """verify: it passes, and one per cent of anything makes it fail."""
 
+import dataclasses
 import json
 import math
 
@@ -7,7 +8,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from neuromfa_lite import NeuroMFAError, boxes, fractals, measures, one_hop, partition, paths, spectrum, verification
+from neuromfa_lite import (
+    NeuroMFAError,
+    boxes,
+    fractals,
+    measures,
+    one_hop,
+    partition,
+    paths,
+    spectrum,
+    study,
+    verification,
+)
 from neuromfa_lite.cli import main
 from neuromfa_lite.fractals import known
 from neuromfa_lite.kernels import geodesic as geodesic_kernels
@@ -85,7 +97,8 @@ def test_every_estimator_passes():
 
 
 PARTS = {part.__name__[1:]: part for part in (finite._lattice, finite._ring, finite._flower, finite._weighted)}
-PARTS |= {part.__name__[1:]: part for part in (finite._cascade_balls, finite._cascade_boxes, finite._pareto)}
+PARTS |= {part.__name__[1:]: part for part in (finite._cascade_balls, finite._grid_balls, finite._cascade_boxes)}
+PARTS |= {"pareto": finite._pareto}
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -175,6 +188,75 @@ def test_one_per_cent_of_exact_masses_fails(thing, part, monkeypatch):
     else:
         off_by_one_per_cent(monkeypatch, home, "exact_ball")
         assert failures(PARTS[part]())
+
+
+@pytest.mark.parametrize(
+    "thing, stated",
+    [
+        ("Lattice", "exact_ball"),
+        ("Ring", "exact_ball"),
+        ("ParetoFanOut", "expected_ball"),
+        ("WeightedFractal", "diameters"),
+    ],
+)
+def test_one_per_cent_of_a_stated_mass_fails(thing, stated, monkeypatch):
+    off_by_one_per_cent(monkeypatch, getattr(fractals, thing), stated)
+    assert {check.quantity for check in failures(formula_checks())} in ({"balls"}, {"mean balls"}, {"diameters"})
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_per_cent_of_the_boxes_fails(which, monkeypatch):
+    original = fractals.Cascade.exact_boxes
+
+    def mutated(self, level=None):
+        mass, number = original(self, level)
+        return (mass * 1.01, number) if which == 0 else (mass, number + (np.arange(len(number)) == 1))
+
+    monkeypatch.setattr(fractals.Cascade, "exact_boxes", mutated)
+    assert {check.quantity for check in failures(formula_checks())} == {"boxes / lightest"}
+
+
+@pytest.mark.parametrize("quantity", ["tau", "alpha", "f", "alpha0", "width"])
+def test_one_per_cent_of_any_number_of_a_spectrum_fails(quantity, monkeypatch):
+    original = finite.measure_spectrum
+
+    def mutated(*arguments, **choices):
+        measured = original(*arguments, **choices)
+        return dataclasses.replace(measured, **{quantity: getattr(measured, quantity) * 1.01})
+
+    monkeypatch.setattr(finite, "measure_spectrum", mutated)
+    for part in ("cascade_balls", "grid_balls", "pareto"):  # these have a width
+        assert quantity in {check.quantity for check in failures(PARTS[part]())}, part
+
+
+def test_one_per_cent_of_the_dimensions_fails(monkeypatch):
+    original = spectrum.Spectrum.dimension
+    monkeypatch.setattr(spectrum.Spectrum, "dimension", property(lambda self: original.fget(self) * 1.01))
+    for part in set(PARTS) - {"ring", "pareto"}:  # in the paper's convention there are none
+        assert {check.quantity for check in failures(PARTS[part]())} == {"dimension"}, part
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "cascade_boxes"])
+def test_a_radius_left_out_fails(part, monkeypatch):
+    original = spectrum.spectrum_of_masses
+
+    def mutated(masses, *rest, **choices):
+        fewer = dataclasses.replace(masses, radii=masses.radii[:-1], counts=masses.counts[:, :-1])
+        return original(fewer, *rest, **choices)
+
+    monkeypatch.setattr(study, "spectrum_of_masses", mutated)
+    assert {"number of radii", "mass (worst)"} <= {check.quantity for check in failures(PARTS[part]())}
+
+
+def test_one_per_cent_of_the_squares_fails(monkeypatch):
+    original = measures._balls_on_grid
+
+    def mutated(measure, centres, reaches, counts):
+        original(measure, centres, reaches, counts)
+        counts *= 1.01
+
+    monkeypatch.setattr(measures, "_balls_on_grid", mutated)
+    assert {check.quantity for check in failures(PARTS["grid_balls"]())} == {"mass (worst)"}
 
 
 # (c) and the whole

@@ -72,6 +72,13 @@ class KnownFractal:
         return float(values) if q.ndim == 0 else values
 
 
+def object_of(what):
+    """The measure, graph or network that a KnownFractal is measured as; anything else as it is."""
+    if not isinstance(what, KnownFractal):
+        return what
+    return what.measure() if hasattr(what, "measure") else what.graph()
+
+
 def _moment_orders(q):
     try:
         q = np.asarray(q)

@@ -12,7 +12,7 @@ ORDERS = (-2.0, -0.5, 0.0, 0.7, 1.0, 1.5, 3.0)
 
 
 def formula_checks():
-    """Checks of exact_tau, exact_alpha, exact_f and exact_dimension of every object."""
+    """Checks of exact_tau, exact_alpha, exact_f and exact_dimension of every object, and of the masses they state."""
     rows = []
     for thing, name, route, why in _routes():
         why = f"{why}; tolerance: that of the route's arithmetic"
@@ -20,7 +20,43 @@ def formula_checks():
             for quantity, value in _from_tau(route, q, isinstance(thing, ParetoFanOut)).items():
                 measured = getattr(thing, f"exact_{quantity}")(q)
                 rows.append(compare("formula", name, quantity, q, (value, measured), TOLERANCE, why))
+    for thing, quantity, why, exact, measured in _counted():
+        why = f"{why}; tolerance: that of all formulas"
+        if len(exact) != len(measured):
+            measured = [math.nan] * len(exact)
+        # The number that is farthest off; NaN before all others.
+        worst = max(zip(exact, measured, strict=True), key=lambda pair: _off(*pair))
+        rows.append(compare("formula", thing, quantity, None, worst, TOLERANCE, why))
     return rows
+
+
+def _off(exact, measured):
+    error = abs(measured - exact) / max(1.0, abs(exact))
+    return math.inf if math.isnan(error) else error
+
+
+def _counted():
+    """(name, quantity, which way, numbers by another way, the object's own) of masses and radii that objects state."""
+    for dimension in (1, 2, 3):
+        own = Lattice((25,) * dimension).exact_ball(range(13)).tolist()
+        way = "points within r - 1 steps and those of one dimension less, added up"
+        yield f"lattice in {dimension} dimensions", "balls", way, _lattice_balls(dimension), own
+    around = [sum(-(-min(i, 50 - i) // 2) <= r for i in range(50)) for r in range(16)]
+    yield "ring", "balls", "nodes looked at one by one", around, Ring(50, 4).exact_ball(range(16)).tolist()
+    for p in ((0.3, 0.7), (1 / 3, 0.0, 2 / 3), (0.1, 0.2, 0.3, 0.4)):
+        pairs = zip(*Cascade(p, 4).exact_boxes(), strict=True)
+        own = sorted(mass / min(_boxes(p, 4)) for mass, number in pairs for _ in range(number))
+        # As multiples of the lightest: as masses they are so small that 1 % of them would pass.
+        boxes = sorted(mass / min(_boxes(p, 4)) for mass in _boxes(p, 4))
+        yield f"cascade {_short(p)}", "boxes / lightest", "every box of four levels by itself", boxes, own
+    for scales in ((1 / 2,) * 3, (0.5, 0.25), (0.7, 0.4, 0.2)):
+        own = WeightedFractal(scales, 4).diameters().tolist()
+        yield f"weighted {_short(scales)}", "diameters", "two sweeps of every copy", _diameters(scales, 4), own
+    for exponent in (0.7, 2.0):
+        fan, radii = ParetoFanOut(exponent, 5, 20), (10, 50, 150)
+        expected = [1 + 20 * _pareto_share(exponent, r) for r in radii]
+        way = "numerical integration of the density of the weights"
+        yield f"Pareto fan-out {exponent:g}", "mean balls", way, expected, fan.expected_ball(radii).tolist()
 
 
 def _routes():
@@ -62,8 +98,31 @@ def _from_tau(tau, q, paper):
 
 
 def _cascade_tau(p, q, levels=4):
-    boxes = (math.prod(parts) for parts in product([weight for weight in p if weight > 0], repeat=levels))
-    return -math.log(math.fsum(box**q for box in boxes)) / (levels * math.log(len(p)))
+    return -math.log(math.fsum(box**q for box in _boxes(p, levels))) / (levels * math.log(len(p)))
+
+
+def _boxes(p, levels):
+    return [math.prod(parts) for parts in product([weight for weight in p if weight > 0], repeat=levels)]
+
+
+def _diameters(scales, generation):
+    """Diameters of all copies: of a tree, the farthest node from a node that is farthest from another."""
+    import networkx as nx
+
+    found = []
+    for own in range(1, generation + 1):
+        tree = WeightedFractal(scales, own).graph()
+        end = 0
+        for _ in range(2):
+            away = nx.single_source_dijkstra_path_length(tree, end, weight="distance")
+            end = max(away, key=away.get)
+        found += [away[end] * math.prod(way) for way in product(scales, repeat=generation - own)]
+    return _apart(sorted(found))
+
+
+def _apart(ascending):
+    """The numbers without those that differ from the one before by rounding only."""
+    return [b for a, b in pairwise([-1.0, *ascending]) if b - a > 1e-9]
 
 
 def _flower_tau(u, v, q, n=1000):
@@ -112,13 +171,14 @@ def _degree(values):
     return degree
 
 
-def _pareto_growth(exponent, steps=2000):
-    """ln of the ratio of P(d <= 150) and P(d <= 50) over ln 3: Simpson's rule on P's density over ln |w|."""
+def _pareto_growth(exponent):
+    """ln of the ratio of P(d <= 150) and P(d <= 50) over ln 3."""
+    return math.log(_pareto_share(exponent, 150) / _pareto_share(exponent, 50)) / math.log(3)
 
-    def share(distance):
-        low, high = math.log(1 / distance), math.log(1 / distance) + 40 / exponent
-        width = (high - low) / steps
-        terms = [exponent * (150 * math.exp(low + i * width)) ** -exponent for i in range(steps + 1)]
-        return width / 3 * math.fsum(t * (1 if i in (0, steps) else 4 if i % 2 else 2) for i, t in enumerate(terms))
 
-    return math.log(share(150) / share(50)) / math.log(3)
+def _pareto_share(exponent, distance, steps=2000):
+    """P(d <= distance): Simpson's rule on P's density over ln |w|."""
+    low, high = math.log(1 / distance), math.log(1 / distance) + 40 / exponent
+    width = (high - low) / steps
+    terms = [exponent * (150 * math.exp(low + i * width)) ** -exponent for i in range(steps + 1)]
+    return width / 3 * math.fsum(t * (1 if i in (0, steps) else 4 if i % 2 else 2) for i, t in enumerate(terms))

@@ -171,6 +171,7 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         raise NeuroMFAError(f"samples={samples!r} must be a whole number of at least 2")
     spectra = [measure_spectrum(network.sample(neurons_per_layer, seed), method) for seed in range(samples)]
     values = {name: np.array([getattr(each, name) for each in spectra]) for name in _NAMES}
+    given = isinstance(method.radii, tuple)
     return Confidence(
         q=spectra[0].q,
         **{name: each.mean(axis=0) for name, each in values.items() if each.ndim > 1},
@@ -185,8 +186,8 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         by_layer=True,
         neurons=round(np.mean([each.neurons_used for each in spectra])),
         measured=False,
-        given_radii=isinstance(method.radii, tuple),
-        notes=(f"each of the {samples} samples of {neurons_per_layer} neurons per layer has radii of its own",),
+        given_radii=given,
+        notes=() if given else (f"each of the {samples} samples has radii of its own",),
         method=method.name,
         method_key=method.key,
         source=network.origin,

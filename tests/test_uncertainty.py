@@ -8,17 +8,17 @@ from twins import chain, from_distances, gaussian
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, PUBLISHED, NeuroMFAError, analyze, load_network, load_run
-from neuromfa_lite.confidence import Confidence, EmergenceConfidence, coverage, measured_frame, resampling
-from neuromfa_lite.confidence.bands import KINDS, band
-from neuromfa_lite.confidence.coverage import ALLOWED, ORDERS, claim, coverage_range, measure_coverage, measured
-from neuromfa_lite.confidence.emergence import Pair
-from neuromfa_lite.confidence.resampling import Resampler, Strata, draw_weights, strata_of
 from neuromfa_lite.fractals import ParetoFanOut
 from neuromfa_lite.laboratory.controls import permuted_outgoing
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.measures import ball_masses
 from neuromfa_lite.plots import plot_tau
 from neuromfa_lite.spectrum import spectrum_of_masses
+from neuromfa_lite.uncertainty import Confidence, EmergenceConfidence, coverage, measured_frame, resampling
+from neuromfa_lite.uncertainty.bands import KINDS, band
+from neuromfa_lite.uncertainty.coverage import ALLOWED, ORDERS, claim, coverage_range, measure_coverage, measured
+from neuromfa_lite.uncertainty.emergence import Pair
+from neuromfa_lite.uncertainty.resampling import Resampler, Strata, draw_weights, strata_of
 
 FEW = PAPER.replace(q=[-2.0, -0.5, 0.0, 1.0, 3.0], minimum_connections=3)
 WAYS = [
@@ -248,11 +248,11 @@ def test_pictures_show_the_bands_and_what_they_are_worth(bands, steps):
     assert f"{found.emergence:.3f}" in found.plot().get_title()
 
 
-def test_the_room_can_be_called(steps):
-    import sys
+def test_no_room_hides_the_function_of_its_name(steps):
+    from neuromfa_lite.uncertainty import confidence
 
-    room = sys.modules["neuromfa_lite.confidence"]
-    assert room(steps[0], FEW, resamples=20).alpha0 == nmfa.confidence(steps[0], FEW, resamples=20).alpha0
+    assert nmfa.confidence is confidence
+    assert confidence(steps[0], FEW, resamples=20).alpha0 == nmfa.confidence(steps[0], FEW, resamples=20).alpha0
 
 
 def test_emergence_of_a_network_against_itself_is_zero_in_every_resample(steps):

@@ -19,8 +19,7 @@ class Confidence:
             basic band is; of redraws the spectra themselves.
         kind: "studentised", "basic", "percentile", "bias-corrected", or "redraws".
         level: nominal probability; resamples: how many, or how many samples; seed: of the resamples.
-        by_layer: whether every layer was resampled apart; neurons: how many were resampled; one_neuron_layers: layers
-            with a single neuron, whose spread nobody can know and the bands leave out.
+        by_layer: whether every layer was resampled apart; neurons: how many were resampled.
         measured: whether the measured coverages are of such an analysis: one hop, the paper's convention, exact
             derivative.
         given_radii: whether the method names the radii; else the sample's own ones, which another would not have.

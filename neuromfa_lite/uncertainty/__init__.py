@@ -1,0 +1,15 @@
+"""Uncertainty: bands on exponents and on E, and how often such bands were measured to hold what they should."""
+
+from .ask import confidence, emergence_confidence, redraws
+from .coverage import measure_coverage, measured_frame
+from .result import Confidence, EmergenceConfidence
+
+__all__ = [
+    "Confidence",
+    "EmergenceConfidence",
+    "confidence",
+    "emergence_confidence",
+    "measure_coverage",
+    "measured_frame",
+    "redraws",
+]
