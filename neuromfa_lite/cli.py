@@ -4,14 +4,13 @@ import dataclasses
 import json
 import re
 import sys
-import warnings
 from pathlib import Path
 
 import click
 import numpy as np
 
 from . import __version__
-from .errors import NeuroMFAError, QualityWarning
+from .errors import NeuroMFAError
 from .method import METHODS
 
 
@@ -106,13 +105,11 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     """Follow RUN (a bundled name or a folder) over its checkpoints: spectrum, degree of emergence, ability."""
     from .laboratory import load_run
     from .storage import target
-    from .study import follow as follow_run
+    from .study import measure_run
 
     out = target(out) if out else None  # refused before the work, not after it
     size, chosen = _size(neurons_per_layer), _steps(steps)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", QualityWarning)  # said below, in one line
-        history = follow_run(load_run(run), METHODS[method], samples=samples, neurons_per_layer=size, steps=chosen)
+    history = measure_run(load_run(run), METHODS[method], samples=samples, neurons_per_layer=size, steps=chosen)
     if out:
         click.echo(f"saved {history.save(out)}", err=True)
     if history.flags:

@@ -112,6 +112,14 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         >>> history.summary()["emergence"].round(6).tolist()[0]
         0.0
     """
+    history = measure_run(run, method, samples, neurons_per_layer, steps)
+    if history.flags:
+        warnings.warn(f"run {history.run!r}: {history.quality()} (see .flags)", QualityWarning, stacklevel=2)
+    return history
+
+
+def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
+    """Do what :func:`follow` does without its warning, for callers that show or gather the flags themselves."""
     if isinstance(run, str):
         raise NeuroMFAError(f"follow() takes a run, not a name: follow(load_run({run!r}))")
     _refuse_no_method(method)
@@ -127,7 +135,7 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
     flags = _merged(_flags_of_checkpoints(rows), _equal_checkpoints(run, hashes))
     column = {name: np.array([getattr(row.spectrum, name) for row in rows]) for name in _COLUMNS}
     keys = {name: np.array([getattr(row, name) for row in rows]) for name in ("training_seed", "step", "sample")}
-    history = Trajectory(
+    return Trajectory(
         run=run.name,
         ability_name=run.ability,
         **keys,
@@ -143,9 +151,6 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         versions=storage.versions(),
         choices=method,
     )
-    if flags:
-        warnings.warn(f"run {run.name!r}: {history.quality()} (see .flags)", QualityWarning, stacklevel=2)
-    return history
 
 
 _COLUMNS = ("alpha0", "width", "r2", "share_inside", "neurons_used")

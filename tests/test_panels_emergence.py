@@ -1,6 +1,7 @@
 """The panel of lesson 04 shows what follow() gives, uncovers the steps one by one, and obeys its play button."""
 
 import shutil
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -128,3 +129,10 @@ def test_a_changed_checkpoint_changes_numbers_and_picture(tmp_path):
 
 def test_the_notebook_keeps_the_picture_of_the_panel(panel):
     assert panel._repr_mimebundle_()["image/png"]
+
+
+def test_a_panel_shows_flags_and_does_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        panel = EmergencePanel(samples=1)
+    assert all(history.flags for history in panel.histories.values())

@@ -10,7 +10,7 @@ from ..plots import (
     plot_regularity,
     plot_trajectory,
 )
-from ..study import follow
+from ..study import measure_run
 from ..trajectory import Trajectory
 from .base import Panel, colours_of, open_runs, require_ability, step_slider
 
@@ -38,7 +38,7 @@ class EmergencePanel(Panel):
         require_ability(runs)
         self.histories = {}
         for run in runs:
-            history = run if isinstance(run, Trajectory) else follow(run, method, samples, neurons_per_layer)
+            history = run if isinstance(run, Trajectory) else measure_run(run, method, samples, neurons_per_layer)
             self.histories[history.run] = history
         self._colours = colours_of(self.histories)
         self._tables = {name: history.summary().set_index("step") for name, history in self.histories.items()}

@@ -5,7 +5,7 @@ import ipywidgets as widgets
 from ..method import PAPER
 from ..network import load_network
 from ..plots import BLUE, GREY, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
-from ..study import follow, measure_spectrum
+from ..study import measure_run, measure_spectrum
 from .base import Panel, colours_of, open_runs, require_ability, shown, step_slider
 
 
@@ -27,7 +27,7 @@ class StartHerePanel(Panel):
         runs, steps = open_runs(runs)
         require_ability(runs)
         self._colours = colours_of([run.name for run in runs])
-        self.histories = {run.name: follow(run, method, samples, neurons_per_layer) for run in runs}
+        self.histories = {run.name: measure_run(run, method, samples, neurons_per_layer) for run in runs}
         self.spectra, self._weights = {}, {}
         for run in runs:
             for step in steps:
