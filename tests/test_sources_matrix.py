@@ -222,3 +222,18 @@ def test_pages_of_huge_models_are_handed_back_and_small_ones_stay(size, handed_b
         files.touch(RELEASE // 2 + 1)
         files.touch(RELEASE // 4)
     assert [mapping.handed_back for mapping in files.maps] == [handed_back] * 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_vectors_are_read_as_stored(tmp_path, dtype):
+    import torch
+    from safetensors.torch import save_file
+
+    from neuromfa_lite.sources import open_source
+
+    gain = torch.linspace(-1, 2, 7).to(getattr(torch, dtype))
+    save_file({"gain": gain, "w": torch.ones(2, 2)}, tmp_path / "w.safetensors")
+    vector = read_tensors(tmp_path / "w.safetensors")["gain"]
+    assert vector.read().dtype == np.float32 and (vector.read() == gain.float().numpy()).all()
+    source = open_source({"gain": gain, "w": torch.ones(2, 2)}, config={"model_type": "toy"})
+    assert (source.vectors["gain"].read() == vector.read()).all() and source.other == {"gain": (7,)}

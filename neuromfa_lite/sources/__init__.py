@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import SourceError
 from .architectures import ARCHITECTURES, Architecture, Join, LayerRecord, register
-from .matrix import WeightMatrix
+from .matrix import WeightMatrix, WeightVector
 from .weight_source import WeightSource
 from .wiring import JoinRecord, Wiring
 
@@ -19,6 +19,7 @@ __all__ = [
     "LayerRecord",
     "WeightMatrix",
     "WeightSource",
+    "WeightVector",
     "Wiring",
     "open_source",
     "register",

@@ -81,6 +81,10 @@ class Architecture:
         required: configuration keys that must be there as positive whole numbers.
         prefixes: what may stand before every matrix name.
         left_out: (pattern, reason) of stored tensors that are no connections; `*` and `?` as in file names.
+        embedding, unembedding: names that the matrix (tokens, hidden) of either kind may have; without an unembedding
+            the embedding serves as one.
+        gains: callable that takes the configuration and returns {matrix: the layer norm's gain in front of it}, both
+            without prefix; "unembedding" stands for that matrix.
 
     Example:
         >>> toy = Architecture("toy", layers=[LayerRecord("in", 3), LayerRecord("out", 2, role="output")],
@@ -95,6 +99,9 @@ class Architecture:
     required: tuple = ()
     prefixes: tuple = ("",)
     left_out: tuple = ()
+    embedding: tuple = ()
+    unembedding: tuple = ()
+    gains: Callable = lambda config: {}
 
     def list_layers(self, config):
         """Return the layers (tuple of LayerRecord) of a model with this configuration (dict)."""
@@ -226,6 +233,14 @@ def _gpt_neox_joins(config):
     return joins
 
 
+def _gpt_neox_gains(config):
+    gains = {"unembedding": "final_layer_norm.weight"}
+    for block in range(config["num_hidden_layers"]):
+        gains[f"layers.{block}.attention.query_key_value.weight"] = f"layers.{block}.input_layernorm.weight"
+        gains[f"layers.{block}.mlp.dense_h_to_4h.weight"] = f"layers.{block}.post_attention_layernorm.weight"
+    return gains
+
+
 GPT_NEOX = register(
     Architecture(
         model_type="gpt_neox",
@@ -244,5 +259,8 @@ GPT_NEOX = register(
             ("*layer_norm.*", "layer norm: scales and shifts a neuron, joins no two neurons"),
             ("*.bias", "bias: shifts a neuron, joins no two neurons"),
         ),
+        embedding=("embed_in.weight",),
+        unembedding=("embed_out.weight", "lm_head.weight"),
+        gains=_gpt_neox_gains,
     )
 )

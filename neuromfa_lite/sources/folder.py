@@ -61,7 +61,7 @@ def read_file(path, mapped=None):
         mapped: the MappedFiles that a safetensors file joins, if it is a shard of a model.
 
     Returns:
-        dict from names to WeightMatrix, or to the shape of a tensor that is not 2-D.
+        dict from names to WeightMatrix, WeightVector, or the shape of a tensor of another number of dimensions.
 
     Raises:
         SourceError: another ending, or a file that is missing, truncated or damaged; the message names the file.

@@ -232,3 +232,28 @@ class WeightMatrix:
 
     def __repr__(self):
         return f"WeightMatrix({self.name!r}, targets={self.shape[0]}, sources={self.shape[1]}, {self.dtype})"
+
+
+class WeightVector:
+    """A lazy vector: the gain of a layer norm, a bias.
+
+    Attributes:
+        name, origin, dtype: as of a WeightMatrix.
+        shape: (neurons,).
+
+    Example:
+        >>> WeightVector(WeightMatrix.from_array("gain", np.ones((1, 3), "f2"))).read()
+        array([1., 1., 1.], dtype=float32)
+    """
+
+    def __init__(self, matrix):
+        """matrix: WeightMatrix (1, neurons)."""
+        self._matrix = matrix
+        self.name, self.origin, self.dtype, self.shape = matrix.name, matrix.origin, matrix.dtype, matrix.shape[1:]
+
+    def read(self):
+        """Read it: (neurons,) float32, float64 if stored so; SourceError of a type that holds no plain weights."""
+        return self._matrix.read()[0]
+
+    def __repr__(self):
+        return f"WeightVector({self.name!r}, {self.shape[0]}, {self.dtype})"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SourceError
-from .matrix import WeightMatrix
+from .matrix import WeightMatrix, WeightVector
 
 # The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
 TYPES = {
@@ -153,7 +153,7 @@ def read_tensors(path, files=None):
         files: the MappedFiles it joins, if it is a shard of a model.
 
     Returns:
-        dict from names to WeightMatrix, or to the shape of a tensor that is not 2-D.
+        dict from names to WeightMatrix, WeightVector, or the shape of a tensor of another number of dimensions.
 
     Raises:
         SourceError: the file is missing, truncated or not a safetensors file; the message names it.
@@ -162,7 +162,7 @@ def read_tensors(path, files=None):
         >>> from neuromfa_lite import load_run
         >>> tensors = read_tensors(load_run("induction").checkpoint(724).folder / "model.safetensors")
         >>> tensors["gpt_neox.final_layer_norm.weight"]
-        (64,)
+        WeightVector('gpt_neox.final_layer_norm.weight', 64, float16)
     """
     path = Path(path)
     header, start = read_header(path)
@@ -172,14 +172,16 @@ def read_tensors(path, files=None):
     tensors = {}
     for name, entry in header.items():
         tensors[name] = shape = tuple(entry["shape"])
-        if len(shape) == 2:
+        if len(shape) in (1, 2):
+            rows_columns = shape if len(shape) == 2 else (1, *shape)
             dtype, layout = TYPES.get(entry["dtype"], (entry["dtype"], None))
-            storage = Unreadable(shape)
+            storage = Unreadable(rows_columns)
             if layout is not None:
                 begin = start + entry["data_offsets"][0]
-                array = np.ndarray(shape, layout, buffer=mapping, offset=begin)
+                array = np.ndarray(rows_columns, layout, buffer=mapping, offset=begin)
                 storage = MappedStorage(path, files, descriptor, begin, array)
-            tensors[name] = WeightMatrix(name, path, dtype, storage)
+            matrix = WeightMatrix(name, path, dtype, storage)
+            tensors[name] = matrix if len(shape) == 2 else WeightVector(matrix)
     return tensors
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import SourceError
-from .matrix import ArrayStorage, WeightMatrix
+from .matrix import ArrayStorage, WeightMatrix, WeightVector
 from .weight_source import WeightSource
 
 UNKNOWN_CONFIG = (
@@ -82,7 +82,7 @@ def read_bin(path):
         path: pathlib.Path.
 
     Returns:
-        dict from names to WeightMatrix, or to the shape of a tensor that is not 2-D.
+        dict from names to WeightMatrix, WeightVector, or the shape of a tensor of another number of dimensions.
 
     Raises:
         SourceError: torch is not installed, or the file is missing, damaged or holds code; the message names the file.
@@ -126,7 +126,7 @@ def wrap(name, tensor, origin):
         origin: where it comes from, for error messages.
 
     Returns:
-        WeightMatrix, or the shape (tuple) of a tensor that is not 2-D.
+        WeightMatrix, WeightVector, or the shape (tuple) of a tensor of another number of dimensions.
 
     Raises:
         SourceError: it is no tensor or array of numbers.
@@ -142,6 +142,8 @@ def wrap(name, tensor, origin):
             tensor = np.asarray(None)
         if tensor.dtype.kind not in "fiub":
             raise SourceError(f"{name} in {origin} is no tensor or array of numbers: give a dict of names to tensors")
+    if len(tensor.shape) == 1:
+        return WeightVector(wrap(name, tensor[None], origin))
     if len(tensor.shape) != 2:
         return tuple(tensor.shape)
     if not _is_tensor(tensor):

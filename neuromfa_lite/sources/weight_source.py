@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from .matrix import WeightMatrix, WeightVector
 from .wiring import wire
 
 
@@ -13,7 +14,8 @@ class WeightSource:
         config: dict, as config.json.
         config_origin: where the configuration stands.
         matrices: dict from names to WeightMatrix: every 2-D tensor.
-        other: dict from names to the shapes of everything else.
+        vectors: dict from names to WeightVector: every 1-D tensor.
+        other: dict from names to the shapes of everything but the matrices.
         names: all names, in the order stored.
         files: the weight files; none for an object in memory.
 
@@ -27,8 +29,11 @@ class WeightSource:
     def __init__(self, origin, config, tensors, config_origin="", files=()):
         self.origin, self.config, self.config_origin = str(origin), config, str(config_origin or origin)
         self.names = tuple(tensors)
-        self.matrices = {name: tensor for name, tensor in tensors.items() if not isinstance(tensor, tuple)}
-        self.other = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, tuple)}
+        self.matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightMatrix)}
+        self.vectors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightVector)}
+        self.other = {
+            name: getattr(tensor, "shape", tensor) for name, tensor in tensors.items() if name not in self.matrices
+        }
         self.files = tuple(files)
 
     @cached_property

@@ -1,0 +1,100 @@
+"""What stands around the connections of a model: its token embedding, its unembedding, the gains of its layer norms."""
+
+import numpy as np
+
+from ..errors import SourceError
+from .wiring import find_architecture
+
+
+def embedding_of(source):
+    """Find the token embedding.
+
+    Args:
+        source: WeightSource.
+
+    Returns:
+        WeightMatrix (tokens, hidden).
+
+    Raises:
+        SourceError: the model has none, or its architecture's record does not name it.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> from neuromfa_lite.sources import open_source
+        >>> embedding_of(open_source(load_run("induction").checkpoint(724))).shape
+        (64, 64)
+    """
+    found = _named(source, find_architecture(source).embedding)
+    if found is None:
+        raise _none(source, "embedding")
+    return found
+
+
+def unembedding_of(source):
+    """Find the unembedding, the embedding where the two are tied.
+
+    Args:
+        source: WeightSource.
+
+    Returns:
+        WeightMatrix (tokens, hidden).
+
+    Raises:
+        SourceError: the model has neither, or its architecture's record does not name them.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> from neuromfa_lite.sources import open_source
+        >>> unembedding_of(open_source(load_run("induction").checkpoint(724))).name
+        'lm_head.weight'
+    """
+    found = _named(source, find_architecture(source).unembedding)
+    return embedding_of(source) if found is None else found
+
+
+def gain_of(source, matrix):
+    """Read the gain of the layer norm in front of a matrix.
+
+    Args:
+        source: WeightSource.
+        matrix: name of a stored matrix, or "unembedding".
+
+    Returns:
+        (hidden,) float64; None where no layer norm with a gain stands in front.
+
+    Raises:
+        SourceError: the architecture's record names a gain that is not stored.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> from neuromfa_lite.sources import open_source
+        >>> gain_of(open_source(load_run("induction").checkpoint(0)), "unembedding")[:2]
+        array([1., 1.])
+    """
+    architecture = find_architecture(source)
+    gains = architecture.gains(source.config)
+    for prefix in architecture.prefixes:
+        name = matrix.removeprefix(prefix)
+        if name in gains:
+            found = _named(source, (gains[name],), source.vectors)
+            if found is None:
+                raise SourceError(
+                    f"{gains[name]}, the gain in front of {matrix}, is missing in {source.origin}: are all "
+                    "the weight files there, and of this model?"
+                )
+            return found.read().astype(np.float64)
+    return None
+
+
+def _named(source, names, tensors=None):
+    """The first stored tensor of one of these names, with any prefix of the architecture."""
+    tensors = source.matrices if tensors is None else tensors
+    prefixes = find_architecture(source).prefixes
+    return next((tensors[p + name] for name in names for p in prefixes if p + name in tensors), None)
+
+
+def _none(source, what):
+    return SourceError(
+        f"{source.origin} holds no token {what} under a name that the record of its architecture gives: add "
+        f'Architecture(..., {what}=("NAME OF THE MATRIX",)), or choose a method that does not need it'
+    )
