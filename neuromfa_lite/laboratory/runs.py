@@ -212,7 +212,7 @@ def list_runs() -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for run in map(load_run, _bundled_names()):
+    for run in bundled_runs():
         seed = run.seeds[0]
         last = run.steps(seed)[-1]
         rows.append(
@@ -231,6 +231,19 @@ def list_runs() -> pd.DataFrame:
     # a run without a control has None there, not the NaN that pandas makes of it in a column of text
     frame["control"] = pd.Series([row["control"] for row in rows], dtype=object)
     return frame
+
+
+def bundled_runs() -> list[Run]:
+    """Open every bundled run.
+
+    Returns:
+        list of Run, by name.
+
+    Example:
+        >>> bundled_runs()[0].name < bundled_runs()[-1].name
+        True
+    """
+    return [load_run(name) for name in _bundled_names()]
 
 
 def load_checkpoint(label: str) -> Checkpoint:

@@ -1,0 +1,50 @@
+"""The scorecard that comes with the package: the published method, its variants and what they must be better than."""
+
+from __future__ import annotations
+
+from ...method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
+from ..baselines import BASELINES
+from ..runs import BUNDLED, bundled_runs
+from ..token_clouds import token_cloud, two_neighbours
+from .ask import CHANGES, _has_ability, scorecard
+from .model_abilities import write_stored
+from .result import Scorecard
+
+SHIPPED = BUNDLED / "scorecard.json"
+
+
+def shipped_measures():
+    """Everything on the shipped scorecard, in its order: methods, frozen measures of tokens, baselines."""
+    regularity = PAPER.replace(score=_regularity_alone, name="NFD only")
+    return [
+        PUBLISHED, PAPER, SCALE_FREE, GEODESIC, regularity, token_cloud, two_neighbours, *BASELINES.values(),
+    ]  # fmt: skip
+
+
+def _regularity_alone(alpha0, width, alpha0_start, width_start):
+    """ln[alpha0(0)/alpha0(t)], alpha0 the mean neuron-based fractal dimension: the score without the widths."""
+    import numpy as np
+
+    return np.log(alpha0_start / alpha0)
+
+
+def shipped_scorecard() -> Scorecard:
+    """Read the scorecard that comes with the package.
+
+    Returns:
+        Scorecard; made by `neuromfa-lite scorecard --shipped`.
+
+    Example:
+        >>> "published" in shipped_scorecard().methods
+        True
+    """
+    return Scorecard.load(SHIPPED)
+
+
+def compute_shipped(progress=True) -> Scorecard:
+    """Compute the shipped scorecard anew from the bundled runs and store it with the package; needs torch."""
+    runs = bundled_runs()
+    write_stored([run for run in runs if _has_ability(run)], CHANGES)
+    card = scorecard(shipped_measures(), runs, progress=progress)
+    card.save(SHIPPED)
+    return card
