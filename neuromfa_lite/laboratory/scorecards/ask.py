@@ -7,15 +7,16 @@ from tqdm.auto import tqdm
 
 from ... import storage
 from ...errors import NeuroMFAError
+from ..abilities_after import ability_after
 from ..baselines import BASELINES
-from ..controls import FUNCTION_PRESERVING, permuted_outgoing, scaled
+from ..changes import PRESERVING, SCALE, WIRING, WIRING_AND_TOKENS
 from ..runs import Run, bundled_runs
 from . import properties
 from .curves import curves_of, refuse_bad_run
-from .model_abilities import ability_rows
 from .result import Scorecard, row_of
 from .subjects import FunctionSubject, subject_of
 
+MODEL = "the model itself"
 COMPARED_WITH = {"log(step)": "log step", "weight deviation": "weight deviation"}
 
 
@@ -63,20 +64,12 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
         subject.state(runs[0].checkpoint(0, runs[0].seeds[0]))
     rows = []
     with tqdm(total=len(subjects) * len(runs), desc="scorecard", unit="run", disable=not progress, delay=1) as bar:
-        baselines = {run.name: _baseline_curves(run) for run in runs if _has_ability(run)}
+        baselines = {run.name: _baseline_curves(run) for run in runs if has_ability(run)}
         for subject in subjects:
             cells = _cells(subject, runs, baselines, bar)
             rows += [row_of(subject.name, cell) for cell in cells]
-    rows += ability_rows([run for run in runs if _has_ability(run)], CHANGES)
+    rows += [row for run in runs if has_ability(run) for row in _ability_rows(run)]
     return Scorecard(tuple(rows), storage.versions())
-
-
-# What is done to the last checkpoint: words, then the change.
-CHANGES = {
-    "a common factor": lambda checkpoint: scaled(checkpoint, properties.COMMON_FACTOR),
-    "permuted connections": permuted_outgoing,
-    "permuted connections and embeddings": lambda checkpoint: permuted_outgoing(checkpoint, embeddings=True),
-}
 
 
 def _cells(subject, runs, baselines, bar):
@@ -89,7 +82,7 @@ def _cells(subject, runs, baselines, bar):
     for run in runs:
         mine = curves[run.name]
         cells += properties.sign_cells(mine) + properties.noise_cells(mine)
-        if _has_ability(run):
+        if has_ability(run):
             cells += properties.tracking_cells(mine, baselines[run.name]) + properties.timing_cells(mine)
             for control in runs:
                 if control.control_of == run.name:
@@ -101,23 +94,23 @@ def _cells(subject, runs, baselines, bar):
 
 def _changes(curves):
     cells = []
-    for words, change in CHANGES.items():
-        cells += properties.change_cells(f"moved by {words}", curves, curves.of_changed(change))
+    for words in (SCALE, WIRING, WIRING_AND_TOKENS):
+        cells += properties.change_cells(f"moved by {words}", curves, curves.after(words))
     cells += _symmetry(curves)
     for words, other in curves.subject.settings().items():
         if isinstance(other, str):
             name = f"moved by {words}"
             cells.append(properties.Cell(name, curves.run.name, None, None, None, None, 0, other))
         else:
-            cells += properties.change_cells(f"moved by {words}", curves, curves.of_changed(None, other))
+            cells += properties.change_cells(f"moved by {words}", curves, curves.by(other))
     return cells
 
 
 def _symmetry(curves):
     """The change that leaves the model's function as it was and moves the measure most."""
     found = []
-    for words, change in FUNCTION_PRESERVING.items():
-        found += properties.change_cells("moved by symmetry", curves, curves.of_changed(change), f"most by: {words}")
+    for words in PRESERVING:
+        found += properties.change_cells("moved by symmetry", curves, curves.after(words), f"most by: {words}")
     most = max(found, key=lambda cell: abs(cell.value))
     return [most._replace(looks=sum(cell.looks for cell in found))]
 
@@ -127,7 +120,20 @@ def _baseline_curves(run):
     return {words: curves_of(run, FunctionSubject(function, 1)) for words, function in keys.items()}
 
 
-def _has_ability(run):
+def _ability_rows(run):
+    """What the model itself can do at the end, as it is and changed: the mean over training seeds, and their range."""
+    lasts = [run.checkpoint(run.steps(seed)[-1], seed) for seed in run.seeds]
+    found = {"ability": [last.abilities[run.ability] for last in lasts]}
+    for words in (SCALE, WIRING, WIRING_AND_TOKENS):
+        found[f"ability after {words}"] = [ability_after(run, words, seed) for seed in run.seeds]
+    for name, values in found.items():
+        known = [value for value in values if value is not None]
+        numbers = (float(np.mean(known)), min(known), max(known)) if known else (None, None, None)
+        note = run.ability if known else "needs torch and transformers"
+        yield row_of(MODEL, properties.Cell(name, run.name, lasts[0].step, *numbers, len(known), note))
+
+
+def has_ability(run):
     """A run in which an ability can appear: its controls have none to gain."""
     return run.control_of is None and bool(run.ability)
 

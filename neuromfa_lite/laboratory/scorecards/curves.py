@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import NeuroMFAError
+from ..changes import changed
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +45,19 @@ class Curves:
             [self.rises[seed][steps.tolist().index(step)] for seed, steps in self.steps.items() if step in steps]
         )
 
-    def of_changed(self, change, subject=None):
-        """(seeds, samples) rises of the last checkpoints after a change(checkpoint); start and subject as they are.
+    def after(self, words):
+        """(seeds, samples) rises of the last checkpoints after a change of :mod:`neuromfa_lite.laboratory.changes`."""
+        subject, starts = self.subject, self.starts
+        return np.array(
+            [subject.rise(subject.state(changed(self.run, words, seed)), starts[seed]) for seed in self.seeds]
+        )
 
-        subject: another one to measure start and end with, without a change of the weights.
-        """
+    def by(self, subject):
+        """(seeds, samples) rises of the last checkpoints, both ends measured by another subject."""
         rises = []
-        for seed in self.seeds:
-            last = self.run.checkpoint(int(self.steps[seed][-1]), seed)
-            if subject is None:
-                rises.append(self.subject.rise(self.subject.state(change(last)), self.starts[seed]))
-            else:
-                rises.append(subject.rise(subject.state(last), subject.state(self.run.checkpoint(0, seed))))
+        for seed, steps in self.steps.items():
+            start, last = (subject.state(self.run.checkpoint(int(step), seed)) for step in (0, steps[-1]))
+            rises.append(subject.rise(last, start))
         return np.array(rises)
 
 
@@ -99,3 +101,26 @@ def curves_of(run, subject):
         if run.ability:
             ability[seed] = np.array([checkpoint.abilities[run.ability] for checkpoint in each])
     return Curves(run, subject, starts, steps, rises, ability)
+
+
+def rise_after(run, subject, words=None, seed=0):
+    """The rise of a run's last checkpoint, as it is or after a change.
+
+    Args:
+        run: Run; subject: of :func:`subject_of`; words: a name in EVERY_CHANGE, None: as it is; seed: training seed.
+
+    Returns:
+        (samples,) float64.
+
+    Raises:
+        NeuroMFAError: no change of that name, or a seed that the run does not have.
+
+    Example:
+        >>> from neuromfa_lite import PAPER, load_run
+        >>> from neuromfa_lite.laboratory.scorecards.subjects import subject_of
+        >>> rise_after(load_run("induction"), subject_of(PAPER, 3, 32)).shape
+        (3,)
+    """
+    steps = run.steps(seed)
+    last = run.checkpoint(steps[-1], seed) if words is None else changed(run, words, seed)
+    return subject.rise(subject.state(last), subject.state(run.checkpoint(steps[0], seed)))

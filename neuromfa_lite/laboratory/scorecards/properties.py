@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 SPREAD = (0.05, 0.95)  # the quantiles over training seeds and samples that are called low and high
-COMMON_FACTOR = 2.0
 
 
 class Cell(NamedTuple):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ...method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
+from ..abilities_after import store
 from ..baselines import BASELINES
 from ..runs import BUNDLED, bundled_runs
 from ..token_clouds import token_cloud, two_neighbours
-from .ask import CHANGES, _has_ability, scorecard
-from .model_abilities import write_stored
+from .ask import has_ability, scorecard
 from .result import Scorecard
 
 SHIPPED = BUNDLED / "scorecard.json"
@@ -44,7 +44,7 @@ def shipped_scorecard() -> Scorecard:
 def compute_shipped(progress=True) -> Scorecard:
     """Compute the shipped scorecard anew from the bundled runs and store it with the package; needs torch."""
     runs = bundled_runs()
-    write_stored([run for run in runs if _has_ability(run)], CHANGES)
+    store([run for run in runs if has_ability(run)])
     card = scorecard(shipped_measures(), runs, progress=progress)
     card.save(SHIPPED)
     return card
