@@ -157,6 +157,36 @@ def verify(as_json):
 
 
 @main.command()
+@click.argument("measures", metavar="[METHOD ...]", nargs=-1)
+@click.option("--run", "runs", multiple=True, help="Only these runs (bundled names or folders); all bundled ones by default.")
+@click.option("--samples", default=10, show_default=True, help="Number of sampled networks.")
+@click.option("--picture", type=click.Path(dir_okay=False), help="Also draw the scorecard into this .png file.")
+@click.option("--shipped", is_flag=True, help="Compute the scorecard of the package anew and store it (needs torch).")
+@_json
+def scorecard(measures, runs, samples, picture, shipped, as_json):
+    """Put METHODs through the bundled runs and their controls; without any, show the scorecard of the package.
+
+    METHOD is a named method, a measure of the shipped scorecard, or a FILE.py with a VARIANT.
+    """
+    from .laboratory import load_run, scorecards
+    from .laboratory.scorecards.shipped import compute_shipped, measure_named
+
+    if shipped:
+        card = compute_shipped()
+    elif measures:
+        chosen = [load_run(run) for run in runs] or None
+        card = scorecards.scorecard([measure_named(name) for name in measures], chosen, samples=samples)
+    else:
+        card = scorecards.shipped_scorecard()
+    if picture:
+        click.echo(f"drawn {card.draw(picture)}", err=True)
+    if as_json:
+        click.echo(json.dumps(_plain(card.rows), allow_nan=False))
+    else:
+        click.echo(card.text())
+
+
+@main.command()
 @_json
 def doctor(as_json):
     """Check versions, the cache directory, threads and the bundled files' hashes."""

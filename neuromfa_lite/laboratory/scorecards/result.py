@@ -75,6 +75,27 @@ class Scorecard:
 
         return plot_scorecard(self, ax=ax)
 
+    def draw(self, path):
+        """Draw the picture into a .png file, under a temporary name first; returns the path."""
+        path = Path(path)
+        if path.suffix != ".png" or not path.parent.is_dir():
+            raise NeuroMFAError(f"{path}: give a .png file in a folder that exists")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            self.plot().figure.savefig(temporary, format="png", dpi=120)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def text(self):
+        """The table of :meth:`pivot` as text, a line per property, measures numbered above it."""
+        wide = self.pivot()
+        names = [f"{number:2d} {name}" for number, name in enumerate(wide.columns, 1)]
+        wide.columns = [str(number) for number in range(1, len(names) + 1)]
+        table = wide.to_string(float_format=lambda value: f"{value:.2f}", na_rep="-")
+        return "\n".join([*names, "", table, "", f"{self.looks} numbers; means over runs; each number with --json"])
+
     def __repr__(self):
         return f"Scorecard({', '.join(map(repr, self.methods))}: {self.looks} numbers; .frame(), .pivot(), .plot())"
 

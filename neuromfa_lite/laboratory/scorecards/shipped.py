@@ -9,6 +9,7 @@ from ..runs import BUNDLED, bundled_runs
 from ..token_clouds import token_cloud, two_neighbours
 from .ask import has_ability, scorecard
 from .result import Scorecard
+from .subjects import subject_of
 
 SHIPPED = BUNDLED / "scorecard.json"
 
@@ -26,6 +27,26 @@ def _regularity_alone(alpha0, width, alpha0_start, width_start):
     import numpy as np
 
     return np.log(alpha0_start / alpha0)
+
+
+def measure_named(name):
+    """Find a measure by the name it has on the shipped scorecard, or as a named method, or in a FILE.py.
+
+    Args:
+        name: e.g. "scale-free", "token cloud", "my_variant.py".
+
+    Returns:
+        Method or function of a checkpoint.
+
+    Raises:
+        NeuroMFAError: there is none of that name; the message lists those there are.
+
+    Example:
+        >>> measure_named("token cloud") is token_cloud
+        True
+    """
+    known = {subject_of(each, 1, 1).name: each for each in shipped_measures()}
+    return known[name] if name in known else find_method(name)
 
 
 def shipped_scorecard() -> Scorecard:
