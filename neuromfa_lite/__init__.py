@@ -34,6 +34,9 @@ _HOME_OF = {
     "measure_coverage": "uncertainty",
     "Confidence": "uncertainty",
     "EmergenceConfidence": "uncertainty",
+    "scorecard": "laboratory.scorecards",
+    "shipped_scorecard": "laboratory.scorecards",
+    "Scorecard": "laboratory.scorecards",
     "load_run": "laboratory",
     "list_runs": "laboratory",
 }

@@ -158,7 +158,7 @@ def verify(as_json):
 
 @main.command()
 @click.argument("measures", metavar="[METHOD ...]", nargs=-1)
-@click.option("--run", "runs", multiple=True, help="Only these runs (bundled names or folders); all bundled ones by default.")
+@click.option("--run", "runs", multiple=True, help="Only these (bundled names or folders).")
 @click.option("--samples", default=10, show_default=True, help="Number of sampled networks.")
 @click.option("--picture", type=click.Path(dir_okay=False), help="Also draw the scorecard into this .png file.")
 @click.option("--shipped", is_flag=True, help="Compute the scorecard of the package anew and store it (needs torch).")

@@ -1,6 +1,6 @@
 """What the models themselves can still do after each change: the other half of what a measure says of it.
 
-Measuring it takes torch, so the answers for the bundled runs are stored, each with the hash of the checkpoint it is of; a
+Measuring it takes torch, so the answers for the bundled runs are stored, each with the hash of its checkpoint; a
 checkpoint with another hash is measured anew, and has no answer where torch is missing.
 """
 
@@ -37,10 +37,7 @@ def ability_after(run, words, seed=0):
     known = _stored().get(_hash(run, seed), {})
     if words in known:
         return known[words]
-    try:
-        return _measured(run, words, seed)
-    except ImportError:
-        return None
+    return _measured(run, words, seed) if _models_can_run() else None
 
 
 def store(runs):
@@ -68,6 +65,15 @@ def store(runs):
 def _stored():
     """{hash of a checkpoint's weights: {words: ability}}."""
     return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+
+
+def _models_can_run():
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _measured(run, words, seed):

@@ -31,7 +31,8 @@ CHANGES = {
     "untrained weights, rescaled": lambda checkpoint, start: rescaled(start, like=checkpoint),
 }
 PRESERVING = {
-    words: (lambda checkpoint, start, change=change: change(checkpoint)) for words, change in FUNCTION_PRESERVING.items()
+    words: (lambda checkpoint, start, change=change: change(checkpoint))
+    for words, change in FUNCTION_PRESERVING.items()
 }
 EVERY_CHANGE = CHANGES | PRESERVING
 

@@ -68,7 +68,8 @@ class ChangePanel(Panel):
         # The scale differs from measure to measure, so its numbers move too and the axis shows none of its own.
         self._measure_ax.set_yticks([])
         self._scale = [
-            self.moving(self._measure_ax.text(-0.57, y, "", fontsize=10, color=GREY, va="center")) for y in (-0.75, 0, 0.75)
+            self.moving(self._measure_ax.text(-0.57, y, "", fontsize=10, color=GREY, va="center"))
+            for y in (-0.75, 0, 0.75)
         ]
         self._question = self.moving(
             self._measure_ax.text(1, 0.35, "?", fontsize=40, ha="center", color=GREY),
@@ -110,5 +111,3 @@ class ChangePanel(Panel):
 
     def _rises_of(self, run, change, measure):
         return rise_after(self.runs[run], self.subjects[measure], None if change == NOTHING else change)
-
-

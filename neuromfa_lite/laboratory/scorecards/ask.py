@@ -17,7 +17,7 @@ from .result import Scorecard, row_of
 from .subjects import FunctionSubject, subject_of
 
 MODEL = "the model itself"
-COMPARED_WITH = {"log(step)": "log step", "weight deviation": "weight deviation"}
+COMPARED_WITH = {"log(step)": "log_step", "weight deviation": "weight_deviation"}
 
 
 def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):

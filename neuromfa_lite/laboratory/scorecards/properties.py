@@ -1,7 +1,7 @@
 """What a scorecard asks of a measure. Every answer is a number with its spread and how many looks it took.
 
-Where two sizes are compared the number is their contrast (a - b)/(|a| + |b|): from -1 to 1, 0 where they are equal, 1 where
-b is nothing beside a or of the other sign. Unlike a ratio it stays small where both are.
+Where two sizes are compared the number is their contrast (a - b)/(|a| + |b|): from -1 to 1, 0 where they are equal, 1
+where b is nothing beside a or of the other sign. Unlike a ratio it stays small where both are.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Cell(NamedTuple):
     Attributes:
         property: what was asked; run, step: of what; step is None where the answer is of a whole run.
         value: the answer, None where there is none; note says why.
-        low, high: 5 % and 95 % quantile over all pairs of training seed and sample; of an effect size the smallest and the
-            largest with one seed left out.
+        low, high: 5 % and 95 % quantile over all pairs of training seed and sample; of an effect size the smallest and
+            the largest with one seed left out.
         looks: how many measured numbers went into it.
         note: what to know.
     """
@@ -97,7 +97,9 @@ def timing_cells(curves):
     name, looks = "half way after ability", rises.size
     reached = half_way(steps, ability - ability[0])
     if reached is None or abs(last) <= 2 * noise:
-        note = "the ability does not rise" if reached is None else "its own rise is within twice its spread over samples"
+        note = (
+            "the ability does not rise" if reached is None else "its own rise is within twice its spread over samples"
+        )
         return [Cell(name, curves.run.name, None, None, None, None, looks, note)]
     halves = [half_way(steps, column) for column in rises.T]
     octaves = np.array([np.log2((half + 1) / (reached + 1)) for half in halves if half is not None])
