@@ -23,9 +23,9 @@ HALF = 0.42  # half the width of a column: a value of 1
 
 
 def plot_scorecard(card, ax=None):
-    """Draw a scorecard: marks = runs (at their last step), bars = 5-95 % of seeds and samples, dashes = the hoped-for value.
+    """Draw a scorecard: marks = runs at their last step, bars = 5-95 % of seeds and samples, dashes = hoped for.
 
-    Every column runs from -1 to 1, its middle line is 0. What is moved by permuting has no value to hope for but 0 is bad.
+    Every column runs from -1 to 1, its middle line is 0. For permuting there is none to hope for, but 0 is blindness.
 
     Args:
         card: Scorecard.

@@ -27,11 +27,11 @@ class ChangePanel(Panel):
     """The ability and a measure of trained networks, as they are and after a change.
 
     Args:
-        runs: names, folders or Runs, each with an ability (or one of these); their last checkpoints of seed 0 are shown.
+        runs: names, folders or Runs, each with an ability (or one of these); of seed 0 the last checkpoints are shown.
         measures: {words: Method or function of a checkpoint}.
         samples, neurons_per_layer: how the measures sample.
 
-    Controls: ``run``, ``change``, ``measure`` (lists), ``reveal`` (False hides what the change does: predict first).
+    Controls: ``run``, ``change``, ``measure`` (lists), ``reveal`` (False hides the answer).
     ``numbers``: "ability before", "ability after", "measure before", "measure after" (means over samples), and with them
     "sd before", "sd after" over samples.
     """
