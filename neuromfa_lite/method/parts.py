@@ -1,0 +1,76 @@
+"""The named parts of a method: distances, radii, masses and scores as functions of arrays; joins by their names."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import NeuroMFAError
+
+PAPER_Q = tuple((np.arange(61) - 30) / 10)  # -3 ... 3 with an exact 0
+ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less, relatively
+
+
+def _inverse(weights):
+    return 1.0 / np.abs(weights)
+
+
+def _inverse_over_median(weights):
+    distances = 1.0 / np.abs(weights)
+    return distances / np.median(distances[weights != 0])
+
+
+def _whole_numbers(distances):
+    return np.unique(np.rint(distances))
+
+
+def _log_spaced(distances):
+    low, high = np.quantile(distances, [0.02, 0.90])
+    return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
+
+
+def distinct(distances):
+    """Every different distance, of those equal up to rounding the largest; 0 is no radius."""
+    values = np.unique(distances[distances > 0])
+    return values[np.append(np.diff(values) > ROUNDING * values[:-1], True)] if len(values) else values
+
+
+def _final_share(counts):
+    return counts / counts[:, -1:]
+
+
+def _total_share(counts):
+    return counts / counts.max()
+
+
+def _others_share(counts):
+    return (counts - 1.0) / (counts.max() - 1.0)
+
+
+def _emergence(alpha0, width, alpha0_start, width_start):
+    return width / width_start * np.log(alpha0_start / alpha0)
+
+
+PARTS: dict[str, dict[str, Callable]] = {
+    "distance": {"inverse": _inverse, "inverse-over-median": _inverse_over_median},
+    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": distinct},
+    "mass": {"final-share": _final_share, "total-share": _total_share, "others-share": _others_share},
+    "score": {"emergence": _emergence},
+}
+
+
+def register_part(field, name, function):
+    """Give a callable a name that a Method (and the command line) can ask for.
+
+    Args:
+        field: "distance", "radii", "mass" or "score".
+        name: the name to register; a name that is taken is refused.
+        function: see :class:`Method` for what each part receives and returns.
+
+    Raises:
+        NeuroMFAError: unknown field, or the name is taken.
+    """
+    if field not in PARTS:
+        raise NeuroMFAError(f"a method has no named part {field!r}; named parts are {', '.join(PARTS)}")
+    if name in PARTS[field]:
+        raise NeuroMFAError(f"{field} {name!r} is taken; choose another name")
+    PARTS[field][name] = function
