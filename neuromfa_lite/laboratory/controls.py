@@ -11,6 +11,7 @@ import numpy as np
 from ..blocks import EdgeBlock, FixedJoin
 from ..emergence import degree_of_emergence
 from ..errors import NeuroMFAError
+from ..joins import Making
 from ..method import PAPER
 from ..network import NeuronNetwork
 from ..sources import WeightMatrix
@@ -180,7 +181,9 @@ def _changed(network, what, change):
             matrix = WeightMatrix.from_array(block.name, change(block, block.weights()), block.matrix.origin)
             block = replace(block, matrix=matrix)
         blocks.append(block)
-    return NeuronNetwork(network.layers, blocks, f"{network.origin} ({what})", network.left_out, network.seed)
+    made = Making(network.join)  # the model behind it has other weights
+    origin = f"{network.origin} ({what})"
+    return NeuronNetwork(network.layers, blocks, origin, network.left_out, network.seed, made=made)
 
 
 def _streams(network, seed):
