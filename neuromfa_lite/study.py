@@ -188,7 +188,7 @@ def _abilities(run, wanted):
         if found.get(run.ability) is None:
             raise NeuroMFAError(
                 f"run {run.name!r}, training seed {seed}, step {step}: its ability {run.ability!r} is not recorded "
-                f"there, only {', '.join(map(repr, found)) or 'none'}: name one that every checkpoint has as the run's "
+                f"there ({', '.join(map(repr, found)) or 'none'} is): name one that every checkpoint has as the run's "
                 "ability in its manifest, or leave the step out with steps=[...]"
             )
         abilities[seed, step] = found[run.ability]

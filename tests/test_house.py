@@ -22,7 +22,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOW = (
     ("errors",),
     ("method", "kernels", "parallel", "regression", "storage"),
-    ("sources",),
+    ("sources", "variants"),
     ("blocks",),
     ("graphs", "distances", "joins", "sampling"),
     ("network",),
