@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...method import GEODESIC, METHODS, PAPER, PUBLISHED, SCALE_FREE
+from ...method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
 from ..abilities_after import store
 from ..baselines import BASELINES
 from ..runs import BUNDLED, bundled_runs
@@ -46,7 +46,7 @@ def measure_named(name):
         True
     """
     known = {subject_of(each, 1, 1).name: each for each in shipped_measures()}
-    return known[name] if name in known else METHODS[name]
+    return known[name] if name in known else find_measure(name)
 
 
 def shipped_scorecard() -> Scorecard:

@@ -67,7 +67,7 @@ class MethodSubject:
         return MethodSubject(method, self.samples, self.neurons_per_layer)
 
     def _networks(self, checkpoint):
-        network = load_network(checkpoint)
+        network = load_network(checkpoint, join=self.method.join)
         return [network.sample(self.neurons_per_layer, seed) for seed in range(self.samples)]
 
 
