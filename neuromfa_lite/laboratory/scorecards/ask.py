@@ -61,7 +61,7 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
             raise NeuroMFAError(f"runs holds {run!r}, which is no run: open it with load_run(...)")
         refuse_bad_run(run)
     for subject in subjects:
-        subject.state(runs[0].checkpoint(0, runs[0].seeds[0]))
+        subject.probe(runs[0].checkpoint(0, runs[0].seeds[0]))
     rows = []
     with tqdm(total=len(subjects) * len(runs), desc="scorecard", unit="run", disable=not progress, delay=1) as bar:
         baselines = {run.name: _baseline_curves(run) for run in runs if has_ability(run)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
+from ...variants import IDEAS, TOKEN_CLOUD, find_method, load_variant
 from ..abilities_after import store
 from ..baselines import BASELINES
 from ..runs import BUNDLED, bundled_runs
@@ -16,17 +17,12 @@ SHIPPED = BUNDLED / "scorecard.json"
 
 def shipped_measures():
     """Everything on the shipped scorecard, in its order: methods, frozen measures of tokens, baselines."""
-    regularity = PAPER.replace(score=_regularity_alone, name="NFD only")
+    # alpha0 is the mean neuron-based fractal dimension (NFD): the score without the widths
+    dimension = PAPER.replace(score="regularity", name="NFD only")
+    ideas = [idea for idea in IDEAS if idea is not TOKEN_CLOUD]  # which token_cloud is, as it was frozen
     return [
-        PUBLISHED, PAPER, SCALE_FREE, GEODESIC, regularity, token_cloud, two_neighbours, *BASELINES.values(),
+        PUBLISHED, PAPER, SCALE_FREE, GEODESIC, dimension, token_cloud, two_neighbours, *ideas, *BASELINES.values(),
     ]  # fmt: skip
-
-
-def _regularity_alone(alpha0, width, alpha0_start, width_start):
-    """ln[alpha0(0)/alpha0(t)], alpha0 the mean neuron-based fractal dimension: the score without the widths."""
-    import numpy as np
-
-    return np.log(alpha0_start / alpha0)
 
 
 def measure_named(name):
@@ -46,7 +42,12 @@ def measure_named(name):
         True
     """
     known = {subject_of(each, 1, 1).name: each for each in shipped_measures()}
-    return known[name] if name in known else find_measure(name)
+    if name in known:
+        return known[name]
+    file, colon, part = name.rpartition(".py:")
+    if colon:
+        return load_variant(f"{file}.py", part)
+    return load_variant(name) if name.endswith(".py") else find_method(name)
 
 
 def shipped_scorecard() -> Scorecard:

@@ -15,6 +15,7 @@ from ...emergence import degree_of_emergence
 from ...errors import NeuroMFAError
 from ...method import Method
 from ...network import load_network
+from ...probe import refuse_bad_parts
 from ...study import common_radii, measure_spectrum
 
 
@@ -34,6 +35,11 @@ class MethodSubject:
         """(samples, 2): alpha0 and width."""
         spectra = [measure_spectrum(network, self.method) for network in self._networks(checkpoint)]
         return np.array([(spectrum.alpha0, spectrum.width) for spectrum in spectra])
+
+    def probe(self, checkpoint):
+        """Refuse, on one checkpoint, a method whose own parts return what no measure is made of."""
+        refuse_bad_parts(load_network(checkpoint, join=self.method.join), self.method)
+        self.rise(self.state(checkpoint), self.state(checkpoint))
 
     def rise(self, state, start) -> np.ndarray:
         """(samples,): the score of each sample against itself at step 0."""
@@ -107,6 +113,10 @@ class FunctionSubject:
                     "number for every checkpoint"
                 )
         return np.array(values, dtype=np.float64)[:, None]
+
+    def probe(self, checkpoint):
+        """Refuse, on one checkpoint, a function that returns no number."""
+        self.state(checkpoint)
 
     def rise(self, state, start) -> np.ndarray:
         """(samples,): the difference."""
