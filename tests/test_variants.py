@@ -360,7 +360,7 @@ class _Run:
     "run, message",
     [
         (_Run(without_step=0), "seed 0: step 0 is missing"),
-        (_Run(ability="juggling"), r"seed 0, step 0: its ability 'juggling' is not recorded there \('copy_accuracy' is\)"),
+        (_Run(ability="juggling"), r"step 0: its ability 'juggling' is not recorded there \('copy_accuracy' is\)"),
         (_Run(forgets=[(2, 256)]), r"seed 2, step 256: its ability 'copy_accuracy' is not recorded there \(none is\)"),
     ],
 )
