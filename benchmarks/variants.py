@@ -1,4 +1,4 @@
-"""A distance of one's own: what it costs as a NumPy function, compiled, and as the named part, on one SNIN of 70m shape.
+"""A distance of one's own on a sampled network of 70m shape: as a NumPy function, compiled, and as the named part.
 
 The distance is -ln |w|, 0 where |w| > 1, in an otherwise scale-free method. Each analysis starts with a sampled
 network of pythia-70m's shape (6 layers, hidden 512, 64 neurons per layer, 196,608 weights) in memory and ends with its
@@ -68,7 +68,7 @@ def main():
         sample = nmfa.load_network(folder).sample(NEURONS_PER_LAYER, 0)
         matrices = [block.weights().astype(np.float64) for block in sample.weight_blocks]
         nmfa.analyze(sample, nmfa.SCALE_FREE.replace(distance="inverse"))  # compiles or loads our own kernels
-        first = {name: seconds(lambda method=method: nmfa.analyze(sample, method))[0] for name, method in METHODS.items()}
+        first = {name: seconds(lambda of=method: nmfa.analyze(sample, of))[0] for name, method in METHODS.items()}
         whole, alone = ({name: [] for name in METHODS} for _ in range(2))
         for _ in range(rounds):
             for name, method in METHODS.items():

@@ -13,9 +13,10 @@ import neuromfa_lite as nmfa
 from neuromfa_lite import METHODS, PAPER, SCALE_FREE, NeuronNetwork, load_network, load_variant, register_method, study
 from neuromfa_lite.cli import main
 from neuromfa_lite.errors import NeuroMFAError
+from neuromfa_lite.laboratory.controls import FUNCTION_PRESERVING, scaled
 from neuromfa_lite.method import PARTS, SHIPPED, register_part
 from neuromfa_lite.sources import WeightMatrix
-from neuromfa_lite.variants import IDEAS
+from neuromfa_lite.variants import FOLDED_HEADS, IDEAS, TOKEN_CLOUD
 
 FEW = {"samples": 2, "neurons_per_layer": 16, "steps": [0, 128, 724]}
 
@@ -376,3 +377,40 @@ def test_a_run_without_step_0_or_ability_is_refused_before_any_work(run, message
 def test_a_run_that_names_no_ability_is_followed_without():
     history = nmfa.follow(_Run(ability=None, forgets=[(0, 0)]), samples=1, steps=[0, 724], neurons_per_layer=8)
     assert np.isnan(history.ability).all()
+
+
+# --- what the ideas are for: unchanged where the model's function is ---------------------------------------------
+
+
+@pytest.mark.parametrize("change", list(FUNCTION_PRESERVING))
+@pytest.mark.parametrize("method", [FOLDED_HEADS, TOKEN_CLOUD], ids=lambda method: method.name)
+def test_two_ideas_ignore_every_change_that_keeps_the_function(method, change):
+    checkpoint = nmfa.load_run("induction").checkpoint(724)
+    changed = FUNCTION_PRESERVING[change](checkpoint)
+    before, after = (nmfa.analyze(load_network(each), method) for each in (checkpoint, changed))
+    np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)  # counts are whole numbers, radii equal to rounding
+
+
+@pytest.mark.parametrize("method", [FOLDED_HEADS, TOKEN_CLOUD], ids=lambda method: method.name)
+def test_two_ideas_ignore_a_common_factor_of_all_matrices(method):
+    checkpoint = nmfa.load_run("induction").checkpoint(724)
+    before, after = (nmfa.analyze(load_network(each), method) for each in (checkpoint, scaled(checkpoint, 3)))
+    np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)
+
+
+def test_the_published_method_does_not():
+    checkpoint = nmfa.load_run("induction").checkpoint(724)
+    before = nmfa.analyze(load_network(checkpoint)).alpha0
+    changes = {name: change(checkpoint) for name, change in FUNCTION_PRESERVING.items()}
+    moved = {name: abs(nmfa.analyze(load_network(each)).alpha0 - before) for name, each in changes.items()}
+    assert sum(difference > 1e-2 for difference in moved.values()) >= 2, moved
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("pairs", [1, 2, 3, 100, 101, 1001])
+def test_close_pairs_are_quantiles_of_pairs_to_the_last_bit(pairs):
+    draw = np.random.default_rng(pairs)
+    distances = draw.random(pairs) + 0.1
+    radii = PARTS["radii"]["close-pairs"](draw.permutation(np.repeat(distances, 2)))
+    low, high = np.quantile(distances, [0.01, 0.50])
+    assert (radii[0], radii[-1]) == (low, high) and len(radii) == (16 if pairs > 1 else 1)
