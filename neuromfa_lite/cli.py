@@ -68,10 +68,13 @@ def runs(as_json):
 @main.command()
 @click.argument("source")
 @_revision
+@_method
 @_json
-def describe(source, revision, as_json):
-    """List every matrix of SOURCE: what is read, what is left out and why."""
-    network = _network(source, revision)
+def describe(source, revision, method, as_json):
+    """List every matrix of SOURCE as the method joins it: what is read, what is left out and why."""
+    from .variants import find_method
+
+    network = _network(source, revision, find_method(method).join)
     table = network.describe()
     _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
 

@@ -58,8 +58,9 @@ def log_masses(masses, method=PAPER):
 
 def shares_of(counts, method):
     """mu (neurons, radii) float64 that the method's mass makes of counts; what are no shares is refused by name."""
+    returned = method.call("mass", counts)
     try:
-        mu = np.asarray(method.call("mass", counts), dtype=np.float64)
+        mu = np.asarray(returned, dtype=np.float64)
     except (TypeError, ValueError):
         mu = np.empty(0)
     if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():

@@ -2,6 +2,16 @@
 
 A join is a function of a WeightSource that lists layers and the blocks of connections between them. It reads no
 weights: products and folded gains are computed when a block is read, for the neurons that are read.
+
+One of your own returns (layers, blocks), most easily some of those that another join returns:
+
+    >>> from neuromfa_lite import PAPER, analyze, load_network, load_run
+    >>> def mlp_only(source):
+    ...     made = chain(source)
+    ...     return made.layers, [block for block in made.blocks if block.role in ("mlp-in", "mlp-out")]
+    >>> network = load_network(load_run("induction").checkpoint(724))
+    >>> analyze(network, PAPER.replace(join=mlp_only)).neurons_used   # (64 middle + 256 MLP) in each of 2 blocks
+    640
 """
 
 from ..method import PARTS

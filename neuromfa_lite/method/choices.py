@@ -65,8 +65,8 @@ class Method:
     Source: Xiao et al., ICLR 2025, arXiv:2402.09099, sections 3.1-3.3, and the settings of the authors' published code.
 
     Example:
-        >>> SCALE_FREE.replace(minimum_connections=5).name
-        'scale-free with minimum_connections=5'
+        >>> Method(name="mine").replace(minimum_connections=5).name
+        'mine with minimum_connections=5'
     """
 
     name: str = "paper"

@@ -41,9 +41,18 @@ def _log_spaced(distances):
     return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
 
 
+def _quantile_of_pairs(distances, share):
+    """np.quantile(np.sort(distances)[::2], share) without the sorting, which takes four times as long."""
+    last = (len(distances) + 1) // 2 - 1
+    place = last * share
+    below = int(place)
+    ends = [2 * below, 2 * min(below + 1, last)]
+    return np.quantile(np.partition(distances, ends)[ends], place - below)
+
+
 def _close_pairs(distances):
     """16 log-spaced between the 1 % and 50 % quantiles of all pairs, each of which is pooled from both its ends."""
-    low, high = np.quantile(np.sort(distances)[::2], [0.01, 0.50])
+    low, high = (_quantile_of_pairs(distances, share) for share in (0.01, 0.50))
     return np.geomspace(low, high, 16) if high > low > 0 else np.array([high])
 
 

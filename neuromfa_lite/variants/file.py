@@ -81,7 +81,7 @@ def find_method(word):
         Method.
 
     Raises:
-        NeuroMFAError: an unknown name, a file as for :func:`load_variant`, or one that holds a function of a checkpoint.
+        NeuroMFAError: an unknown name, a file as for :func:`load_variant`, one that holds a function of a checkpoint.
 
     Example:
         >>> find_method("token-cloud").join
@@ -94,7 +94,7 @@ def find_method(word):
         found = load_variant(f"{file}.py", name) if colon else load_variant(word)
         if not isinstance(found, Method):
             raise NeuroMFAError(
-                f"{word} holds a function of a checkpoint, but spectra are measured by a Method: nmfa.PAPER.replace(...)"
+                f"{word} holds a function of a checkpoint, but a spectrum needs a Method: nmfa.PAPER.replace(...)"
             )
         return found
     raise NeuroMFAError(f"no method {word!r}: use one of {', '.join(METHODS)}, or FILE.py, or FILE.py:NAME")
@@ -107,7 +107,7 @@ def _variant(value, where):
 
 
 def _import(path):
-    """The names of a file, run anew at every call under a name of its own; compiled here, so that no old bytecode is."""
+    """The names of a file, run anew at every call as a module of its own; compiled here, so no old bytecode is run."""
     module = ModuleType(f"_neuromfa_variant_{path.stem}")
     module.__file__ = str(path)
     try:
