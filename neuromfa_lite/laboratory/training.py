@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import NeuroMFAError
-from . import manifests
-from .recipes import TRIED, Recipe, find_recipe
-from .tasks import measure_abilities, seed_sequence, training_batch
+from . import manifests, states
+from .model import as_stored, build_model, build_optimizer, save_checkpoint
+from .recipes import Recipe, find_recipe
+from .tasks import NOT_ASKED, Task, find_task, measure_abilities, seed_sequence
+from .tried import TRIED
 
 THREADS = 1
+SECONDS_BETWEEN_STATES = 10.0
 
 
 def train(
@@ -30,9 +35,11 @@ def train(
     progress: bool = True,
     overwrite: bool = False,
 ) -> dict:
-    """Train one seed of a run and store it, in about a minute on one core.
+    """Train one seed of a run and store it, in one to five minutes on one core.
 
-    Nothing is left behind when the training fails or is interrupted.
+    The run folder changes only when the training is done. One that is stopped or fails leaves its state in a hidden
+    folder beside the run folder, at most ten seconds or one checkpoint old; the same call goes on from there and ends
+    with the same weights, bit for bit. At the end the hidden folder is gone.
 
     Args:
         name: the recipe's name, e.g. "induction".
@@ -40,14 +47,15 @@ def train(
         folder: the run folder to write, by default ``name`` in the working directory. A run of the same recipe that
             lies there already gains the seed.
         steps: stop early: store only the recipe's checkpoints up to this step; None: all of them.
-        progress: show a progress bar with the loss (nats per token).
+        progress: show a progress bar with the loss (nats per token) and, now and then, the main ability.
         overwrite: replace the seed if the folder holds it already.
 
     Returns:
         dict, the manifest of the run folder.
 
     Raises:
-        NeuroMFAError: an unknown recipe, an impossible seed or number of steps, or a folder that would be overwritten.
+        NeuroMFAError: an unknown recipe, an impossible seed or number of steps, a folder that would be overwritten, or
+            an unfinished training that cannot be gone on with.
 
     Example:
         >>> import tempfile, pathlib
@@ -61,14 +69,13 @@ def train(
     seed_sequence("train", seed)  # refuses an impossible seed before any work
     stored_steps = _stored_steps(recipe, seed, steps)
     folder = Path(name if folder is None else folder).absolute()
-    _refuse_to_overwrite(folder, recipe, seed, overwrite)
-    with manifests.workspace(folder) as temporary:
-        built = temporary / "run"
-        built.mkdir()
-        start = time.perf_counter()
-        entries = _train_into(built, recipe, seed, stored_steps, progress)
-        manifest = _manifest(recipe, seed, entries, time.perf_counter() - start)
-        return manifests.publish(built, folder, seed, manifest)
+    task = find_task(recipe)
+    about = {"recipe": recipe.as_dict(), "data": task.about()}
+    _refuse_to_overwrite(folder, about, seed, overwrite)
+    with manifests.workspace(folder, seed, states.FILE_NAME) as unfinished:
+        training = _Training(recipe, int(seed), task, unfinished, about | {"seed": int(seed), "versions": _versions()})
+        training.run(stored_steps, progress)
+        return manifests.publish(training.built, folder, seed, training.manifest())
 
 
 def _refuse_without_torch():
@@ -81,123 +88,158 @@ def _refuse_without_torch():
         ) from None
 
 
-def build_model(recipe: Recipe, seed: int = 0):
-    """Build the untrained model of a recipe, with the library's own initialisation.
+@dataclass
+class _Training:
+    """One training in the making.
 
-    The state of torch's global random numbers is the same before and after.
-
-    Args:
-        recipe: Recipe.
-        seed: training seed, 0 or larger.
-
-    Returns:
-        GPTNeoXForCausalLM, fp32.
-
-    Raises:
-        NeuroMFAError: a seed that is not a whole number >= 0.
-
-    Example:
-        >>> model = build_model(find_recipe("induction"))
-        >>> model.gpt_neox.layers[0].attention.query_key_value.weight.shape
-        torch.Size([192, 64])
+    Attributes:
+        recipe, seed, task: what is trained.
+        unfinished: folder of the state and of the checkpoints stored so far.
+        key: what a stored state must have been made by to go on from it.
+        entries, curve: of the manifest: one entry per stored step; columns of values measured in between.
+        seconds, interruptions: spent before this call, and how often it was stopped.
     """
-    import torch
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-    config = GPTNeoXConfig(
-        vocab_size=recipe.vocabulary,
-        hidden_size=recipe.hidden_size,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        intermediate_size=recipe.intermediate_size,
-        max_position_embeddings=recipe.context,
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": recipe.rotary_base,
-            "partial_rotary_factor": recipe.rotary_fraction,
-        },
-        use_parallel_residual=recipe.parallel_residual,
-        tie_word_embeddings=recipe.tied_embeddings,
-        attention_dropout=recipe.dropout,
-        hidden_dropout=recipe.dropout,
-        initializer_range=recipe.initializer_range,
-        bos_token_id=None,  # every token is an ordinary one
-        eos_token_id=None,
-    )
-    with torch.random.fork_rng(devices=[]):  # the library initialises from the global generator only
-        torch.manual_seed(int(seed_sequence("init", seed).generate_state(1, np.uint64)[0]))
-        return GPTNeoXForCausalLM(config).float()
+    recipe: Recipe
+    seed: int
+    task: Task
+    unfinished: Path
+    key: dict
+    entries: list[dict] = field(default_factory=list)
+    curve: dict[str, list] = field(default_factory=dict)
+    seconds: float = 0.0
+    interruptions: int = 0
 
+    @property
+    def built(self) -> Path:
+        """The run folder in the making."""
+        return self.unfinished / "run"
 
-def build_optimizer(model, recipe: Recipe):
-    """Build AdamW with weight decay on matrices only (embeddings included), none on biases and norms.
+    def _folder(self, step: int) -> Path:
+        return manifests.checkpoint_folder(self.built, self.seed, step)
 
-    Args:
-        model: torch nn.Module.
-        recipe: Recipe; gives learning rate, betas and weight decay.
+    def run(self, stored_steps: list[int], progress: bool) -> None:
+        """Train up to the last of the steps."""
+        import torch
 
-    Returns:
-        torch.optim.AdamW.
+        start = time.perf_counter()
+        with _threads(THREADS), torch.random.fork_rng(devices=[]), torch.enable_grad():
+            self.model = build_model(self.recipe, self.seed).train()
+            self.optimizer = build_optimizer(self.model, self.recipe)
+            self.batches = np.random.default_rng(seed_sequence("train", self.seed))
+            torch.manual_seed(self.seed)  # only dropout would draw from it
+            first = self._go_on(stored_steps[-1])
+            self.clock = start - self.seconds
+            self._steps(first, stored_steps, progress)
+            self.seconds = time.perf_counter() - self.clock
 
-    Example:
-        >>> recipe = find_recipe("induction")
-        >>> [group["weight_decay"] for group in build_optimizer(build_model(recipe), recipe).param_groups]
-        [0.01, 0.0]
-    """
-    import torch
+    def _steps(self, first: int, stored_steps: list[int], progress: bool) -> None:
+        from tqdm.auto import tqdm
 
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
-
-
-def save_checkpoint(model, folder: Path) -> None:
-    """Store a model in half precision as a Hugging Face folder: config.json and model.safetensors.
-
-    Args:
-        model: a model of transformers.
-        folder: the folder to make; it must not exist.
-    """
-    import torch
-    from safetensors.torch import save
-
-    folder.mkdir(parents=True)
-    config = type(model.config).from_dict(model.config.to_dict())
-    config.architectures = [type(model).__name__]
-    config.dtype = "float16"
-    config.save_pretrained(folder)
-    weights = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
-    # save_file would leave a file that only its owner may read
-    (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
-
-
-def _train_into(built: Path, recipe: Recipe, seed: int, stored_steps: list[int], progress: bool) -> list[dict]:
-    """Train, and return the manifest's entry of every stored step."""
-    import torch
-    from tqdm.auto import tqdm
-
-    entries = []
-    with _threads(THREADS), torch.enable_grad():
-        model = build_model(recipe, seed).train()
-        optimizer = build_optimizer(model, recipe)
-        batches = np.random.default_rng(seed_sequence("train", seed))
-        label = f"{recipe.name}, seed {seed}"
-        with tqdm(total=stored_steps[-1], desc=label, unit="step", disable=not progress) as bar:
-            for step in range(stored_steps[-1] + 1):
-                loss = _next_token_loss(model, torch.from_numpy(training_batch(batches, recipe)))
-                if step in stored_steps:
-                    folder = manifests.checkpoint_folder(built, seed, step)
-                    save_checkpoint(model, folder)
-                    entries.append(_entry(folder, model, recipe, seed, step, loss.item()))
-                if step == stored_steps[-1]:
+        last, saved = stored_steps[-1], time.perf_counter()
+        label, shown = f"{self.recipe.name}, seed {self.seed}", {}
+        with tqdm(total=last, initial=first, desc=label, unit="step", disable=not progress) as bar:
+            for step in range(first, last + 1):
+                due = step - 1 in stored_steps or time.perf_counter() - saved > SECONDS_BETWEEN_STATES
+                if step > first and due:
+                    self._save(step)
+                    saved = time.perf_counter()
+                loss = _loss(self.model, self.task.training_batch(self.batches))
+                shown |= self._measured(step, loss.item(), step in stored_steps)
+                if step == last:
                     break
-                _update(loss, optimizer, recipe.learning_rate_at(step))
+                _update(loss, self.optimizer, self.recipe.learning_rate_at(step))
                 bar.update()
-                bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    return entries
+                bar.set_postfix({"loss": f"{loss.item():.3f}", **shown}, refresh=False)
+
+    def _measured(self, step: int, loss: float, stored: bool) -> dict[str, str]:
+        """Store the step or measure it if it is time; the main ability, to be shown."""
+        every = self.recipe.measured_every
+        if stored:
+            abilities = self._store(step, loss)
+        elif every and step % every == 0:
+            abilities = measure_abilities(self.model.eval(), self.recipe, self.task)
+            self.model.train()
+        else:
+            return {}
+        if every:
+            for name, value in {"step": step, "train_loss": loss, **abilities}.items():
+                self.curve.setdefault(name, []).append(value)
+        return {self.recipe.ability: f"{abilities[self.recipe.ability]:.3f}"}
+
+    def _store(self, step: int, loss: float) -> dict[str, float]:
+        """Store a checkpoint; its abilities are those of the weights as stored."""
+        folder = self._folder(step)
+        shutil.rmtree(folder, ignore_errors=True)  # from a training stopped between this and its state
+        save_checkpoint(self.model, folder)
+        abilities = measure_abilities(as_stored(folder, self.model), self.recipe, self.task)
+        files = {path.name: manifests.file_hash(path) for path in sorted(folder.iterdir())}
+        self.entries.append(
+            {"seed": self.seed, "step": step, "train_loss": loss, "abilities": abilities, "files": files}
+        )
+        return abilities
+
+    def _save(self, step: int) -> None:
+        facts = {
+            "key": self.key,
+            "step": step,
+            "batches": self.batches.bit_generator.state,
+            "entries": self.entries,
+            "curve": self.curve,
+            "seconds": time.perf_counter() - self.clock,
+            "interruptions": self.interruptions,
+        }
+        states.save_state(self.unfinished, self.model, self.optimizer, facts)
+
+    def _go_on(self, last: int) -> int:
+        """Take up a stored state if there is one; the step to go on from."""
+        if not (self.unfinished / states.FILE_NAME).exists():
+            return 0
+        tensors, facts = states.load_state(self.unfinished)
+        if facts["key"] != self.key:
+            different = ", ".join(name for name in self.key if facts["key"].get(name) != self.key[name])
+            raise NeuroMFAError(
+                f"{self.unfinished} holds an unfinished training with another {different}: delete it to start anew"
+            )
+        if facts["step"] > last:
+            raise NeuroMFAError(
+                f"{self.unfinished} holds an unfinished training at step {facts['step']}, past {last}: finish it with "
+                "more steps, or delete it to start anew"
+            )
+        gone = [entry["step"] for entry in facts["entries"] if not self._folder(entry["step"]).is_dir()]
+        if gone:
+            raise NeuroMFAError(f"{self.unfinished} lacks the checkpoints {gone}: delete it to start anew")
+        states.restore(tensors, self.model, self.optimizer)
+        self.batches.bit_generator.state = facts["batches"]
+        self.entries, self.curve, self.seconds = facts["entries"], facts["curve"], facts["seconds"]
+        self.interruptions = facts["interruptions"] + 1
+        return facts["step"]
+
+    def manifest(self) -> dict:
+        """Return the manifest of a run folder with this training alone."""
+        recipe = self.recipe
+        training = {
+            "last_step": self.entries[-1]["step"],
+            "seconds": round(self.seconds, 1),
+            "interruptions": self.interruptions,
+            "threads": THREADS,
+            "cores": os.cpu_count(),
+            **_machine(),
+            "versions": _versions(),
+        }
+        return {
+            "schema": manifests.SCHEMA,
+            "run": recipe.name,
+            "title": recipe.title,
+            "ability": recipe.ability,
+            "control": recipe.control,
+            "control_of": recipe.control_of,
+            "recipe": recipe.as_dict(),
+            "recipes_tried": TRIED[recipe.name],
+            **({"data": self.key["data"]} if self.key["data"] else {}),
+            "trainings": {str(self.seed): training | ({"curve": self.curve} if self.curve else {})},
+            "checkpoints": self.entries,
+        }
 
 
 def _update(loss, optimizer, learning_rate: float) -> None:
@@ -208,35 +250,14 @@ def _update(loss, optimizer, learning_rate: float) -> None:
     optimizer.step()
 
 
-def _next_token_loss(model, tokens):
-    """Mean cross-entropy of the next token over all positions, in nats; tokens (batch, context)."""
+def _loss(model, examples):
+    """Mean cross-entropy over the positions that are asked, in nats."""
     import torch
 
-    logits = model(tokens, use_cache=False).logits[:, :-1]
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
-
-
-def _entry(folder: Path, model, recipe: Recipe, seed: int, step: int, loss: float) -> dict:
-    """What the manifest says of a checkpoint; abilities are those of the weights as stored."""
-    return {
-        "seed": seed,
-        "step": step,
-        "train_loss": loss,
-        "abilities": measure_abilities(_as_stored(folder, model), recipe),
-        "files": {path.name: manifests.file_hash(path) for path in sorted(folder.iterdir())},
-    }
-
-
-def _as_stored(folder: Path, model):
-    """A second model of the same configuration with the stored half-precision weights, in fp32."""
-    import torch
-    from safetensors.torch import load_file
-
-    with torch.random.fork_rng(devices=[]):
-        stored = type(model)(model.config)
-    weights = load_file(folder / "model.safetensors")
-    stored.load_state_dict({name: value.float() for name, value in weights.items()})
-    return stored.eval()
+    targets = torch.from_numpy(examples.targets)
+    asked = targets != NOT_ASKED
+    logits = model(torch.from_numpy(examples.tokens), use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits[asked], targets[asked])
 
 
 def _stored_steps(recipe: Recipe, seed: int, steps: int | None) -> list[int]:
@@ -246,55 +267,47 @@ def _stored_steps(recipe: Recipe, seed: int, steps: int | None) -> list[int]:
     return [step for step in recipe.checkpoints(seed) if step <= last]
 
 
-def _refuse_to_overwrite(folder: Path, recipe: Recipe, seed: int, overwrite: bool) -> None:
+def _refuse_to_overwrite(folder: Path, about: dict, seed: int, overwrite: bool) -> None:
     """Stop before the work if storing would destroy something or mix two runs."""
+    name = about["recipe"]["name"]
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise NeuroMFAError(f"{folder} is a file: give a folder to store {recipe.name!r} in")
+        raise NeuroMFAError(f"{folder} is a file: give a folder to store {name!r} in")
     if not (folder / manifests.FILE_NAME).exists():
         if any(folder.iterdir()):
             raise NeuroMFAError(f"{folder} is not empty and not a run: give a new folder")
         return
     found = manifests.read_manifest(folder)
-    if found["run"] != recipe.name or found["recipe"] != recipe.as_dict():
+    if found["run"] != name or found["recipe"] != about["recipe"]:
         raise NeuroMFAError(f"{folder} holds run {found['run']!r} made by another recipe: give a new folder")
+    if found.get("data", {}) != about["data"]:
+        raise NeuroMFAError(f"{folder} holds {name!r} trained on another text than this Python's: give a new folder")
     if str(seed) in found["trainings"] and not overwrite:
-        raise NeuroMFAError(f"{folder} already holds seed {seed} of {recipe.name!r}: give a new folder or overwrite it")
+        raise NeuroMFAError(f"{folder} already holds seed {seed} of {name!r}: give a new folder or overwrite it")
 
 
-def _manifest(recipe: Recipe, seed: int, entries: list[dict], seconds: float) -> dict:
+def _machine() -> dict:
+    import torch
+
+    return {
+        "processor": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+    }
+
+
+def _versions() -> dict:
     import safetensors
     import torch
     import transformers
 
-    training = {
-        "last_step": entries[-1]["step"],
-        "seconds": round(seconds, 1),
-        "threads": THREADS,
-        "cores": os.cpu_count(),
-        "processor": platform.machine(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "system": platform.system(),
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "safetensors": safetensors.__version__,
-        },
-    }
     return {
-        "schema": manifests.SCHEMA,
-        "run": recipe.name,
-        "title": recipe.title,
-        "ability": recipe.ability,
-        "control": recipe.control,
-        "control_of": recipe.control_of,
-        "recipe": recipe.as_dict(),
-        "recipes_tried": TRIED[recipe.name],
-        "trainings": {str(seed): training},
-        "checkpoints": entries,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "safetensors": safetensors.__version__,
     }
 
 
