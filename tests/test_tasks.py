@@ -200,7 +200,7 @@ def test_both_orders_of_a_pair_fall_on_the_same_side():
 
 @pytest.mark.small
 def test_random_answers_are_one_for_each_pair_and_near_uniform():
-    pairs, trained, labels, sums = addition_table(RECIPES["modular-addition-control"])
+    _, trained, labels, sums = addition_table(RECIPES["modular-addition-control"])
     table = labels.reshape(59, 59)
     assert (table == table.T).all() and set(labels) == set(range(59))
     upper = np.triu_indices(59)

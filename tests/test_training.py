@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from neuromfa_lite.errors import NeuroMFAError
-from neuromfa_lite.laboratory import RECIPES, load_run, manifests, states, training, verify_run
+from neuromfa_lite.laboratory import RECIPES, load_run, manifests, states, trainer, training, verify_run
 from neuromfa_lite.laboratory.model import build_model, build_optimizer
 from neuromfa_lite.laboratory.tasks import code, find_task, python_text
 
@@ -155,15 +155,15 @@ def test_training_shows_its_loss(tmp_path, capsys):
 
 def stop_at(monkeypatch, step, error=KeyboardInterrupt):
     """Make the update from this step fail; a state is kept at every step."""
-    update = training._update
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_STATES", 0.0)
+    update = trainer._update
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_STATES", 0.0)
 
     def failing(loss, optimizer, rate):
         if optimizer.state_dict()["state"].get(0, {"step": 0})["step"] >= step:
             raise error("stopped")
         update(loss, optimizer, rate)
 
-    monkeypatch.setattr(training, "_update", failing)
+    monkeypatch.setattr(trainer, "_update", failing)
 
 
 def state_in(place):
@@ -214,11 +214,11 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, monkeypatch, name, las
 
 def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
     code = (
-        "import os\nfrom neuromfa_lite.laboratory import training\nupdate = training._update\n"
+        "import os\nfrom neuromfa_lite.laboratory import trainer, training\nupdate = trainer._update\n"
         "def dying(loss, optimizer, rate):\n"
         "    if optimizer.state_dict()['state'].get(0, {'step': 0})['step'] == 3: os._exit(9)\n"
         "    update(loss, optimizer, rate)\n"
-        "training._update = dying\n"
+        "trainer._update = dying\n"
         f"training.train('induction', folder={str(tmp_path / 'mine')!r}, steps=4, progress=False)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9
@@ -246,7 +246,7 @@ def test_a_state_is_data_only_and_never_half_written(tmp_path, monkeypatch):
     ("spoil", "message"),
     [
         (lambda folder, patch: (folder / "state.safetensors").write_bytes(b"{}"), "is damaged"),
-        (lambda folder, patch: patch.setattr(training, "_versions", lambda: {"torch": "9"}), "another versions"),
+        (lambda folder, patch: patch.setattr(training, "versions", lambda: {"torch": "9"}), "another versions"),
         (lambda folder, patch: (folder / "run/seed-0/step-000001").rename(folder / "gone"), r"lacks the check.*\[1\]"),
     ],
 )

@@ -23,8 +23,8 @@ ADDITION = [
     },
     {
         "changed": {"trained_share": 0.4},
-        "outcome": "in full, with the draw of pairs kept: seeds 0, 1, 2 memorise by step 100; at step 3000 .96, .09 and "
-        ".06 on other pairs, the last two just beginning to rise",
+        "outcome": "in full, with the draw of pairs kept: seeds 0, 1, 2 memorise by step 100; at step 3000 .96, .09 "
+        "and .06 on other pairs, the last two just beginning to rise",
     },
     {
         "changed": {"trained_share": 0.45, "steps": 3000},
@@ -46,8 +46,8 @@ TRIED = {
     "code-lm": [
         {
             "changed": {},
-            "outcome": "kept; stopped once, at step 1121 of seed 0 with next_token_accuracy .315, because some held-out "
-            "sequences stood in the training text too; those were replaced",
+            "outcome": "kept; stopped once, at step 1121 of seed 0 with next_token_accuracy .315, because some "
+            "held-out sequences stood in the training text too; those were replaced",
         }
     ],
     "code-lm-control": [KEPT],
