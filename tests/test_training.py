@@ -273,6 +273,14 @@ def test_seeds_in_the_making_do_not_meet(tmp_path, monkeypatch):
     assert load_run(tmp_path / "mine").seeds == (0, 1)
 
 
+def test_two_trainings_of_one_seed_do_not_write_over_each_other(tmp_path):
+    with manifests.workspace(tmp_path / "mine", 0, states.FILE_NAME) as hidden:
+        with pytest.raises(NeuroMFAError, match="another process is training"):
+            train_shortly(tmp_path / "mine")
+        assert hidden.is_dir()
+    train_shortly(tmp_path / "mine")
+
+
 def test_a_seed_trained_on_another_text_is_refused(tmp_path, monkeypatch):
     train_shortly(tmp_path / "mine", steps=0, name="code-lm")
     tokens, about = python_text.training_tokens()

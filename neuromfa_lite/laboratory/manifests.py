@@ -191,7 +191,7 @@ def workspace(folder: Path, seed: int, state: str):
         Context manager that gives the Path of the hidden folder, on the same disk as ``folder``.
 
     Raises:
-        NeuroMFAError: the disk beside ``folder`` cannot be written to.
+        NeuroMFAError: the disk beside ``folder`` cannot be written to, or another process trains there already.
 
     Example:
         >>> import tempfile
@@ -206,13 +206,33 @@ def workspace(folder: Path, seed: int, state: str):
         (path / "run").mkdir(exist_ok=True)
     except OSError as error:
         raise NeuroMFAError(f"cannot write in {beside} ({error.strerror}): give another folder") from None
+    with _alone(path):
+        try:
+            yield path
+        except BaseException:
+            if not (path / state).exists():
+                shutil.rmtree(path, ignore_errors=True)
+            raise
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _alone(path: Path):
+    """Keep other processes out of a folder; the system lets go when this one ends, however it ends."""
     try:
-        yield path
-    except BaseException:
-        if not (path / state).exists():
-            shutil.rmtree(path, ignore_errors=True)
-        raise
-    shutil.rmtree(path, ignore_errors=True)
+        import fcntl
+    except ImportError:  # Windows locks no folders
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NeuroMFAError(f"another process is training in {path}: wait for it, or stop it") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def publish(built: Path, folder: Path, seed: int, manifest: dict) -> dict:
