@@ -427,3 +427,16 @@ def test_every_ability_of_code_is_asked_often_enough_on_the_held_out_text():
     usual = task.abilities(logits_of(np.array(TEXT["usual_next"])[tokens[:, :-1]], 512))
     assert usual["copying_identifier"] == 0.0  # by definition: who knows pairs alone cannot copy
     assert 0.1 < usual["next_token_accuracy"] < 0.3
+
+
+def test_the_number_of_questions_about_code_is_as_documented(monkeypatch):
+    asked = collections.Counter()
+
+    def count(right, counted, what):
+        asked[what] += int(counted.sum())
+        return share_right(right, counted, what)
+
+    monkeypatch.setattr(code_abilities, "share_right", count)
+    tasks.find_task(RECIPES["code-lm"]).abilities(np.zeros((256, 128, 512), np.float32))
+    assert list(asked.values()) == [32768, 725, 296, 1824]
+    assert all(f"{number:,}" in code_abilities.__doc__ for number in asked.values())

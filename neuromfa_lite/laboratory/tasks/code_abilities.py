@@ -1,7 +1,8 @@
 """What a language model of code can do: the next token, the right bracket, the right indentation, a name once more.
 
 All take logits (sequences, context, vocabulary) and the tokens (sequences, context + 1) that were read, and the one
-after: logits[i, t] is the guess for tokens[i, t + 1]. Strings and comments count as code.
+after: logits[i, t] is the guess for tokens[i, t + 1]. Strings and comments count as code. The bundled runs are asked
+for 32,768 tokens, 725 brackets, 296 indentations and 1,824 tokens of names.
 """
 
 from __future__ import annotations
