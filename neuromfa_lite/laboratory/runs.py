@@ -153,7 +153,9 @@ class Run:
         return pd.DataFrame([{"seed": c.seed, "step": c.step, **c.abilities} for c in chosen])
 
     def curve(self, seed: int = 0) -> pd.DataFrame:
-        """Tabulate what was measured while a seed was trained, between its checkpoints too, in full precision.
+        """Tabulate what was measured while a seed was trained, between its checkpoints too.
+
+        At a stored step the abilities are those of the weights as stored, else of the weights in single precision.
 
         Args:
             seed: training seed.
@@ -234,7 +236,7 @@ def list_runs() -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for run in bundled_runs():
+    for run in map(load_run, _bundled_names()):
         seed = run.seeds[0]
         last = run.steps(seed)[-1]
         rows.append(
@@ -253,19 +255,6 @@ def list_runs() -> pd.DataFrame:
     # a run without a control has None there, not the NaN that pandas makes of it in a column of text
     frame["control"] = pd.Series([row["control"] for row in rows], dtype=object)
     return frame
-
-
-def bundled_runs() -> list[Run]:
-    """Open every bundled run.
-
-    Returns:
-        list of Run, by name.
-
-    Example:
-        >>> bundled_runs()[0].name < bundled_runs()[-1].name
-        True
-    """
-    return [load_run(name) for name in _bundled_names()]
 
 
 def load_checkpoint(label: str) -> Checkpoint:

@@ -32,8 +32,8 @@ class ChangePanel(Panel):
         samples, neurons_per_layer: how the measures sample.
 
     Controls: ``run``, ``change``, ``measure`` (lists), ``reveal`` (False hides the answer).
-    ``numbers``: "ability before", "ability after", "measure before", "measure after" (means over samples), and with them
-    "sd before", "sd after" over samples.
+    ``numbers``: "ability before", "ability after", "measure before", "measure after" (means over samples), and their
+    standard deviations over samples, "sd before", "sd after".
     """
 
     def __init__(self, runs=("induction",), measures=MEASURES, samples=10, neurons_per_layer=32):

@@ -10,7 +10,7 @@ from ...errors import NeuroMFAError
 from ..abilities_after import ability_after
 from ..baselines import BASELINES
 from ..changes import PRESERVING, SCALE, WIRING, WIRING_AND_TOKENS
-from ..runs import Run, bundled_runs
+from ..runs import Run, list_runs, load_run
 from . import properties
 from .curves import curves_of, refuse_bad_run
 from .result import Scorecard, row_of
@@ -136,6 +136,11 @@ def _ability_rows(run):
 def has_ability(run):
     """A run in which an ability can appear: its controls have none to gain."""
     return run.control_of is None and bool(run.ability)
+
+
+def bundled_runs():
+    """Every bundled run, by name."""
+    return [load_run(name) for name in list_runs()["run"]]
 
 
 def _listed(values):

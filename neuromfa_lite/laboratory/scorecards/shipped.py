@@ -6,9 +6,9 @@ from ...method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
 from ...variants import IDEAS, TOKEN_CLOUD, find_method, load_variant
 from ..abilities_after import store
 from ..baselines import BASELINES
-from ..runs import BUNDLED, bundled_runs
+from ..runs import BUNDLED
 from ..token_clouds import token_cloud, two_neighbours
-from .ask import has_ability, scorecard
+from .ask import bundled_runs, has_ability, scorecard
 from .result import Scorecard
 from .subjects import subject_of
 
