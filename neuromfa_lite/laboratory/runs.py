@@ -153,7 +153,9 @@ class Run:
         return pd.DataFrame([{"seed": c.seed, "step": c.step, **c.abilities} for c in chosen])
 
     def curve(self, seed: int = 0) -> pd.DataFrame:
-        """Tabulate what was measured while a seed was trained, between its checkpoints too, in full precision.
+        """Tabulate what was measured while a seed was trained, between its checkpoints too.
+
+        At a stored step the abilities are those of the weights as stored, else of the weights in single precision.
 
         Args:
             seed: training seed.
