@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from neuromfa_lite import load_network
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.laboratory import (
     RECIPES,
@@ -177,6 +178,22 @@ def test_addition_is_memorised_first_and_learnt_later_with_weight_decay_alone():
             other = load_run(name).curve(seed)
             assert other["train_accuracy"].max() > 0.99 and other["test_accuracy"].max() < 0.1
     assert generalised >= 2
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("name", NAMES)
+def test_every_checkpoint_opens_as_a_network_and_says_what_was_measured(name):
+    run = load_run(name)
+    for seed in run.seeds:
+        for checkpoint in run.checkpoints(seed):
+            assert run.ability in checkpoint.abilities
+            assert load_network(checkpoint).weight_blocks
+        training = run.manifest["trainings"][str(seed)]
+        assert training["seconds"] > 0 and training["versions"]["torch"] and training["last_step"] == run.steps()[-1]
+        if "curve" in training:
+            curve = run.curve(seed).set_index("step")
+            stored = run.abilities(seed).set_index("step")
+            assert (curve.loc[stored.index, run.ability] == stored[run.ability]).all()
 
 
 @pytest.mark.parametrize(("name", "seed"), ENDS)
