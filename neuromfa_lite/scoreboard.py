@@ -5,12 +5,12 @@ import numpy as np
 from .errors import NeuroMFAError
 from .plots import GREY, RUN_COLOURS, STYLE
 
-# What a column asks, the value hoped for, and the words under it: a property, or its beginning.
+# What a column asks (a property, or its beginning), the value hoped for, and the words above it.
 QUESTIONS = (
     ("follows ability beyond log(step)", None, "follows ability\nbeyond log(step)"),
     ("follows ability beyond weight deviation", None, "... beyond\nweight size"),
-    ("specific against", 1.0, "specific\nagainst controls"),
-    ("moved by a common factor", 0.0, "moved by a\ncommon factor"),
+    ("specific against", 1.0, "specific\nto the run"),
+    ("moved by a common factor", 0.0, "moved by\na factor"),
     ("moved by symmetry", 0.0, "moved by\nsymmetry"),
     ("moved by permuted connections", None, "moved by\npermuting"),
     ("noise of samples", 0.0, "noise:\nsamples"),
@@ -25,7 +25,8 @@ HALF = 0.42  # half the width of a column: a value of 1
 def plot_scorecard(card, ax=None):
     """Draw a scorecard: marks = runs at their last step, bars = 5-95 % of seeds and samples, dashes = hoped for.
 
-    Every column runs from -1 to 1, its middle line is 0. For permuting there is none to hope for, but 0 is blindness.
+    Every column runs from -1 to 1, what lies beyond is drawn at its end; its middle line is 0. For permuting there is
+    none to hope for, but 0 is blindness. A run with several controls has a mark for each.
 
     Args:
         card: Scorecard.
@@ -38,7 +39,9 @@ def plot_scorecard(card, ax=None):
         NeuroMFAError: a scorecard without any number to draw.
     """
     table = card.frame().dropna(subset=["value"])
-    table = table[table["property"].map(lambda name: any(_asks(name, start) for start, *_ in QUESTIONS))]
+    able = table.loc[table["property"] == "follows ability", "run"].unique()  # in a control there is nothing to follow
+    asked = table["property"].map(lambda name: any(_asks(name, start) for start, *_ in QUESTIONS))
+    table = table[asked & table["run"].isin(able)]
     if not len(table):
         raise NeuroMFAError("this scorecard holds no number to draw: was a run with an ability among its runs?")
     methods = [name for name in card.methods if (table["method"] == name).any()]

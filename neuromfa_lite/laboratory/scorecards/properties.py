@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+EARLY = 256
 SPREAD = (0.05, 0.95)  # the quantiles over training seeds and samples that are called low and high
 
 
@@ -126,9 +127,14 @@ def half_way(steps, rises):
 
 
 def control_cells(curves, control):
-    """Does it rise where an ability appears and not where none can? At every step that both runs have of all seeds."""
+    """Does it rise where an ability appears and not where none can? At every step that both runs have of all seeds.
+
+    And at step 256, in the middle of every task, of the seeds that have it.
+    """
     cells = []
-    for step in (step for step in curves.common_steps if step in control.common_steps):
+    shared = set(curves.common_steps) & set(control.common_steps)
+    shared |= {EARLY} & set(curves.steps[curves.seeds[0]].tolist()) & set(control.steps[control.seeds[0]].tolist())
+    for step in sorted(shared):
         mine, theirs = curves.at(step), control.at(step)
         looks = len(mine) + len(theirs)
         pairs = contrast(*(each.ravel() for each in np.meshgrid(mine, theirs)))
@@ -147,7 +153,7 @@ def _effect(curves, control, step, looks):
     def effect(left_out=None):
         sides = []
         for each in (curves, control):
-            seeds = [seed for seed in each.seeds if seed != left_out]
+            seeds = [seed for seed in each.seeds if seed != left_out and step in each.steps[seed]]
             sides.append(np.concatenate([each.rises[s][each.steps[s].tolist().index(step)] for s in seeds]))
         spread = np.sqrt(np.mean([side.var(ddof=1) for side in sides])) if min(map(len, sides)) > 1 else 0.0
         return float((sides[0].mean() - sides[1].mean()) / spread) if spread > 0 else None
@@ -155,7 +161,7 @@ def _effect(curves, control, step, looks):
     value = effect()
     if value is None:
         return Cell(name, curves.run.name, step, None, None, None, looks, "no spread to measure the difference in")
-    shared = [seed for seed in curves.seeds if seed in control.seeds]
+    shared = [seed for seed in curves.seeds if seed in control.seeds and step in curves.steps[seed]]
     without = [found for found in map(effect, shared) if found is not None] if len(shared) > 2 else []
     low, high = (min(without), max(without)) if without else (None, None)
     return Cell(name, curves.run.name, step, value, low, high, looks)
