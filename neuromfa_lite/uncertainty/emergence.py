@@ -34,14 +34,19 @@ class Pair:
         self.point = self.estimates(np.ones((1, self.neurons)))
 
     def resampled(self, resamples, seed):
-        """(values, errors), (resamples, 1) each: E of resampled neurons."""
+        """(values, errors), (resamples, 3) each: E, alpha0 and width now of resampled neurons."""
         parts = [self.estimates(weights) for weights in draw_weights(self.strata, resamples, seed)]
         return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
+    def emergence(self, resamples, seed):
+        """(values, errors) of the sample, (1,) each, and of resamples, (resamples, 1) each: E alone."""
+        point, resampled = self.point, self.resampled(resamples, seed)
+        return tuple(each[0, :1] for each in point), tuple(each[:, :1] for each in resampled)
+
     def estimates(self, weights):
-        """(values, errors), (rows, 1) each, for weights (rows, neurons); the error by the chain rule."""
-        parts = [step.estimates(weights[:, place]) for step, place in zip(self.steps, self.places, strict=True)]
-        (alpha0_start, width_start), (alpha0, width) = (part.values[:, :2].T for part in parts)
+        """(values, errors), (rows, 3) each, for weights (rows, neurons); the error of E by the chain rule."""
+        parts = [step.alpha0_and_width(weights[:, place]) for step, place in zip(self.steps, self.places, strict=True)]
+        (alpha0_start, width_start), (alpha0, width) = (part.values.T for part in parts)
         values = np.stack([alpha0, width, alpha0_start, width_start])
         influence = np.zeros(weights.shape)
         for row, name in enumerate(("alpha0", "width", "alpha0", "width")):
@@ -50,7 +55,11 @@ class Pair:
             change[row] = 1e-6 * values[row]
             slope = (self._score(values + change) - self._score(values - change)) / (2e-6 * values[row])
             influence[:, self.places[step]] += slope[:, None] * parts[step].influence[name]
-        return self._score(values)[:, None], standard_error(influence, weights, self.strata)[:, None]
+        error = standard_error(influence, weights, self.strata)
+        return (
+            np.column_stack([self._score(values), alpha0, width]),
+            np.column_stack([error, parts[1].errors]),
+        )
 
     def _score(self, values):
         return np.asarray(degree_of_emergence(*values, method=self.method), dtype=np.float64)
