@@ -29,9 +29,9 @@ class WindowPanel(Panel):
         neurons_per_layer, seed: of the sample.
 
     Attributes:
-        networks: {(run name, step): the sampled NeuronNetwork}; usual: {(run name, step): its Spectrum as the method is}.
+        networks: {(run name, step): the sampled NeuronNetwork}; usual: {(run name, step): its Spectrum as usual}.
 
-    Controls: ``run``, ``step``, ``window`` (its upper end), ``radius`` (the smallest one that lines are fitted to).
+    Controls: ``run``, ``step``, ``window`` (its upper end), ``radius`` (the smallest one fitted).
     ``numbers``: alpha0, width, r2 (the worst fit), neurons, radii (fitted to), share_inside, and badge, the verdict or
     the flags in words. Where nothing can be fitted the numbers are "none" and the badge says why.
     """
