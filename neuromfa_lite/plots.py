@@ -196,7 +196,7 @@ def plot_trajectory_confidence(bands, quantity="emergence", ax=None, color=BLUE,
     ax.fill_between(bands.step, *getattr(bands, f"{quantity}_band"), color=color, alpha=0.25, lw=0)
     ax.set(xlabel="training step", ylabel=LABELS[quantity])
     _say_above(bands.claim(quantity), ax)
-    step_axis(ax, int(bands.step[-1])).legend(frameon=False, loc="upper left")
+    step_axis(ax, int(bands.step[-1])).legend(frameon=False)
     return ax
 
 
