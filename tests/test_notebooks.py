@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom without torch, quickly, in little memory, and says what it says when saved."""
 
+import os
 import re
 import sys
 import time
@@ -34,7 +35,7 @@ def without_torch(tmp_path, monkeypatch):
     """Kernels started in the test cannot import torch or transformers."""
     for name in ("torch", "transformers"):
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is blocked in this test')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 
 @pytest.mark.notebooks
