@@ -12,7 +12,7 @@ from ..study import measure_run
 from .ask import is_measured, notes_on, refuse_bad, refuse_one_neuron
 from .bands import band
 from .coverage import LEVEL, claim
-from .emergence import Pair
+from .emergence import Steps
 from .result import freeze
 
 QUANTITIES = ("emergence", "alpha0", "width")
@@ -26,7 +26,7 @@ class TrajectoryConfidence:
         run: its name; step: (steps,).
         emergence, alpha0, width: (steps,) of the sample; emergence_band, alpha0_band, width_band: (2, steps).
         kind, level, resamples, seed, given_radii: as for :class:`neuromfa_lite.Confidence`.
-        measured: whether the measured coverages are of such an analysis; neurons: the fewest resampled at a step.
+        measured: whether the measured coverages are of such an analysis; neurons: how many were resampled.
         neurons_per_layer: size of the sample, which is the first one of :func:`neuromfa_lite.follow`; None: whole.
         notes: what to know about these bands, in words.
         method, method_key, source_hash, versions: where it came from.
@@ -137,15 +137,11 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
     if neurons_per_layer is not None:
         networks = [network.sample(neurons_per_layer, seed=0) for network in networks]
     masses = [count_masses(network, method) for network in networks]
-    points, ends, neurons = [], [], []
-    for now in masses:
-        both = Pair(masses[0], now, method)
-        refuse_one_neuron(both.strata)
-        point = both.point[0][0], both.point[1][0]
-        points.append(point[0])
-        ends.append(band(point, both.resampled(int(resamples), int(seed)), LEVEL, KIND))
-        neurons.append(both.neurons)
-    values, ends = np.transpose(points), np.transpose(ends, (2, 1, 0))
+    every = Steps(masses, method)
+    refuse_one_neuron(every.strata)
+    point = every.point[0][0], every.point[1][0]
+    ends = band(point, every.resampled(int(resamples), int(seed)), LEVEL, KIND)
+    values, ends = point[0].reshape(-1, 3).T, ends.reshape(2, -1, 3).transpose(2, 0, 1)
     return TrajectoryConfidence(
         run=history.run,
         step=np.array(at),
@@ -157,9 +153,9 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
         seed=int(seed),
         measured=is_measured(history.choices, True) and history.choices.score == "emergence",
         given_radii=isinstance(history.choices.radii, tuple),
-        neurons=min(neurons),
+        neurons=every.neurons,
         neurons_per_layer=neurons_per_layer,
-        notes=notes_on(method, both.strata, masses[-1], networks[-1].seed),
+        notes=notes_on(method, every.strata, masses[-1], networks[-1].seed),
         method=history.method,
         method_key=history.method_key,
         source_hash=history.source_hash,
