@@ -65,6 +65,14 @@ def test_the_picture_marks_alpha0_on_the_common_grid_and_denies_it_on_the_own(di
     assert "not $\\alpha_0$" in own.plot().get_title() and f"{own.dimension.mean():.3f}" in own.plot().get_title()
 
 
+def test_the_mean_is_alpha0_however_the_network_is_joined(network):
+    method = nmfa.PAPER.replace(join="both-directions")
+    found = neuron_fractal_dimension(network, method)
+    spectrum = analyze(network, method)
+    assert found.dimension.mean() == pytest.approx(spectrum.alpha0, abs=1e-12)
+    assert found.source_hash == spectrum.source_hash and len(found) == spectrum.neurons_used
+
+
 def test_dimensions_survive_a_file(dimensions, tmp_path):
     again = NeuronDimensions.load(dimensions.save(tmp_path / "nfd"))
     assert again.frame().equals(dimensions.frame()) and repr(again) == repr(dimensions)

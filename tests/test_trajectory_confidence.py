@@ -63,11 +63,13 @@ def test_the_values_are_those_of_the_first_sample_that_follow_draws(history, ban
         assert getattr(bands, name) == pytest.approx(rows[name].to_numpy(), abs=1e-12)
 
 
-def test_common_radii_of_a_run_are_kept(run):
-    method = PAPER.replace(radii_scope="run")
+@pytest.mark.parametrize("choice", [{"radii_scope": "run"}, {"join": "both-directions"}], ids=str)
+def test_common_radii_and_joins_are_those_of_follow(run, choice):
+    method = PAPER.replace(**choice)
     found = trajectory_confidence(run, method, 16, STEPS, resamples=20)
     rows = nmfa.follow(run, method, samples=1, neurons_per_layer=16, steps=STEPS).frame()
     assert found.alpha0 == pytest.approx(rows["alpha0"].to_numpy(), abs=1e-12)
+    assert found.emergence == pytest.approx(rows["emergence"].to_numpy(), abs=1e-12)
     assert not found.given_radii and found.method_key == method.key
 
 

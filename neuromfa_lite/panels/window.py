@@ -44,8 +44,8 @@ class WindowPanel(Panel):
         wide = self._chosen(WIDEST).replace(scaling_range="whole")
         for run in runs:
             for step in steps:
-                network = load_network(run.checkpoint(step, run.seeds[0])).sample(neurons_per_layer, seed=seed)
-                self.networks[run.name, step] = network
+                whole = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
+                self.networks[run.name, step] = network = whole.sample(neurons_per_layer, seed=seed)
                 self.usual[run.name, step] = measure_spectrum(network, method)
                 self._curves[run.name, step] = _mean_mass(count_masses(network, wide))
         controls = {

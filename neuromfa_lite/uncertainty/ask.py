@@ -230,8 +230,8 @@ def refuse_one_neuron(strata):
 
 
 def is_measured(method, by_layer):
-    choices = (method.reach, method.convention, method.derivative)
-    return bool(by_layer) and choices == ("one-hop", "paper", "exact")
+    choices = (method.join, method.reach, method.convention, method.derivative)
+    return bool(by_layer) and choices == ("chain", "one-hop", "paper", "exact")
 
 
 def notes_on(method, strata, masses, seed):
