@@ -1,7 +1,7 @@
 """How long a measure takes on the scorecard of all bundled runs: python benchmarks/scorecard.py [MEASURE ...]
 
-Prints wall and processor seconds of each, in one process, after a first call on two runs that loads the kernels. The aim
-is less than 60 s on two cores for a one-hop method.
+Prints wall and processor seconds of each, in one process, after a first call on two runs that loads the kernels. The
+aim is less than 60 s on two cores for a one-hop method.
 """
 
 import sys
