@@ -10,14 +10,6 @@ from .checks import Check
 CENTRES = 300  # of the larger weighted networks, drawn once
 
 
-def limit_checks():
-    """Checks of the sandbox method on growing objects."""
-    rows = []
-    for part in (_cascade, _lattice, _flower, _weighted):
-        rows += part()
-    return rows
-
-
 def _sequence(name, things, orders, tolerance, relative, why):
     """Rows of three measurements [(size in words, object, method, centres)]; the errors of every q must shrink."""
     rows, before = [], None
@@ -89,3 +81,6 @@ def _weighted():
             things.append((f"{network.nodes:,} nodes", network, SANDBOX.replace(radii="natural"), centres))
         rows += _sequence(f"weighted, {name}", things, (2.0, 3.0), 0.08, True, why)
     return rows
+
+
+SECTIONS = {"cascade": _cascade, "lattice": _lattice, "flower": _flower, "weighted": _weighted}
