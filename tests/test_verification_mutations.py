@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from neuromfa_lite import boxes, dimension, emergence, fractals, geodesic, one_hop, partition, paths, spectrum, study
+from neuromfa_lite import boxes, dimension, fractals, geodesic, one_hop, partition, paths, spectrum, study
 from neuromfa_lite import verification as verify
 from neuromfa_lite.blocks import WeightBlock
 from neuromfa_lite.masses import Masses
@@ -79,6 +79,10 @@ def spoiled_answer(answer, how, which=None):
     return spoiled(answer, how)
 
 
+def named(value):
+    return getattr(value, "__name__", str(value)).removeprefix("neuromfa_lite.")
+
+
 def failures(only=None):
     rows = verify.formula_checks(only) + verify.finite_size_checks(only)
     return [row for row in rows if not row.passed]
@@ -92,12 +96,13 @@ def test_nothing_fails_unspoiled():
 
 
 def stated(thing):
-    """Names of everything public that an object computes; its arguments are no answers."""
-    given = {"closed_form", *(field.name for field in dataclasses.fields(thing))} - {"closed_form" * 0}
+    """Names of everything public that an object computes: neither its arguments nor whether there is a formula."""
+    given = {"closed_form", *(field.name for field in dataclasses.fields(thing))}
     return [name for name, _ in inspect.getmembers(thing) if not name.startswith("_") and name not in given]
 
 
 EVERYTHING = [(thing, name, how) for thing in OBJECTS for name in stated(thing) for how in HOW]
+EVERYTHING = [each for each in EVERYTHING if each[:2] != (fractals.ParetoFanOut, "natural_radii")]  # it has none
 
 
 def test_every_kind_of_object_is_looked_at():
@@ -120,10 +125,8 @@ def spoil(monkeypatch, thing, name, how, which=None):
     monkeypatch.setattr(thing, name, changed)
 
 
-@pytest.mark.parametrize("thing, name, how", EVERYTHING, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize("thing, name, how", EVERYTHING, ids=named)
 def test_one_per_cent_of_what_an_object_states_fails(thing, name, how, monkeypatch):
-    if (thing, name) == (fractals.ParetoFanOut, "natural_radii"):
-        return  # it has none
     for which in (0, 1) if name == "exact_boxes" else (None,):
         with monkeypatch.context() as patch:
             spoil(patch, thing, name, how, which)
@@ -153,24 +156,28 @@ def replaced(value, **changes):
 
 # kind of result: where a function that returns it is called from
 HOMES = {
-    Spectrum: [(verify.finite, "measure_spectrum"), (verify.finite, "box_counting"), (verify.networks, "measure_spectrum")],
+    Spectrum: [
+        (verify.finite, "measure_spectrum"),
+        (verify.finite, "box_counting"),
+        (verify.networks, "measure_spectrum"),
+    ],
     Masses: [(study, "count_masses"), (study, "ball_masses")],
     PartitionFunction: [(spectrum, "partition_of_masses"), (boxes, "_partition_of_boxes")],
     Lines: [(spectrum, "fit_lines"), (dimension, "fit_lines")],
 }
-# Where a neuron lies is a name, no number; of places the sum counts, and the total of the network is kept beside.
-NAMES = {(Masses, "layer"), (Masses, "places"), (Masses, "weight")}
+# The layer of a neuron is a name; its places count by their sum, places_total.
+OTHERS = {(study, "layer"), (study, "places"), (dimension, "intercept"), (dimension, "residuals")}
 RESULTS = [
     (kind, home, function, field, how)
     for kind, homes in HOMES.items()
     for home, function in homes
     for field in numbers_of(kind)
     for how in HOW
-    if (kind, field) not in NAMES
+    if (home, field) not in OTHERS and (function, field) != ("count_masses", "weight")
 ]
 
 
-@pytest.mark.parametrize("kind, home, function, field, how", RESULTS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize("kind, home, function, field, how", RESULTS, ids=named)
 def test_one_per_cent_of_a_result_fails(kind, home, function, field, how, monkeypatch):
     original = getattr(home, function)
 
@@ -179,4 +186,66 @@ def test_one_per_cent_of_a_result_fails(kind, home, function, field, how, monkey
         return replaced(result, **{field: spoiled(getattr(result, field), how)})
 
     monkeypatch.setattr(home, function, changed)
+    assert caught()
+
+
+@pytest.mark.parametrize("what", ["dimension", "quality"])
+@pytest.mark.parametrize("how", HOW)
+def test_one_per_cent_of_what_a_spectrum_derives_fails(what, how, monkeypatch):
+    member = inspect.getattr_static(Spectrum, what)
+
+    def changed(self):
+        answer = member.fget(self)
+        return answer._replace(radii=answer.radii + 1) if what == "quality" else spoiled(answer, how)
+
+    monkeypatch.setattr(Spectrum, what, property(changed))
+    assert caught()
+
+
+@pytest.mark.parametrize("field, name", [(field, name) for field, parts in PARTS.items() for name in parts])
+@pytest.mark.parametrize("how", HOW)
+def test_one_per_cent_of_a_part_of_a_method_fails(field, name, how, monkeypatch):
+    original = PARTS[field][name]
+    monkeypatch.setitem(PARTS[field], name, lambda *given: spoiled(original(*given), how))
+    assert caught()
+
+
+@pytest.mark.parametrize("home, function", [("networks", "degree_of_emergence"), ("networks", "geodesic_distances")])
+@pytest.mark.parametrize("how", HOW)
+def test_one_per_cent_of_a_number_asked_for_by_itself_fails(home, function, how, monkeypatch):
+    home = getattr(verify, home)
+    original = getattr(home, function)
+    monkeypatch.setattr(home, function, lambda *given: spoiled(original(*given), how))
+    assert caught()
+
+
+KERNELS = [
+    (home, name)
+    for home in (paths, geodesic, one_hop, partition, boxes)
+    for name, member in vars(home).items()
+    if getattr(member, "__module__", "").startswith("neuromfa_lite.kernels")
+]
+
+
+# What nothing depends on: a path that a shorter one hides, counts outside the window or beyond the last radius, and by
+# how much the count of a bin is above 0.
+HIDDEN = {("join_one_to_one", "first"), ("count_rounded_reciprocals_f32", "last"), ("count_listed_distances", "last")}
+HIDDEN |= {("total_tiles", "last")}
+FILLED = [(home, name, how) for home, name in KERNELS for how in HOW if (name, how) not in HIDDEN]
+
+
+@pytest.mark.parametrize("home, name, how", FILLED, ids=named)
+def test_one_per_cent_of_what_a_kernel_fills_in_fails(home, name, how, monkeypatch):
+    original = getattr(home, name)
+
+    def changed(*given):
+        before = [value.copy() if isinstance(value, np.ndarray) else None for value in given]
+        answer = original(*given)
+        for old, value in zip(before, given, strict=True):
+            if old is not None and not np.array_equal(old, value, equal_nan=True):
+                filled = ~((old == value) | (np.isnan(old) & np.isnan(value)))
+                value[filled] = spoiled(value[filled], how)
+        return answer
+
+    monkeypatch.setattr(home, name, changed)
     assert caught()

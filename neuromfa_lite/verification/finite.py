@@ -6,9 +6,11 @@ import numpy as np
 
 from ..boxes import box_counting
 from ..fractals import Cascade, Flower, Lattice, Ring, WeightedFractal
+from ..geodesic import geodesic_distances
 from ..method import ONE_GRAPH, SANDBOX
+from ..network import NeuronNetwork
 from ..study import measure_spectrum
-from .held import ORDERS, Counted, held_against, row
+from .held import ORDERS, Counted, held_against, row, row_of_many
 
 
 def _alike(values, centres):
@@ -49,10 +51,14 @@ def _flower():
     masses = _alike([flower.exact_ball(r) for r in radii], len(hubs))
     spectrum = measure_spectrum(flower, SANDBOX.replace(q=ORDERS), centres=hubs)
     counted = Counted.of_nodes(radii, masses, flower.nodes, hubs)
-    return held_against("(2,3)-flower, balls of hubs by recursion", spectrum, counted)
+    rows = held_against("(2,3)-flower, balls of hubs by recursion", spectrum, counted)
+    spectrum = measure_spectrum(flower, SANDBOX.replace(mass="final-share", q=ORDERS), centres=hubs)
+    return rows + held_against("(2,3)-flower, shares of last balls", spectrum, counted)  # all reach every node
 
 
 def _weighted():
+    import networkx as nx
+
     rows = []
     for scales in ((1 / 2,) * 3, (0.5, 0.25)):
         network = WeightedFractal(scales, 6)
@@ -61,7 +67,11 @@ def _weighted():
         masses = _alike([network.exact_ball(r) for r in radii], 1)
         name = f"weighted ({', '.join(f'{scale:.3g}' for scale in scales)}), balls of the root"
         rows += held_against(name, spectrum, Counted.of_nodes(radii, masses, network.nodes, [0]))
-    return rows
+    small = WeightedFractal((0.5, 0.25), 4).graph()
+    exact = dict(nx.all_pairs_dijkstra_path_length(small, weight="distance"))
+    exact = [exact[a][b] for a in small for b in small]
+    measured = geodesic_distances(NeuronNetwork.from_networkx(small), SANDBOX)
+    return [*rows, row_of_many("weighted (0.5, 0.25), paths by networkx", "distances", None, exact, measured)]
 
 
 def _cascade():

@@ -1,6 +1,7 @@
 """(a) The exact exponents against independent routes: other mathematics, the same object."""
 
 import math
+from functools import lru_cache
 from itertools import pairwise, product
 
 from ..fractals import Cascade, Flower, Lattice, ParetoFanOut, Ring, WeightedFractal
@@ -63,6 +64,7 @@ def _flower():
     return rows
 
 
+@lru_cache(maxsize=256)
 def _flower_tau(u, v, q, n=3000):
     """A box of size u^k around a node holds a flower of generation k for each of its edges: its mass is its degree.
 

@@ -59,7 +59,7 @@ def row(name, quantity, q, exact, measured):
     return compare("finite size", name, quantity, q, (exact, measured), TOLERANCE, WHY)
 
 
-def _list(name, quantity, q, exact, measured):
+def row_of_many(name, quantity, q, exact, measured):
     """A Check of many numbers, by the one that is farthest off."""
     return row(name, quantity, q, *worst(exact, np.ravel(measured).tolist()))
 
@@ -83,9 +83,9 @@ def held_against(name, spectrum, counted, scaling_range=None):
         log_z, mean_log = plain_partition(counted.shares, counted.weights, q - counted.balls)
         line, alpha = plain_line(at_fitted(x), at_fitted(log_z)), plain_slope(at_fitted(x), at_fitted(mean_log))
         rows += _of_one_order(name, spectrum, number, line.slope, alpha)
-        rows.append(_list(name, "ln Z", q, log_z, spectrum.log_partition[number]))
+        rows.append(row_of_many(name, "ln Z", q, log_z, spectrum.log_partition[number]))
         residuals = [y - line.intercept - line.slope * a for a, y in zip(x, log_z, strict=True)]
-        rows.append(_list(name, "residuals", q, residuals, spectrum.residuals[number]))
+        rows.append(row_of_many(name, "residuals", q, residuals, spectrum.residuals[number]))
         rows.append(row(name, "r2", q, line.r2, spectrum.r2_by_q[number]))
         r2, alphas = [*r2, line.r2], [*alphas, alpha]
         if abs(q - (spectrum.convention == "standard")) >= 0.5:
@@ -97,7 +97,8 @@ def held_against(name, spectrum, counted, scaling_range=None):
     rows.append(row(name, "smallest r2", None, min(r2), spectrum.r2))
     rows.append(row(name, "curvature", None, max([*bends, of_alpha0], key=abs), spectrum.curvature))
     ends = at_fitted(counted.radii)
-    rows.append(_list(name, "scaling range", None, [ends[0], ends[-1]], spectrum.scaling_range))
+    found = [*spectrum.scaling_range, spectrum.quality.radii]
+    rows.append(row_of_many(name, "scaling range, radii", None, [ends[0], ends[-1], len(ends)], found))
     return rows + _masses(name, spectrum, counted)
 
 
@@ -114,16 +115,18 @@ def _of_one_order(name, spectrum, number, tau, alpha):
 
 def _masses(name, spectrum, counted):
     """Rows for the orders, the radii, the centres and, but for boxes, the mass that is farthest off."""
-    rows = [_list(name, "orders", None, ORDERS, spectrum.q)]
+    rows = [row_of_many(name, "orders", None, ORDERS, spectrum.q)]
     rows.append(row(name, "number of radii", None, len(counted.radii), len(spectrum.radii)))
-    rows.append(_list(name, "radii (worst)", None, counted.radii, spectrum.radii))
+    rows.append(row_of_many(name, "radii (worst)", None, counted.radii, spectrum.radii))
     used = counted.total if counted.centres is None else len(counted.centres)
-    rows.append(row(name, "neurons used", None, used, spectrum.neurons_used))
-    rows.append(row(name, "neurons there", None, counted.total, spectrum.neurons_total))
-    rows.append(row(name, "share inside", None, counted.inside, spectrum.share_inside))
+    found = [spectrum.neurons_used, spectrum.neurons_total, spectrum.share_inside]
+    rows.append(row_of_many(name, "neurons, share inside", None, [used, counted.total, counted.inside], found))
     if spectrum.masses is not None:
-        rows.append(_list(name, "centres", None, counted.centres, spectrum.masses.number))
+        rows.append(row_of_many(name, "centres", None, counted.centres, spectrum.masses.number))
         exact = np.array(counted.masses, float).T.ravel().tolist()
         ratio = worst_ratio(exact, spectrum.masses.counts.ravel().tolist())
         rows.append(row(name, "mass (worst)", None, *ratio))
+        if spectrum.masses.weight is not None:  # a measure: the smallest balls are the boxes themselves
+            ratio = worst_ratio(counted.masses[0], spectrum.masses.weight.tolist())
+            rows.append(row(name, "weight (worst)", None, *ratio))
     return rows

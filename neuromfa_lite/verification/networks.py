@@ -9,12 +9,13 @@ from ..blocks import FixedJoin, NeuronLayer, WeightBlock
 from ..dimension import neuron_fractal_dimension
 from ..emergence import degree_of_emergence
 from ..fractals import ParetoFanOut
+from ..geodesic import geodesic_distances
 from ..method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
 from ..network import NeuronNetwork
 from ..sources.matrix import WeightMatrix
 from ..study import measure_spectrum
-from .held import ORDERS, Counted, held_against, row
-from .plain import plain_line, plain_partition, plain_slope
+from .held import ORDERS, Counted, held_against, row, row_of_many
+from .plain import plain_line, plain_partition
 
 ANY = PAPER.replace(window=None, rounding=False, minimum_connections=1)
 
@@ -26,19 +27,28 @@ def _pareto():
     spectrum = measure_spectrum(network, PAPER.replace(q=ORDERS))
     rows = held_against(name, spectrum, counted)
     x = [math.log(r) for r in counted.radii]
-    slopes = [plain_slope(x, [math.log(mass) for mass in masses]) for masses in zip(*counted.masses, strict=True)]
-    rows.append(row(name, "alpha0, mean dimension", None, math.fsum(slopes) / len(slopes), spectrum.alpha0))
-    measured = neuron_fractal_dimension(network)["dimension"]
-    rows += [row(name, "dimension of a neuron", None, *pair) for pair in zip(slopes, measured, strict=True)]
-    own = [_own_slope([round(d) for d in of_neuron if 0 < d <= 200]) for of_neuron in distances]
-    measured = neuron_fractal_dimension(network, grid="own")["dimension"]
-    return rows + [row(name, "the same, own radii", None, *pair) for pair in zip(own, measured, strict=True)]
+    lines = [plain_line(x, [math.log(mass) for mass in masses]) for masses in zip(*counted.masses, strict=True)]
+    mean = math.fsum(line.slope for line in lines) / len(lines)
+    rows.append(row(name, "alpha0, mean dimension", None, mean, spectrum.alpha0))
+    rows += _dimensions(name, "common radii", lines, neuron_fractal_dimension(network))
+    lines = [_own_line([round(d) for d in of_neuron if 0 < d <= 200]) for of_neuron in distances]
+    return rows + _dimensions(name, "own radii", lines, neuron_fractal_dimension(network, grid="own"))
 
 
-def _own_slope(distances):
+def _dimensions(name, grid, lines, table):
+    """Rows for the dimension of every neuron and its r2."""
+    found = zip(lines, table["dimension"], table["r2"], strict=True)
+    rows = []
+    for line, dimension, r2 in found:
+        rows.append(row(name, f"dimension, {grid}", None, line.slope, dimension))
+        rows.append(row(name, f"r2 of it, {grid}", None, line.r2, r2))
+    return rows
+
+
+def _own_line(distances):
     radii = sorted({d for d in distances if d > 0})
     masses = [1 + sum(d <= r for d in distances) for r in radii]
-    return plain_slope([math.log(r) for r in radii], [math.log(mass) for mass in masses])
+    return plain_line([math.log(r) for r in radii], [math.log(mass) for mass in masses])
 
 
 def _network():
@@ -53,8 +63,45 @@ def _network():
         method = ANY.replace(reach=reach, radii=(20.0, 40.5, 90.0), q=ORDERS)
         spectrum = measure_spectrum(network, method)
         rows += held_against(f"network, {reach}, not rounded", spectrum, _counted(paths, method, method.radii))
+        rows.append(_distances(network, reach))
+    rows += _edges()
     exact = 0.5 / 0.4 * (math.log(1.6) - math.log(1.2))
     return [*rows, row("E", "E(1.2, 0.5; 1.6, 0.4)", None, exact, degree_of_emergence(1.2, 0.5, 1.6, 0.4))]
+
+
+def _distances(network, reach):
+    """All shortest paths, lengths over the median of their matrix."""
+    import networkx as nx
+
+    graph = network.to_networkx()
+    for block in network.weight_blocks:
+        unit = statistics.median(1 / abs(w) for w in block.weights().astype(np.float64).ravel().tolist())
+        for _, _, edge in graph.edges(data=True):
+            edge["distance"] /= unit if edge["role"] == block.role else 1.0
+    away = dict(
+        nx.all_pairs_dijkstra_path_length(
+            graph.to_undirected() if reach == "geodesic-undirected" else graph, weight="distance"
+        )
+    )
+    exact = [away[a].get(b, -1.0) for a in graph for b in graph]
+    measured = geodesic_distances(network, SCALE_FREE.replace(reach=reach))
+    measured = np.where(np.isinf(measured), -1.0, measured)
+    return row_of_many(f"network, {reach}, scale-free", "distances", None, exact, measured)
+
+
+def _edges():
+    """The same connections as a list of edges."""
+    network = ParetoFanOut(1.5, 12, 30).network()
+    weights = network.blocks[0].weights()
+    targets, sources = (place.ravel() for place in np.indices(weights.shape))
+    listed = NeuronNetwork.from_edges(sources, 12 + targets, weights.ravel())
+    rows, distances = [], _one_hop(network) + [(number, []) for number in range(12, 42)]
+    for method in (PAPER, ANY.replace(radii=(30.0, 60.5, 100.0, 140.0))):
+        counted = _counted(distances, method, method.radii if isinstance(method.radii, tuple) else None)
+        rows += held_against(
+            f"list of edges, {method.radii}", measure_spectrum(listed, method.replace(q=ORDERS)), counted
+        )
+    return rows
 
 
 def _transformer(hidden=8, wide=20):
