@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .distances import WIDEST_HISTOGRAM, choose_radii
+from .distances import WIDEST_HISTOGRAM, choose_radii, refuse_too_many
 from .errors import NeuroMFAError
 from .kernels.geodesic import count_paths, count_rounded_paths
 from .kernels.one_hop import cumulate, total_bins
 from .method import GEODESIC, ROUNDING, distinct
-from .paths import NO_LIMIT, shortest_paths
+from .paths import NO_LIMIT, GraphPaths, shortest_paths
 
 LARGEST_POOL = 1 << 22  # distances shown to a rule for radii, 32 MB
 LARGEST_MATRIX = 8192  # neurons, 512 MB
@@ -152,6 +152,7 @@ def _histogram(network, method, centres):
 
 def _count_generally(network, method, paths, neurons, centres):
     """Any radii: the paths are found once for the neurons to keep, once for the radii, and once to count."""
+    _refuse_too_many_distances(network, method, paths, centres)
     inside = np.zeros(neurons.total, np.int64)
     for sources, targets, lengths, both_ways in _inside_window(paths, method):
         there = np.isfinite(lengths)
@@ -167,6 +168,21 @@ def _count_generally(network, method, paths, neurons, centres):
     for sources, targets, lengths, both_ways in _inside_window(paths, method):
         count_paths(lengths, reaching, sources, targets, both_ways, histogram)
     return radii, histogram, np.arange(len(radii)), kept, neurons, inside
+
+
+def _refuse_too_many_distances(network, method, paths, centres):
+    """Refuse radii="every" before all paths are found, where the distances from one neuron are too many already.
+
+    Only where it is sure how many neurons are kept: both ways and without a window all that reach every other are.
+    """
+    both_ways = method.reach == "geodesic-undirected" or all(getattr(b, "both_ways", False) for b in network.blocks)
+    if method.radii != "every" or method.window is not None or not isinstance(paths, GraphPaths) or not both_ways:
+        return
+    lengths = paths.lengths_from(paths.centres[0])
+    lengths = lengths[np.isfinite(lengths)]
+    if len(lengths) == paths.neurons - 1 >= method.minimum_connections:
+        radii = distinct(np.rint(lengths) if method.rounding else lengths)
+        refuse_too_many(network, len(radii), len(paths.centres))
 
 
 def _inside_window(paths, method):

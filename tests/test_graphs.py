@@ -154,6 +154,27 @@ def test_natural_radii_come_with_the_object_or_are_asked_for():
         analyze(with_lengths(nx.path_graph(5)), natural)
 
 
+@pytest.mark.parametrize(
+    "given", ["x", [1, "a"], 5, {"a": 1}, [1 + 1j, 2], [[1, 2]], [2, 1], [0, 1], [-1, 2], [1, np.nan]]
+)
+def test_natural_radii_of_a_graph_must_be_radii(given):
+    graph = with_lengths(nx.path_graph(9))
+    graph.graph["natural_radii"] = given
+    with pytest.raises(NeuroMFAError, match=r'graph.graph\["natural_radii"\].* must be a flat list of positive'):
+        analyze(graph, SANDBOX.replace(radii="natural"))
+    assert len(analyze(graph, SANDBOX).radii) == 8  # asked for nothing, they do no harm
+
+
+@pytest.mark.parametrize(
+    "thing", [Flower(1, 3, 4), Flower(2, 2, 1), WeightedFractal.sierpinski(1), Lattice((2, 9))], ids=str
+)
+def test_an_object_with_a_single_natural_radius_says_so(thing):
+    with pytest.raises(NeuroMFAError, match=r'has a single natural radius.*radii="every"'):
+        analyze(thing, SANDBOX.replace(radii="natural"))
+    with pytest.raises(NeuroMFAError, match=r"this measure has a single natural radius, 0\.5"):
+        analyze(Cascade([0.5, 0.5], 2), SANDBOX.replace(radii="natural"))
+
+
 def test_distances_that_are_equal_up_to_rounding_are_one_radius():
     graph = with_lengths(nx.path_graph(5), {(0, 1): 0.1, (1, 2): 0.2, (2, 3): 0.3, (3, 4): 1.0})
     assert 0.1 + 0.2 != 0.3
@@ -163,8 +184,32 @@ def test_distances_that_are_equal_up_to_rounding_are_one_radius():
 
 def test_radii_and_neurons_that_fill_the_memory_are_refused(monkeypatch):
     monkeypatch.setattr("neuromfa_lite.distances.LARGEST_MASSES", 100)
-    with pytest.raises(NeuroMFAError, match=r"too many masses.*fewer centres"):
+    with pytest.raises(NeuroMFAError, match=r"15 radii of 30 neurons are too many masses.*fewer centres"):
         analyze(Ring(30, 2), SANDBOX)
+
+
+def test_radii_that_fill_the_memory_are_refused_from_the_distances_of_one_node(monkeypatch):
+    def no_paths(self, limit):
+        raise AssertionError("all paths are looked for")
+
+    for thing in (Ring(50_000, 2), WeightedFractal((0.5, 0.25, 0.3), 9)):
+        graph = thing.graph()
+        with monkeypatch.context() as patch:
+            patch.setattr("neuromfa_lite.paths.GraphPaths.tiles", no_paths)
+            for method in (SANDBOX, ONE_GRAPH, SANDBOX.replace(reach="geodesic")):
+                with pytest.raises(NeuroMFAError, match="too many masses"):
+                    analyze(graph, method)
+    assert len(analyze(graph, SANDBOX, centres=[0, 7, 70]).radii) > 1342  # of few neurons they fit
+
+
+def test_a_guess_from_one_node_refuses_nothing_that_fits(monkeypatch):
+    """Directed paths and a window keep fewer neurons than there are."""
+    monkeypatch.setattr("neuromfa_lite.distances.LARGEST_MASSES", 20)
+    path = with_lengths(nx.path_graph(10))
+    assert len(analyze(path, SANDBOX.replace(window=(0, 2), convention="paper", mass="final-share")).radii) == 2
+    directed = with_lengths(nx.DiGraph([(0, 1), (1, 2), (2, 3), (4, 3), (5, 3), (6, 3), (7, 3)]))
+    paper = EVERYONE.replace(reach="geodesic")
+    assert analyze(directed, paper.replace(minimum_connections=2)).radii.tolist() == [1, 2, 3]
 
 
 # objects whose masses can be counted
