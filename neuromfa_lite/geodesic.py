@@ -175,8 +175,9 @@ def _refuse_too_many_distances(network, method, paths, centres):
 
     Only where it is sure how many neurons are kept: both ways and without a window all that reach every other are.
     """
-    both_ways = method.reach == "geodesic-undirected" or all(getattr(b, "both_ways", False) for b in network.blocks)
-    if method.radii != "every" or method.window is not None or not isinstance(paths, GraphPaths) or not both_ways:
+    if method.radii != "every" or method.window is not None or not isinstance(paths, GraphPaths):
+        return
+    if not _both_ways(network, method):
         return
     lengths = paths.lengths_from(paths.centres[0])
     lengths = lengths[np.isfinite(lengths)]
@@ -228,14 +229,29 @@ def _kept(network, method, inside, centres):
 def _refuse_pieces(network, method, inside, centres):
     """Shares of a whole that most centres cannot reach would mix the dimension of a piece with the size of others."""
     shares = method.convention == "standard" or method.mass in ("total-share", "others-share")
-    undirected = method.reach == "geodesic-undirected" or all(getattr(b, "both_ways", False) for b in network.blocks)
-    if not shares or method.window is not None or not undirected:
+    if not shares:
         return
-    cut_off = centres & (inside < len(inside) - 1)
+    if method.window is None and _both_ways(network, method):
+        cut_off = centres & (inside < len(inside) - 1)
+        first = int(cut_off.argmax())
+        found = f"{np.count_nonzero(cut_off)} of its {len(inside)} nodes do not reach every other (node {first} only "
+        found += f"{inside[first]})"
+    else:  # a window or a direction stops paths, too
+        paths = shortest_paths(network, method.replace(reach="geodesic-undirected"))
+        if not isinstance(paths, GraphPaths):
+            return
+        first = int(centres.argmax())
+        cut_off = np.isinf(paths.lengths_from(first))
+        cut_off[first] = False
+        found = f"{np.count_nonzero(cut_off)} of its {len(inside)} nodes are not joined with node {first} by any path"
     if cut_off.any():
-        first = int(np.flatnonzero(cut_off)[0])
         raise NeuroMFAError(
-            f"{network.origin} is in pieces: {np.count_nonzero(cut_off)} of its {len(inside)} nodes do not reach every "
-            f"other (node {first} only {inside[first]}), and method {method.name!r} takes shares of the whole: measure "
-            "the largest piece, graph.subgraph(max(networkx.connected_components(graph), key=len))"
+            f"{network.origin} is in pieces: {found}, and method {method.name!r} takes shares of the whole: measure "
+            "the largest piece, graph.subgraph(max(networkx.connected_components(graph), key=len)), of a directed "
+            "graph max(networkx.weakly_connected_components(graph), key=len)"
         )
+
+
+def _both_ways(network, method):
+    """Whether every path leads back, too."""
+    return method.reach == "geodesic-undirected" or all(getattr(b, "both_ways", False) for b in network.blocks)

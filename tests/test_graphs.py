@@ -1,5 +1,7 @@
 """Any graph as a network: lengths kept exactly, centres, radii, and the relations between the conventions."""
 
+from itertools import pairwise
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -101,6 +103,51 @@ def test_a_graph_in_pieces_has_no_share_of_the_whole(method):
     largest = graph.subgraph(max(nx.connected_components(graph), key=len))
     assert analyze(largest, method).neurons_used == 5
     assert analyze(graph, EVERYONE.replace(reach="geodesic", minimum_connections=2)).neurons_used == 5
+
+
+@pytest.mark.parametrize("reach", ["geodesic", "geodesic-undirected"])
+@pytest.mark.parametrize("window", [None, (0, 3), (0, 1e9)])
+@pytest.mark.parametrize("mass", ["final-share", "total-share", "others-share"])
+def test_a_window_or_a_direction_does_not_hide_that_a_graph_is_in_pieces(reach, window, mass):
+    method = SANDBOX.replace(reach=reach, window=window, mass=mass, radii=[1, 2, 3])
+    for kind in (nx.Graph, nx.DiGraph):
+        whole = with_lengths(kind(list(pairwise(range(9)))))
+        assert np.isfinite(analyze(whole, method).dimension).all()
+        alone = whole.copy()
+        alone.add_node("alone")
+        for pieces in (alone, nx.disjoint_union(whole, whole)):
+            with pytest.raises(NeuroMFAError, match=r"is in pieces.*takes shares of the whole.*weakly_connected"):
+                analyze(pieces, method)
+            own = method.replace(convention="paper", mass="final-share")  # every node by its own final mass
+            assert np.isfinite(analyze(pieces, own).tau).all()
+    largest = alone.subgraph(max(nx.weakly_connected_components(alone), key=len))
+    assert len(largest) == 9 and analyze(largest, method).neurons_used >= 8
+
+
+@pytest.mark.parametrize("convention", ["paper", "standard"])
+@pytest.mark.parametrize("reach", ["one-hop", "geodesic", "geodesic-undirected"])
+@pytest.mark.parametrize("mass", ["final-share", "total-share", "others-share"])
+@pytest.mark.parametrize("window", [None, (0, 5)])
+def test_no_bad_graph_gives_a_number_that_is_none(convention, reach, mass, window):
+    """Pieces, isolated nodes, ends of directed paths: an error or finite numbers, whatever the choices."""
+    method = SANDBOX.replace(convention=convention, reach=reach, mass=mass, window=window, radii=[1, 2, 3, 4, 5])
+    path = nx.path_graph(12)
+    graphs = [kind(path.edges) for kind in (nx.Graph, nx.DiGraph)] + [nx.cycle_graph(15, create_using=nx.DiGraph)]
+    graphs += [nx.disjoint_union(graph, graph) for graph in graphs]
+    for graph in list(graphs):
+        graphs.append(graph.copy())
+        graphs[-1].add_node("alone")
+    for graph in graphs:
+        with np.errstate(all="raise"):
+            try:
+                spectrum = analyze(with_lengths(graph), method.replace(q=[-2, -1, 0, 0.5, 1, 2]))
+            except NeuroMFAError as error:
+                assert "is in pieces" in str(error) and not nx.is_connected(graph.to_undirected())
+                continue
+        numbers = [spectrum.tau, spectrum.alpha, spectrum.f, spectrum.log_partition, spectrum.residuals]
+        numbers += [[spectrum.alpha0, spectrum.width, spectrum.r2, spectrum.curvature, spectrum.share_inside]]
+        numbers += [spectrum.dimension] if convention == "standard" else []
+        assert all(np.isfinite(values).all() for values in numbers)
 
 
 # shortest paths and centres
@@ -277,6 +324,11 @@ def test_the_dimension_at_one_is_the_limit():
     flower = Flower(2, 2, 4)
     near, at = (analyze(flower, SANDBOX.replace(q=[q])).dimension[0] for q in (1 + 1e-6, 1.0))
     assert at == pytest.approx(near, abs=1e-5)
+    for orders in (np.arange(-3, 3.1, 0.1), np.linspace(-3, 3, 61), [1 + 1e-15, 1 + 1e-12, 1 + 2e-8]):
+        almost = analyze(flower, SANDBOX.replace(q=orders))
+        close = np.abs(almost.q - 1) < 1e-6
+        assert (almost.q[close] != 1).any() or len(orders) == 61
+        np.testing.assert_allclose(almost.dimension[close], at, atol=1e-7)
     with pytest.raises(NeuroMFAError, match="standard convention"):
         _ = analyze(flower, ONE_GRAPH).dimension
     with pytest.raises(NeuroMFAError, match="exact"):
