@@ -99,6 +99,29 @@ class WeightMatrix:
             raise SourceError(f"{self.name}: transpose the whole matrix first, then take a part of it")
         return WeightMatrix(self.name, self.origin, self.dtype, self._storage, not self._transposed)
 
+    @property
+    def stored_name(self):
+        """The name of the stored matrix: its own, or that of the whole where it is a part."""
+        return self.name if self._selection is None else self.name.partition("[")[0]
+
+    def put(self, stored, weights):
+        """Write weights to the places of an array that this matrix has in the file; the file stays as it is.
+
+        Args:
+            stored: array laid out as the whole stored matrix, which is changed.
+            weights: (targets, sources) what to write.
+
+        Example:
+            >>> fused = WeightMatrix.from_array("qkv", np.zeros((2, 3)), transposed=True)
+            >>> whole = np.zeros((2, 3))
+            >>> fused.part([2], "value").put(whole, np.array([[5.0, 6.0]]))
+            >>> whole
+            array([[0., 0., 5.],
+                   [0., 0., 6.]])
+        """
+        places = stored.T if self._transposed else stored
+        places[slice(None) if self._selection is None else self._selection] = weights
+
     def part(self, targets, suffix):
         """Take some of the targets as a matrix of its own: the query rows of a fused matrix, say.
 
