@@ -86,7 +86,19 @@ def _cascade():
     shares = [[a / b for a, b in zip(of_radius, masses[-1], strict=True)] for of_radius in masses]
     counted = counted._replace(shares=shares, weights=_alike([1.0] * len(radii), cascade.boxes), balls=False)
     rows += held_against("cascade (0.3, 0.7), shares of last balls", measure_spectrum(cascade, method), counted)
-    return rows + _grid() + _boxes() + _star()
+    return rows + _radii_of_a_measure(cascade) + _grid() + _boxes() + _star()
+
+
+def _radii_of_a_measure(cascade):
+    """The two rules for radii that a measure has: all below half its length, and about 20 of these."""
+    rows, every = [], list(range(cascade.boxes // 2))
+    spaced = {math.floor(0.5 * (every[-1] / 0.5 + 1) ** (step / 19) - 0.5 + 1e-9) for step in range(20)}
+    for rule, reaches in (("every", every), ("log-spaced", sorted(spaced))):
+        spectrum = measure_spectrum(cascade, SANDBOX.replace(radii=rule, q=ORDERS))
+        masses = [[cascade.exact_ball(centre, r) for centre in range(cascade.boxes)] for r in reaches]
+        counted = Counted.of_measure([r + 0.5 for r in reaches], masses)
+        rows += held_against(f"cascade (0.3, 0.7), {rule} radii", spectrum, counted)
+    return rows
 
 
 def _grid():

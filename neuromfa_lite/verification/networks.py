@@ -42,6 +42,8 @@ def _dimensions(name, grid, lines, table):
     for line, dimension, r2 in found:
         rows.append(row(name, f"dimension, {grid}", None, line.slope, dimension))
         rows.append(row(name, f"r2 of it, {grid}", None, line.r2, r2))
+    radii = [len(line.residuals) for line in lines]
+    rows.append(row_of_many(name, f"radii of it, {grid}", None, radii, table["radii"]))
     return rows
 
 

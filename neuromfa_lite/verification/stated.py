@@ -33,10 +33,13 @@ def _cascade():
             exact.append(math.fsum(boxes[4][max(centre - r, 0) : centre + r + 1]))
             own.append(cascade.exact_ball(centre, r))
         rows.append(_row(name, "balls", way, exact, own))
-        halves = {max(r for r in range(b**level) if 2 * r + 1 <= b**level) + 0.5 for level in range(4)}
+        halves = {max(r for r in range(b**level) if 2 * r + 1 <= b**level) + 0.5 for level in range(7)}
         way_of_radii = "the widest ball in a part of each level, tried one by one"
-        rows.append(_row(name, "natural radii", way_of_radii, sorted(halves), cascade.natural_radii().tolist()))
-    return rows
+        rows.append(_row(name, "natural radii", way_of_radii, sorted(halves), Cascade(p, 7).natural_radii().tolist()))
+    # numbers above 100, of which 1 % is not lost among whole numbers
+    exact = sorted(math.prod(parts) for parts in product((0.3, 0.7), repeat=10))
+    own = sorted(float(m) for m, n in zip(*Cascade((0.3, 0.7), 10).exact_boxes(), strict=True) for _ in range(n))
+    return [*rows, _row("cascade (0.3, 0.7)", "boxes of level 10", "every box of ten levels by itself", exact, own)]
 
 
 def _of_graph(name, way, thing, edges):
@@ -91,7 +94,9 @@ def _flower():
         degrees = dict(flower.graph().degree())
         hubs = sorted(node for node, degree in degrees.items() if degree == max(degrees.values()))
         rows.append(_row(name, "centres", "nodes of the largest degree", hubs, flower.centres().tolist()))
-    return rows
+    radii = range(0, 400, 7)
+    balls = _balls(_graph(_flower_edges(2, 60, 2)), 0, radii)
+    return [*rows, _row("(2,60)-flower", "balls", way, balls, Flower(2, 60, 2).exact_ball(radii).tolist())]
 
 
 def _flower_edges(u, v, generation):
@@ -170,7 +175,11 @@ def _lattice():
     rows.append(_row(name, "natural radii", way, free, lattice.natural_radii().tolist()))
     for r in (1, 2):
         rows.append(_row(name, f"centres for r = {r}", way, inside(r), lattice.centres(r).tolist()))
-    return rows
+    line, name = Lattice((401,)), "lattice of 401"
+    free = [r for r in range(1, 401) if r <= 400 - r]
+    rows.append(_row(name, "natural radii", way, free, line.natural_radii().tolist()))
+    inside = [i for i in range(401) if 150 <= i <= 400 - 150]
+    return [*rows, _row(name, "centres for r = 150", way, inside, line.centres(150).tolist())]
 
 
 def _ring():
@@ -184,7 +193,9 @@ def _ring():
     growing = [r for r in range(1, 16) if around[r] == around[r - 1] + 4]
     rows.append(_row("ring", "natural radii", "while every step adds 4 nodes", growing, ring.natural_radii().tolist()))
     rows.append(_row("ring", "centres", "every node", list(range(50)), ring.centres().tolist()))
-    return rows
+    radii = (0, 1, 130, 200, 249, 250, 400)
+    around = [sum(-(-min(i, 1000 - i) // 2) <= r for i in range(1000)) for r in radii]
+    return [*rows, _row("ring of 1000", "balls", way, around, Ring(1000, 4).exact_ball(radii).tolist())]
 
 
 def _pareto():
