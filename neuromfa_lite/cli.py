@@ -11,7 +11,6 @@ import numpy as np
 
 from . import __version__
 from .errors import NeuroMFAError
-from .method import METHODS
 
 
 class _Commands(click.Group):
@@ -28,7 +27,13 @@ def main():
     """Neuron-based multifractal analysis: weights -> network -> spectrum -> degree of emergence."""
 
 
-_method = click.option("--method", type=click.Choice(list(METHODS)), default="paper", show_default=True)
+_method = click.option(
+    "--method",
+    metavar="NAME",
+    default="paper",
+    show_default=True,
+    help="A named method (a wrong name lists them all), or your own: FILE.py or FILE.py:NAME.",
+)
 _neurons = click.option(
     "--neurons-per-layer",
     metavar="K",
@@ -63,10 +68,13 @@ def runs(as_json):
 @main.command()
 @click.argument("source")
 @_revision
+@_method
 @_json
-def describe(source, revision, as_json):
-    """List every matrix of SOURCE: what is read, what is left out and why."""
-    network = _network(source, revision)
+def describe(source, revision, method, as_json):
+    """List every matrix of SOURCE as the method joins it: what is read, what is left out and why."""
+    from .variants import find_method
+
+    network = _network(source, revision, find_method(method).join)
     table = network.describe()
     _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
 
@@ -82,10 +90,12 @@ def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE."""
     from .distances import refuse_bad_network
     from .study import measure_spectrum
+    from .variants import find_method
 
-    network, size = _network(source, revision), _size(neurons_per_layer)
+    chosen = find_method(method)
+    network, size = _network(source, revision, chosen.join), _size(neurons_per_layer)
     refuse_bad_network(network)
-    spectrum = measure_spectrum(network.sample(size, seed=seed) if size else network, METHODS[method])
+    spectrum = measure_spectrum(network.sample(size, seed=seed) if size else network, chosen)
     if spectrum.flags and as_json:
         click.echo(f"warning: {'; '.join(spectrum.flags)}", err=True)
     hidden = ("masses", "choices", "residuals", "log_partition")
@@ -106,10 +116,11 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     from .laboratory import load_run
     from .storage import target
     from .study import measure_run
+    from .variants import find_method
 
     out = target(out) if out else None  # refused before the work, not after it
     size, chosen = _size(neurons_per_layer), _steps(steps)
-    history = measure_run(load_run(run), METHODS[method], samples=samples, neurons_per_layer=size, steps=chosen)
+    history = measure_run(load_run(run), find_method(method), samples, size, chosen)
     if out:
         click.echo(f"saved {history.save(out)}", err=True)
     if history.flags:
@@ -171,15 +182,15 @@ def doctor(as_json):
     sys.exit(0 if report["ok"] else 1)
 
 
-def _network(source, revision):
+def _network(source, revision, join="chain"):
     from .laboratory import load_checkpoint
     from .network import load_network
 
     if re.fullmatch(r".+@\d+(:\d+)?", source) and not Path(source).exists():
         if revision is not None:
             raise NeuroMFAError(f"--revision is for hub ids; the checkpoint of {source!r} is named by its step")
-        return load_network(load_checkpoint(source))
-    return load_network(source, revision=revision)
+        return load_network(load_checkpoint(source), join=join)
+    return load_network(source, revision=revision, join=join)
 
 
 def _steps(text):

@@ -15,11 +15,11 @@ def edge_distances(block, method):
         lengths = block.distances()
     else:
         with np.errstate(divide="ignore", invalid="ignore"):
-            lengths = np.asarray(method.part("distance")(weights))
-    if lengths.shape != weights.shape:
+            lengths = np.asarray(method.call("distance", weights))
+    if lengths.shape != weights.shape or lengths.dtype.kind not in "fiu":
         raise NeuroMFAError(
-            f"distance of method {method.name!r} returned shape {lengths.shape} for matrix {block.name!r} of shape "
-            f"{weights.shape}: it must return one distance per weight"
+            f"distance of method {method.name!r} returned {lengths.dtype} of shape {lengths.shape} for matrix "
+            f"{block.name!r} of shape {weights.shape}: it must return one distance per weight"
         )
     bad = there & ~((lengths >= 0) & np.isfinite(lengths))
     if bad.any():
@@ -48,7 +48,7 @@ def choose_radii(method, network, neurons, pooled):
     elif method.radii == "natural":
         radii = usable_radii(_natural_radii(network), method)
     else:
-        radii = usable_radii(method.part("radii")(pooled()), method)
+        radii = usable_radii(method.call("radii", pooled()), method)
     if len(radii) * neurons > LARGEST_MASSES:
         raise NeuroMFAError(
             f"{network.origin}: {len(radii):,} radii of {neurons:,} neurons are too many masses for memory (limit "
@@ -68,7 +68,10 @@ def _natural_radii(network):
 
 def usable_radii(radii, method):
     """Radii as float64; radius 0, where distances below 1/2 round to, has no logarithm and is left out."""
-    radii = np.asarray(radii, dtype=np.float64)
+    try:
+        radii = np.asarray(radii, dtype=np.float64)
+    except (TypeError, ValueError):
+        radii = np.empty(0)
     radii = radii[radii > 0] if radii.ndim == 1 else radii
     if radii.ndim != 1 or radii.size == 0 or not np.isfinite(radii).all() or (np.diff(radii) <= 0).any():
         raise NeuroMFAError(

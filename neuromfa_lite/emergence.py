@@ -38,7 +38,15 @@ def degree_of_emergence(alpha0, width, alpha0_start, width_start, method=PAPER):
         raise NeuroMFAError(
             "the width at step 0 is 0 (all neurons alike), so w(t)/w(0) is not defined: use another score or start"
         )
-    score = np.asarray(method.part("score")(*values), dtype=np.float64)
+    shape = np.broadcast_shapes(*(value.shape for value in values))
+    arrays = [np.array(np.broadcast_to(value, shape)).reshape(-1) for value in values]
+    score = np.asarray(method.call("score", *arrays))
+    if score.shape != arrays[0].shape or score.dtype.kind not in "fiu":
+        raise NeuroMFAError(
+            f"score of method {method.name!r} returned {score.dtype} of shape {score.shape} for four arrays of shape "
+            f"{arrays[0].shape}: it must return one number for each"
+        )
+    score = score.astype(np.float64).reshape(shape)
     if not np.isfinite(score).all():
         raise NeuroMFAError(f"score of method {method.name!r} is not finite for these alpha0 and widths")
     return float(score) if score.ndim == 0 else score

@@ -1,4 +1,4 @@
-"""networkx graphs: a network as one, and one as a network."""
+"""Graphs: lists of edges and networkx graphs as a network, and a network as a networkx graph."""
 
 import math
 
@@ -32,6 +32,25 @@ def graph_of(layers, blocks, largest):
             ends = nodes[block.source][source], nodes[block.target][target]
             graph.add_edge(*ends, weight=float(weight), distance=float(1 / abs(weight)), role=block.role)
     return graph
+
+
+def block_of_edges(sources, targets, weights, name):
+    """(NeuronLayer, EdgeBlock) of a list of edges; see NeuronNetwork.from_edges."""
+    try:
+        ends = [np.asarray(values) for values in (sources, targets)]
+        weights = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise NeuroMFAError(f"sources, targets and weights must be flat lists of numbers: {error}") from None
+    if not (ends[0].shape == ends[1].shape == weights.shape) or weights.ndim != 1 or weights.size == 0:
+        raise NeuroMFAError(
+            "sources, targets and weights must be flat lists of equal length, with at least one edge"
+        )
+    if any(not np.issubdtype(end.dtype, np.integer) or end.min() < 0 for end in ends):
+        raise NeuroMFAError("sources and targets must be whole numbers >= 0: number the neurons first")
+    size = int(max(end.max() for end in ends)) + 1
+    ends = [end.astype(np.int64) for end in ends]
+    block = EdgeBlock(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
+    return NeuronLayer("neurons", size), block
 
 
 def block_of_graph(graph):

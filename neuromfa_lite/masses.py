@@ -80,7 +80,7 @@ def count_masses(network, method=PAPER, centres=None):
 
     Args:
         network: NeuronNetwork, sampled or whole.
-        method: Method; its distance, reach, window, rounding, minimum_connections and radii act here.
+        method: Method; its join, distance, reach, window, rounding, minimum_connections and radii act here.
         centres: positions of the neurons to measure, counted over all layers one after another; None: every one.
 
     Returns:
@@ -99,6 +99,7 @@ def count_masses(network, method=PAPER, centres=None):
         >>> masses.radii, masses.counts
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
+    network = network.rejoined(method.join)
     chosen = None if centres is None else _chosen(centres, network)
     count = count_connections if method.reach == "one-hop" else count_geodesics
     return _masses(*count(network, method, chosen))

@@ -132,7 +132,7 @@ def _radii(measure, method, natural_radii):
     elif method.radii == "log-spaced":
         radii = np.geomspace(every[0], every[-1], 20)
     else:
-        radii = usable_radii(method.part("radii")(every), method)
+        radii = usable_radii(method.call("radii", every), method)
     radii = np.unique(np.floor(radii - 0.5) + 0.5)
     if radii[0] < 0:
         raise NeuroMFAError("a radius below 1/2 is smaller than a box: the smallest ball is the box itself, radius 0.5")

@@ -2,14 +2,16 @@
 
 import hashlib
 import os
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
 
-from .blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock, checksum
+from .blocks import FixedJoin, checksum
 from .errors import NeuroMFAError
-from .graphs import block_of_graph, graph_of
+from .graphs import block_of_edges, block_of_graph, graph_of
+from .joins import Making, joined
+from .sampling import draw_layers, largest_sample
 from .sources import open_source
 
 LARGEST_DRAWING = 20_000
@@ -28,15 +30,22 @@ class NeuronNetwork:
         left_out: (name, shape, reason) of every matrix that is not a part of the network.
         seed: the seed of the sample, None for a whole network.
         natural_radii: the radii that an object with a scale of its own asks to be measured at, None where it has none.
+        made: Making: by which join, from what.
     """
 
-    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, natural_radii=None):
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, natural_radii=None, made=None):
         self.layers = tuple(layers)
         self.blocks = tuple(blocks)
         self.origin = str(origin)
         self.left_out = tuple(left_out)
         self.seed = seed
         self.natural_radii = natural_radii
+        self.made = Making() if made is None else made
+
+    @property
+    def join(self):
+        """Which neurons are joined by what: a name or a callable, as in :class:`neuromfa_lite.Method`."""
+        return self.made.join
 
     @property
     def weight_blocks(self) -> tuple:
@@ -79,28 +88,16 @@ class NeuronNetwork:
             >>> NeuronNetwork.from_edges([0, 0, 1], [1, 2, 2], [0.5, 0.25, 0.1]).neurons
             3
         """
-        try:
-            ends = [np.asarray(values) for values in (sources, targets)]
-            weights = np.asarray(weights, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise NeuroMFAError(f"sources, targets and weights must be flat lists of numbers: {error}") from None
-        if not (ends[0].shape == ends[1].shape == weights.shape) or weights.ndim != 1 or weights.size == 0:
-            raise NeuroMFAError(
-                "sources, targets and weights must be flat lists of equal length, with at least one edge"
-            )
-        if any(not np.issubdtype(end.dtype, np.integer) or end.min() < 0 for end in ends):
-            raise NeuroMFAError("sources and targets must be whole numbers >= 0: number the neurons first")
-        size = int(max(end.max() for end in ends)) + 1
-        ends = [end.astype(np.int64) for end in ends]
-        block = EdgeBlock(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
-        return cls([NeuronLayer("neurons", size)], [block], origin=name)
+        layer, block = block_of_edges(sources, targets, weights, name)
+        return cls([layer], [block], origin=name)
 
     def sample(self, neurons_per_layer, seed=0):
         """Draw a sampled neuron interaction network (SNIN): the same neurons for the same seed, whatever the weights.
 
         Args:
             neurons_per_layer: neurons kept in a hidden layer; a layer with multiplier m keeps m times as many
-                (2 in the MLP layer), and query, key, value and attention of a block share their neurons.
+                (2 in the MLP layer), and query, key, value and attention of a block share their neurons. Of tokens
+                joined by angle 8 times as many are taken, or all.
             seed: whole number; layers draw from independent streams of numpy's generator.
 
         Returns:
@@ -120,22 +117,37 @@ class NeuronNetwork:
             raise NeuroMFAError(f"neurons_per_layer={neurons_per_layer!r} must be a whole number of at least 1")
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise NeuroMFAError(f"seed={seed!r} must be a whole number >= 0: it names the sample, 0 is the first")
-        groups = list(dict.fromkeys(layer.group or layer.name for layer in self.layers))
-        kept, drawn = [], {}
-        for layer in self.layers:
-            group, wanted = layer.group or layer.name, int(neurons_per_layer) * layer.multiplier
-            there = len(layer)
-            if wanted > there:
-                raise NeuroMFAError(
-                    f"neurons_per_layer={neurons_per_layer} asks for {wanted} neurons of layer {layer.name!r}, which "
-                    f"has {there}: use at most {self.largest_sample}"
-                )
-            if group not in drawn:
-                drawn[group] = _draw(int(seed), groups.index(group), there, wanted)
-            kept.append(drawn[group])
-        layers = [layer.take(keep) for layer, keep in zip(self.layers, kept, strict=True)]
-        blocks = [block.take(kept[block.target], kept[block.source]) for block in self.blocks]
-        return NeuronNetwork(layers, blocks, self.origin, self.left_out, int(seed))
+        size, seed = int(neurons_per_layer), int(seed)
+        drawn = self.made.draw(size, seed) if self.made.draw else draw_layers(self.layers, self.blocks, size, seed)
+        made = replace(self.made, draw=None, whole=self, neurons_per_layer=size)
+        return NeuronNetwork(*drawn, self.origin, self.left_out, seed, made=made)
+
+    def rejoined(self, join):
+        """Return the same model joined otherwise; a sample is drawn again from it, of the same size and seed.
+
+        Args:
+            join: a name or a callable, as in :class:`neuromfa_lite.Method`.
+
+        Raises:
+            NeuroMFAError: there is no model behind this network, or its weights were changed since.
+
+        Example:
+            >>> from neuromfa_lite import load_run
+            >>> sample = load_network(load_run("induction").checkpoint(724)).sample(8, seed=1)
+            >>> sample.rejoined("both-directions").connections == 2 * sample.connections
+            True
+        """
+        if join == self.join:
+            return self
+        if self.made.whole is not None:
+            return self.made.whole.rejoined(join).sample(self.made.neurons_per_layer, self.seed)
+        if self.made.source is None:
+            raise NeuroMFAError(
+                f"{self.origin} is joined as it was given ({self.join!r}), and no model is behind it to join it as "
+                f"{join!r}: open the model with load_network(source, join=...) and change it afterwards, or use "
+                f"method.replace(join={self.join!r})"
+            )
+        return _make(self.made.source, join, self.origin)
 
     def without(self, *names):
         """Return the same network without the matrices of these names (as :meth:`describe` lists them)."""
@@ -144,12 +156,13 @@ class NeuronNetwork:
             raise NeuroMFAError(f"no matrix {', '.join(sorted(unknown))} in this network; see network.describe()")
         kept = [block for block in self.blocks if block.name not in names]
         gone = [(block.name, block.shape, "left out by hand") for block in self.blocks if block.name in names]
-        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed)
+        made = Making(self.join)  # the model is no longer the one behind it
+        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, made=made)
 
     @property
     def largest_sample(self) -> int:
         """The largest neurons_per_layer that :meth:`sample` can give."""
-        return min(len(layer) // layer.multiplier for layer in self.layers)
+        return largest_sample(self.layers)
 
     def describe(self):
         """Return a pandas DataFrame with a row per matrix: what is read, what is left out and why.
@@ -280,7 +293,7 @@ class NeuronNetwork:
         return digest.hexdigest()
 
 
-def load_network(source, revision=None, config=None):
+def load_network(source, revision=None, config=None, join="chain"):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -288,6 +301,7 @@ def load_network(source, revision=None, config=None):
             a torch nn.Module, or a state dict.
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
+        join: which neurons are joined by what, a name or a callable: see :class:`neuromfa_lite.Method`.
 
     Returns:
         NeuronNetwork, its blocks mapped from the file.
@@ -301,28 +315,11 @@ def load_network(source, revision=None, config=None):
         16384
     """
     opened = open_source(source, revision=revision, config=config)
-    wiring = opened.wiring()
-    layers = [
-        NeuronLayer(each.name, each.size, each.role, each.block, each.group, each.multiplier) for each in wiring.layers
-    ]
-    position = {layer.name: number for number, layer in enumerate(layers)}
-    blocks = []
-    for join in wiring.joins:
-        ends = position[join.source], position[join.target]
-        if join.kind == "weights":
-            blocks.append(WeightBlock(join.matrix.name, join.role, *ends, join.matrix))
-        else:
-            shape = (layers[ends[1]].size, layers[ends[0]].size)
-            blocks.append(FixedJoin(join.name, join.role, *ends, join.kind, shape))
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
-    return NeuronNetwork(layers, blocks, source if named else opened.origin, wiring.left_out)
+    return _make(opened, join, source if named else opened.origin)
 
 
-@lru_cache(maxsize=4096)  # the samples of a run draw the same neurons again at every step
-def _draw(seed, group, there, wanted):
-    # default_rng([...]) is the same stream, made in twice the time
-    stream = np.random.Generator(np.random.PCG64([seed, group]))
-    drawn = np.sort(stream.choice(there, wanted, replace=False))
-    drawn.setflags(write=False)
-    return drawn
+def _make(source, join, origin):
+    made = joined(source, join)
+    return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, made=Making(join, source, made.draw))

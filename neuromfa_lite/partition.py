@@ -46,18 +46,30 @@ def log_masses(masses, method=PAPER):
         logs = np.empty(counts.shape[::-1])
         log_ratio_to_final(*_counts_and_logarithms(masses), logs)
         return logs
-    mu = np.asarray(method.part("mass")(counts), dtype=np.float64)
-    if method.mass == "others-share" and (mu == 0).any():
-        alone = masses.radii[(mu > 0).all(axis=0).argmax()]
-        raise NeuroMFAError(
-            f"method {method.name!r} leaves the neuron itself out, and within the smallest radii some have no other: "
-            f"let the radii begin where every one has a neighbour, here at {alone:g}"
-        )
+    if method.mass == "others-share":
+        alone = masses.radii[(counts > 1).all(axis=0).argmax()]
+        if (counts == 1).any():
+            raise NeuroMFAError(
+                f"method {method.name!r} leaves the neuron itself out, and within the smallest radii some have no "
+                f"other: let the radii begin where every one has a neighbour, here at {alone:g}"
+            )
+    return np.ascontiguousarray(np.log(shares_of(counts, method)).T)
+
+
+def shares_of(counts, method):
+    """mu (neurons, radii) float64 that the method's mass makes of counts; what are no shares is refused by name."""
+    returned = method.call("mass", counts)
+    try:
+        mu = np.asarray(returned, dtype=np.float64)
+    except (TypeError, ValueError):
+        mu = np.empty(0)
     if mu.shape != counts.shape or not (np.isfinite(mu) & (mu > 0)).all():
+        found = f"shape {mu.shape}" if mu.shape != counts.shape else "NaN, infinite or not positive ones"
         raise NeuroMFAError(
-            f"mass of method {method.name!r} must return positive finite numbers, (neurons, radii) = {counts.shape}"
+            f"mass of method {method.name!r} must return positive finite numbers, (neurons, radii) = {counts.shape}; "
+            f"it gave {found}"
         )
-    return np.ascontiguousarray(np.log(mu).T)
+    return mu
 
 
 def _whole(counts):

@@ -124,7 +124,7 @@ def plot_distances(network, method=PAPER, ax=None, color=BLUE):
     colours = np.where(inside, color, "#BBBBBB")
     ax.bar(masses.radii, np.diff(ends, prepend=0), bars, align="center" if method.rounding else "edge", color=colours)
     share = used.share_inside
-    ax.set(xlabel="distance $d = 1/|w|$", ylabel="connections")
+    ax.set(xlabel="distance $d = 1/|w|$" if method.distance == "inverse" else "distance $d$", ylabel="connections")
     ax.set_title(f"{share:.0%} of the connections lie in the window")
     if np.isfinite(high):
         ax.axvspan(low, high, color=color, alpha=0.08, lw=0)

@@ -16,10 +16,11 @@ from .masses import count_masses
 from .measures import ball_masses, checked_measure, content_hash
 from .method import PAPER, Method
 from .network import NeuronNetwork, load_network
+from .probe import refuse_bad_parts
 from .spectrum import spectrum_of_masses
 from .trajectory import Trajectory
 
-_Row = namedtuple("_Row", "training_seed step sample ability spectrum")
+_Row = namedtuple("_Row", "training_seed step sample spectrum")
 
 
 def analyze(what, method=PAPER, centres=None):
@@ -69,6 +70,8 @@ def measure_spectrum(what, method=PAPER, centres=None):
     if is_graph(what):
         what = NeuronNetwork.from_networkx(what)
     if isinstance(what, NeuronNetwork):
+        what = what.rejoined(method.join)
+        refuse_bad_parts(what, method)
         masses = count_masses(what, method, centres)
         about = {"source": what.origin, "source_hash": what.content_hash(), "seed": what.seed}
     elif isinstance(what, (np.ndarray, list, tuple)):
@@ -98,7 +101,8 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         Trajectory.
 
     Raises:
-        NeuroMFAError: no step 0, a step that the run does not have, a checkpoint with the weights of step 0, NaN or
+        NeuroMFAError: before any work: no step 0, a step or an ability that the run does not have, a part of the method
+            that fails on a few weights of the first network; later: a checkpoint with the weights of step 0, NaN or
             infinite weights anywhere in a network of up to 16 million connections.
 
     Warns:
@@ -127,10 +131,10 @@ def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None)
     neurons_per_layer = None if neurons_per_layer is None else _whole("neurons_per_layer", neurons_per_layer)
     steps = [steps] if isinstance(steps, (int, np.integer)) else steps
     wanted = _checkpoints(run, None if steps is None else {_whole("steps", step, least=0) for step in steps})
-    networks = _sampled_networks(
-        run, wanted, [None] if neurons_per_layer is None else range(samples), neurons_per_layer
-    )
-    rows, radii = _measure(networks, method)
+    abilities = _abilities(run, wanted)
+    refuse_bad_parts(load_network(run.checkpoint(*wanted[0][::-1]), join=method.join), method)
+    drawn = [None] if neurons_per_layer is None else range(samples)
+    rows, radii = _measure(_sampled_networks(run, wanted, drawn, neurons_per_layer, method.join), method)
     hashes = {(row.training_seed, row.step): row.spectrum.source_hash for row in rows if row.sample == 0}
     flags = _merged(_flags_of_checkpoints(rows), _equal_checkpoints(run, hashes))
     column = {name: np.array([getattr(row.spectrum, name) for row in rows]) for name in _COLUMNS}
@@ -141,7 +145,7 @@ def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None)
         **keys,
         **column,
         emergence=_emergence_by_sample(keys, column, method),
-        ability=np.array([row.ability for row in rows], dtype=np.float64),
+        ability=np.array([abilities[row.training_seed, row.step] for row in rows], dtype=np.float64),
         radii=radii,
         flags=flags,
         neurons_per_layer=neurons_per_layer,
@@ -176,16 +180,29 @@ def _checkpoints(run, steps):
     return chosen
 
 
-def _sampled_networks(run, wanted, samples, neurons_per_layer):
-    """Yield (seed, step, sample, ability, network); each file is opened once, its mapping shared by all samples."""
+def _abilities(run, wanted):
+    """{(seed, step): the run's ability there}, NaN for a run without; refused where a checkpoint does not have it."""
+    abilities = {}
+    for seed, step in wanted:
+        found = {run.ability: np.nan} if run.ability is None else run.checkpoint(step, seed).abilities
+        if found.get(run.ability) is None:
+            raise NeuroMFAError(
+                f"run {run.name!r}, training seed {seed}, step {step}: its ability {run.ability!r} is not recorded "
+                f"there ({', '.join(map(repr, found)) or 'none'} is): name one that every checkpoint has as the run's "
+                "ability in its manifest, or leave the step out with steps=[...]"
+            )
+        abilities[seed, step] = found[run.ability]
+    return abilities
+
+
+def _sampled_networks(run, wanted, samples, neurons_per_layer, join):
+    """Yield (seed, step, sample, network); each file is opened once, its mapping shared by all samples."""
     for seed, step in tqdm(wanted, desc=f"follow {run.name}", unit="checkpoint", delay=1):
-        checkpoint = run.checkpoint(step, seed)
-        ability = checkpoint.abilities.get(run.ability, np.nan) if run.ability else np.nan
-        network = load_network(checkpoint)
+        network = load_network(run.checkpoint(step, seed), join=join)
         refuse_bad_network(network)
         for sample in samples:
             part = network if sample is None else network.sample(neurons_per_layer, seed=sample)
-            yield seed, step, sample or 0, ability, part
+            yield seed, step, sample or 0, part
 
 
 def _measure(networks, method):
@@ -263,5 +280,5 @@ def _whole(argument, value, least=1):
 def _refuse_no_method(method):
     if not isinstance(method, Method):
         raise NeuroMFAError(
-            f"method={method!r} must be a Method such as nmfa.PAPER; the named ones are in neuromfa_lite.method.METHODS"
+            f"method={method!r} must be a Method such as nmfa.PAPER; the named ones are in nmfa.METHODS"
         )

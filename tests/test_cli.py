@@ -66,6 +66,11 @@ def test_describe_lists_what_is_read_and_what_is_left_out():
     assert by_name["gpt_neox.embed_in.weight"]["read"] is False and by_name["gpt_neox.embed_in.weight"]["why"]
 
 
+def test_describe_shows_the_network_of_a_method():
+    rows = _json("describe", "induction@0", "--method", "head-products")["matrices"]
+    assert "block 0 head 3 value-output" in {row["name"] for row in rows}
+
+
 def test_runs_and_doctor():
     names = [run["run"] for run in _json("runs")["runs"]]
     assert names == sorted(RECIPES)

@@ -231,8 +231,8 @@ def _refuse_one_neuron(strata):
 
 
 def _is_measured(method, by_layer):
-    choices = (method.reach, method.convention, method.derivative)
-    return bool(by_layer) and choices == ("one-hop", "paper", "exact")
+    choices = (method.join, method.reach, method.convention, method.derivative)
+    return bool(by_layer) and choices == ("chain", "one-hop", "paper", "exact")
 
 
 def _notes(method, strata, masses, seed):

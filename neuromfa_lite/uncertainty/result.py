@@ -20,8 +20,8 @@ class Confidence:
         kind: "studentised", "basic", "percentile", "bias-corrected", or "redraws".
         level: nominal probability; resamples: how many, or how many samples; seed: of the resamples.
         by_layer: whether every layer was resampled apart; neurons: how many were resampled.
-        measured: whether the measured coverages are of such an analysis: one hop, the paper's convention, exact
-            derivative.
+        measured: whether the measured coverages are of such an analysis: the paper's chain and convention, one hop,
+            exact derivative.
         given_radii: whether the method names the radii; else the sample's own ones, which another would not have.
         notes: what to know about these bands, in words.
         method, method_key, source, source_hash, versions: where it came from.

@@ -8,88 +8,32 @@ from functools import cached_property
 
 import numpy as np
 
-from .errors import NeuroMFAError
-
-PAPER_Q = tuple((np.arange(61) - 30) / 10)  # -3 ... 3 with an exact 0
-ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less, relatively
-
-
-def _inverse(weights):
-    return 1.0 / np.abs(weights)
-
-
-def _inverse_over_median(weights):
-    distances = 1.0 / np.abs(weights)
-    return distances / np.median(distances[weights != 0])
-
-
-def _whole_numbers(distances):
-    return np.unique(np.rint(distances))
-
-
-def _log_spaced(distances):
-    low, high = np.quantile(distances, [0.02, 0.90])
-    return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
-
-
-def distinct(distances):
-    """Every different distance, of those equal up to rounding the largest; 0 is no radius."""
-    values = np.unique(distances[distances > 0])
-    return values[np.append(np.diff(values) > ROUNDING * values[:-1], True)] if len(values) else values
-
-
-def _final_share(counts):
-    return counts / counts[:, -1:]
-
-
-def _total_share(counts):
-    return counts / counts.max()
-
-
-def _others_share(counts):
-    return (counts - 1.0) / (counts.max() - 1.0)
-
-
-def _emergence(alpha0, width, alpha0_start, width_start):
-    return width / width_start * np.log(alpha0_start / alpha0)
-
-
-PARTS: dict[str, dict[str, Callable]] = {
-    "distance": {"inverse": _inverse, "inverse-over-median": _inverse_over_median},
-    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": distinct},
-    "mass": {"final-share": _final_share, "total-share": _total_share, "others-share": _others_share},
-    "score": {"emergence": _emergence},
-}
-
-
-def register_part(field, name, function):
-    """Give a callable a name that a Method (and the command line) can ask for.
-
-    Args:
-        field: "distance", "radii", "mass" or "score".
-        name: the name to register; a name that is taken is refused.
-        function: see :class:`Method` for what each part receives and returns.
-
-    Raises:
-        NeuroMFAError: unknown field, or the name is taken.
-    """
-    if field not in PARTS:
-        raise NeuroMFAError(f"a method has no named part {field!r}; named parts are {', '.join(PARTS)}")
-    if name in PARTS[field]:
-        raise NeuroMFAError(f"{field} {name!r} is taken; choose another name")
-    PARTS[field][name] = function
+from ..errors import NeuroMFAError
+from .identity import identity, label
+from .parts import PAPER_Q, PARTS, SHIPPED
 
 
 @dataclass(frozen=True, repr=False)
 class Method:
     """The choices of one NeuroMFA analysis, in the order in which they act.
 
+    A part (join, distance, radii, mass, score) is a name or any callable. All but a join take and return float64
+    arrays (a mass takes uint32), whole ones: NumPy functions and functions compiled by ``numba.njit`` alike, a function
+    of one number after ``numba.vectorize``. Each is tried on a few numbers before any work starts.
+
     Attributes:
         name: what plots and tables call it.
+        join: which neurons are joined by what: "chain" (the paper: every weight matrix from its inputs to its outputs),
+            "both-directions" (each connection runs back too), "head-products" (for each attention head W_O W_V and
+            W_Q^T W_K in place of the four), "folded" (the layer norm's gain in the matrix behind it),
+            "folded-head-products", "with-embeddings" (tokens in front and behind), "tokens-by-angle" (tokens alone,
+            weight |cos| of the angle between their vectors); see :mod:`neuromfa_lite.joins`. Or a callable:
+            WeightSource -> (layers, blocks).
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
-            median of its weight matrix, in a sample by that of the part sampled), or a callable: weights of one
-            matrix (targets, sources) float64 -> distances of the same shape. Zero weights are no connections,
-            whatever it returns there.
+            median of its weight matrix, in a sample by that of the part sampled), "minus-log" (-ln |w|, 0 where
+            |w| > 1), "angle" (arccos |w|), "angle-over-median", or a callable: weights of one matrix
+            (targets, sources), of a list of edges (edges,) -> distances of the same shape, finite and >= 0. Zero
+            weights are no connections, whatever it returns there.
         reach: to whom a distance is taken: "one-hop" (along a neuron's own connections, all published code), "geodesic"
             (along the shortest path to any neuron it can reach, the paper's text) or "geodesic-undirected" (the same,
             connections running both ways); see :mod:`neuromfa_lite.geodesic`. For the two geodesic ones read "paths"
@@ -98,13 +42,15 @@ class Method:
         rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
         minimum_connections: neurons with fewer connections inside the window are left out.
         radii: "integer" (the rounded distances that occur), "log-spaced" (20 between the 2 % and 90 % quantiles of all
-            distances), "every" (every distinct distance), "natural" (the object's own, such as the diameters of the
-            copies that a fractal is made of), increasing numbers, or a callable: pooled distances -> increasing radii.
+            distances), "close-pairs" (16 between 1 % and 50 %), "every" (every distinct distance), "natural" (the
+            object's own, such as the diameters of the copies that a fractal is made of), increasing numbers, or a
+            callable: pooled distances (n,) -> increasing radii.
         radii_scope: "network": each network its own radii; "run": :func:`neuromfa_lite.follow` gives all networks of
             a run the same ones, those of the interval which every one of them covers.
         mass: "final-share" (mu_i(r) = N_i(r)/N_i(r_max), the paper), "total-share" (N_i(r) over the largest mass of
-            all, the sandbox), "others-share" (the neuron itself left out: (N_i(r) - 1)/(n - 1), n that largest mass),
-            or a callable: masses N (neurons, radii) -> mu of the same shape.
+            all, the sandbox), "share-of-neurons" (N_i(r) over the number of neurons), "others-share" (the neuron itself
+            left out: (N_i(r) - 1)/(n - 1), n that largest mass), or a callable: masses N (neurons, radii) -> mu of the
+            same shape.
         convention: "paper": Z_q(r) = sum_i mu_i(r)^q, so tau(0) = 0; "standard", that of the sandbox method:
             Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at the centre of the ball (1/n for the n neurons of a
             network), so tau(1) = 0 and tau(0) = -D_0.
@@ -113,17 +59,18 @@ class Method:
             hand, or "automatic": the longest range whose local slopes agree, see :mod:`neuromfa_lite.scaling`.
         derivative: "exact" (alpha = d tau/d q as a regression slope of its own) or "forward" (the authors' difference
             quotient: alpha and f then have one value less than q and belong to q[:-1]).
-        score: "emergence", or a callable (alpha0, width, alpha0 at step 0, width at step 0) -> a number, arrays
-            allowed.
+        score: "emergence", "regularity" (ln[alpha0(0)/alpha0(t)] alone), or a callable: alpha0, width, alpha0 at step
+            0, width at step 0, (n,) each -> (n,) numbers.
 
     Source: Xiao et al., ICLR 2025, arXiv:2402.09099, sections 3.1-3.3, and the settings of the authors' published code.
 
     Example:
-        >>> SCALE_FREE.replace(minimum_connections=5).name
-        'scale-free with minimum_connections=5'
+        >>> Method(name="mine").replace(minimum_connections=5).name
+        'mine with minimum_connections=5'
     """
 
     name: str = "paper"
+    join: str | Callable = "chain"
     distance: str | Callable = "inverse"
     reach: str = "one-hop"
     window: tuple[float, float] | None = (1.0, 150.0)
@@ -167,9 +114,30 @@ class Method:
             raise NeuroMFAError(f"minimum_connections={least!r} must be a whole number of at least 1")
 
     def part(self, field):
-        """Return the callable behind a named part ("distance", "radii", "mass" or "score")."""
+        """Return the callable behind a part ("join", "distance", "radii", "mass" or "score")."""
         value = getattr(self, field)
         return value if callable(value) else PARTS[field][value]
+
+    def call(self, field, *arguments):
+        """Return what a part makes of its arguments; NeuroMFAError, naming the part, where it raises anything."""
+        try:
+            return self.part(field)(*arguments)
+        except NeuroMFAError:
+            raise
+        except Exception as error:
+            said = next((line for line in str(error).splitlines() if line.strip()), "")[:200]
+            raise NeuroMFAError(
+                f"{field} {label(getattr(self, field))!r} of method {self.name!r} raised {type(error).__name__}: "
+                f"{said} (it was given {', '.join(map(_kind, arguments))})"
+            ) from error
+
+    def own_parts(self):
+        """Return the fields (tuple of str) whose part is a callable, or named by the user: those not shipped here."""
+        return tuple(field for field in PARTS if self._is_own(field, getattr(self, field)))
+
+    @staticmethod
+    def _is_own(field, part):
+        return callable(part) or (isinstance(part, str) and part not in (*SHIPPED[field], "natural"))
 
     def replace(self, **changes):
         """Return a copy with some choices changed; its name says which, unless a name is given."""
@@ -177,17 +145,17 @@ class Method:
         if unknown:
             raise NeuroMFAError(f"a Method has no {', '.join(sorted(unknown))}; it has {', '.join(self._choices())}")
         if "name" not in changes:
-            changed = ", ".join(f"{key}={_label(value)}" for key, value in changes.items())
+            changed = ", ".join(f"{key}={label(value)}" for key, value in changes.items())
             changes["name"] = f"{self.name} with {changed}"
         return dataclasses.replace(self, **changes)
 
     def __repr__(self):
-        return f"Method({', '.join(f'{name}={_label(value)!r}' for name, value in self._choices().items())})"
+        return f"Method({', '.join(f'{name}={label(value)!r}' for name, value in self._choices().items())})"
 
     @cached_property
     def key(self) -> str:
         """A short hash of every choice: equal keys mean the same computation."""
-        text = repr([(key, _identity(value)) for key, value in self._choices().items() if key != "name"])
+        text = repr([(key, identity(value)) for key, value in self._choices().items() if key != "name"])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _choices(self):
@@ -221,50 +189,5 @@ def _one_of(argument, value, allowed):
         raise NeuroMFAError(f"{argument}={value!r} is unknown: use one of {', '.join(map(repr, allowed))}")
 
 
-def _label(value):
-    if callable(value):
-        return getattr(value, "__name__", type(value).__name__)
-    if isinstance(value, (tuple, list, np.ndarray)) and len(value) > 3:
-        return f"[{value[0]:g}..{value[-1]:g}]"
-    return value
-
-
-def _identity(value):
-    """A text that changes when the value does; of a callable also the code, because names are reused freely."""
-    if not callable(value):
-        return repr(value)
-    function = getattr(value, "py_func", value)
-    code = getattr(function, "__code__", None)
-    captured = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    where = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-    return f"{where}:{_code_identity(code) if code else repr(function)}:{captured!r}"
-
-
-def _code_identity(code):
-    constants = [_code_identity(part) if hasattr(part, "co_code") else repr(part) for part in code.co_consts]
-    return code.co_code.hex(), constants, code.co_names
-
-
-PAPER = Method()
-PUBLISHED = Method(name="published", derivative="forward")
-SCALE_FREE = Method(
-    name="scale-free",
-    distance="inverse-over-median",
-    window=None,
-    rounding=False,
-    minimum_connections=1,
-    radii="log-spaced",
-)
-GEODESIC = PAPER.replace(name="geodesic", reach="geodesic")
-SANDBOX = Method(
-    name="sandbox",
-    reach="geodesic-undirected",
-    window=None,
-    rounding=False,
-    minimum_connections=1,
-    radii="every",
-    mass="total-share",
-    convention="standard",
-)
-ONE_GRAPH = SANDBOX.replace(name="one-graph", mass="others-share", convention="paper")
-METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE, GEODESIC, SANDBOX, ONE_GRAPH)}
+def _kind(argument):
+    return f"{argument.dtype} array {argument.shape}" if isinstance(argument, np.ndarray) else repr(argument)

@@ -1,0 +1,202 @@
+"""The published chain of weight matrices, and what changes its matrices one by one: both directions, folded gains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from ..blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock
+from ..errors import NeuroMFAError
+from ..method import PAPER
+from ..sources import WeightMatrix, WeightSource
+from ..sources.parts import gain_of
+from ..sources.wiring import find_architecture
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """What a join makes of a model.
+
+    Attributes:
+        layers: tuple of NeuronLayer, in the order of the flow.
+        blocks: tuple of WeightBlock, EdgeBlock or FixedJoin between them.
+        left_out: (name, shape, reason) of every stored tensor that is no part of them.
+        draw: None: samples are drawn layer by layer; else (neurons_per_layer, seed) -> (layers, blocks).
+    """
+
+    layers: tuple
+    blocks: tuple
+    left_out: tuple = ()
+    draw: Callable | None = None
+
+    def place(self, name):
+        """The position of a layer."""
+        return [layer.name for layer in self.layers].index(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Making:
+    """How a network came about, so that it can be made again with another join.
+
+    Attributes:
+        join: the join's name or callable; "chain" also for a network that is given as it is.
+        source: WeightSource behind it; None: none, or one whose weights were changed since.
+        draw: the join's own way to draw samples, where it has one.
+        whole: of a sample, the network it was drawn from; neurons_per_layer: of what size.
+    """
+
+    join: str | Callable = "chain"
+    source: WeightSource | None = None
+    draw: Callable | None = None
+    whole: object = None
+    neurons_per_layer: int | None = None
+
+
+def joined(source, join="chain"):
+    """Join the weights of a model.
+
+    Args:
+        source: WeightSource; join: a name, or a callable WeightSource -> (layers, blocks), or Joined.
+
+    Returns:
+        Joined.
+
+    Raises:
+        NeuroMFAError: an unknown join, or one that returns something else; SourceError: a model that lacks what the
+            join needs.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> from neuromfa_lite.sources import open_source
+        >>> source = open_source(load_run("induction").checkpoint(724))
+        >>> len(joined(source).blocks), len(joined(source, "both-directions").blocks)
+        (18, 30)
+    """
+    method = PAPER.replace(join=join, name=f"join={join}")
+    made = method.call("join", source)
+    if not isinstance(made, Joined):
+        made = Joined(*map(tuple, made)) if _is_pair(made) else None
+    kinds = (WeightBlock, EdgeBlock, FixedJoin)
+    if (
+        made is None
+        or not all(isinstance(layer, NeuronLayer) for layer in made.layers)
+        or not all(isinstance(block, kinds) for block in made.blocks)
+    ):
+        raise NeuroMFAError(
+            f"join {getattr(join, '__name__', join)!r} must return (layers, blocks), lists of NeuronLayer and of "
+            "WeightBlock, EdgeBlock or FixedJoin of neuromfa_lite.blocks"
+        )
+    for block in made.blocks:
+        _refuse_misfit(block, made.layers)
+    return made
+
+
+def _is_pair(made):
+    return isinstance(made, (tuple, list)) and len(made) == 2 and all(isinstance(part, (tuple, list)) for part in made)
+
+
+def _refuse_misfit(block, layers):
+    ends = (block.target, block.source)
+    fits = all(0 <= end < len(layers) for end in ends)
+    if not fits or tuple(block.shape) != tuple(len(layers[end]) for end in ends):
+        sizes = [len(layers[end]) if 0 <= end < len(layers) else "no such layer" for end in ends]
+        raise NeuroMFAError(
+            f"block {block.name!r} has shape {tuple(block.shape)} (targets, sources), but joins layers of "
+            f"{sizes[0]} and {sizes[1]} neurons"
+        )
+
+
+def chain(source, matrix_of=None):
+    """The published network: every weight matrix of the blocks joins its inputs to its outputs.
+
+    Args:
+        source: WeightSource.
+        matrix_of: callable JoinRecord -> WeightMatrix, for the matrices to use; None: those stored.
+
+    Returns:
+        Joined.
+
+    Source: Xiao et al. 2025, section 3.1; chain of a transformer block as in the authors' code.
+    """
+    wiring = source.wiring()
+    layers = tuple(layer_of(record) for record in wiring.layers)
+    place = {layer.name: number for number, layer in enumerate(layers)}
+    blocks = []
+    for record in wiring.joins:
+        ends = place[record.source], place[record.target]
+        if record.kind == "weights":
+            matrix = record.matrix if matrix_of is None else matrix_of(record)
+            blocks.append(WeightBlock(matrix.name, record.role, *ends, matrix))
+        else:
+            shape = (layers[ends[1]].size, layers[ends[0]].size)
+            blocks.append(FixedJoin(record.name, record.role, *ends, record.kind, shape))
+    return Joined(layers, tuple(blocks), wiring.left_out)
+
+
+def layer_of(record):
+    """The NeuronLayer of a LayerRecord."""
+    return NeuronLayer(record.name, record.size, record.role, record.block, record.group, record.multiplier)
+
+
+def both_directions(source):
+    """The chain, and every connection runs back too: what enters a neuron counts like what leaves it."""
+    made = chain(source)
+    backwards = [
+        WeightBlock(f"{block.name} backwards", block.role, block.target, block.source, turned(block.matrix))
+        for block in made.blocks
+        if isinstance(block, WeightBlock)
+    ]
+    return replace(made, blocks=(*made.blocks, *backwards))
+
+
+def folded(source):
+    """The chain, each layer norm's gain multiplied into the columns of the matrix behind it: the same function."""
+    made = chain(source, lambda record: with_gain(source, record.matrix))
+    return replace(made, left_out=folded_left_out(source))
+
+
+def folded_left_out(source):
+    """What the published network leaves out, said of the gains that are folded."""
+    gains = find_architecture(source).gains(source.config)
+    names = [f"*{gain}" for matrix, gain in gains.items() if matrix != "unembedding"]
+    reason = "layer norm's gain: folded into the matrix behind it"
+    return tuple(
+        (name, shape, reason if any(fnmatchcase(name, pattern) for pattern in names) else why)
+        for name, shape, why in source.wiring().left_out
+    )
+
+
+def with_gain(source, matrix):
+    """A WeightMatrix with the gain of the layer norm in front of it, where there is one."""
+    gain = gain_of(source, matrix.name.partition("[")[0])
+    if gain is None:
+        return matrix
+    return computed(matrix, matrix.shape, lambda rows, columns: matrix.read(rows, columns) * gain[columns])
+
+
+def turned(matrix):
+    """A WeightMatrix the other way round: (sources, targets), computed when it is read."""
+    kind = "float64" if matrix.dtype == "float64" else "float32"
+    return computed(matrix, matrix.shape[::-1], lambda rows, columns: matrix.read(columns, rows).T, kind)
+
+
+def computed(like, shape, compute, dtype="float64", name=None):
+    """A WeightMatrix of compute(rows, columns), integer indices both -> array (rows, columns), when it is read."""
+    return WeightMatrix(name or like.name, like.origin, dtype, ComputedStorage(shape, compute))
+
+
+class ComputedStorage:
+    """Weights that are computed for the rows and columns that are asked for; see sources.matrix.ArrayStorage."""
+
+    def __init__(self, shape, compute):
+        self.shape, self._compute = tuple(shape), compute
+
+    def take(self, rows):
+        """(rows, all columns): rows None for all, a slice or indices."""
+        rows = np.arange(self.shape[0])[slice(None) if rows is None else rows]
+        return self._compute(rows, np.arange(self.shape[1]))
+
+    def sample(self, rows, columns):
+        """(rows, columns) of integer indices."""
+        return self._compute(rows, columns)

@@ -1,0 +1,23 @@
+"""Method: every choice of the analysis, in the order of the flow, as one value to name, compare and vary."""
+
+from .choices import Method
+from .parts import PAPER_Q, PARTS, ROUNDING, SHIPPED, distinct, register_part
+from .shipped import GEODESIC, METHODS, ONE_GRAPH, PAPER, PUBLISHED, SANDBOX, SCALE_FREE, register_method
+
+__all__ = [
+    "GEODESIC",
+    "METHODS",
+    "ONE_GRAPH",
+    "PAPER",
+    "PAPER_Q",
+    "PARTS",
+    "PUBLISHED",
+    "ROUNDING",
+    "SANDBOX",
+    "SCALE_FREE",
+    "SHIPPED",
+    "Method",
+    "distinct",
+    "register_method",
+    "register_part",
+]

@@ -1,0 +1,29 @@
+"""What tells two choices apart: a short label to read, and a text that changes when the choice does."""
+
+import numpy as np
+
+
+def label(value):
+    """A choice in a name or a repr."""
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, (tuple, list, np.ndarray)) and len(value) > 3:
+        return f"[{value[0]:g}..{value[-1]:g}]"
+    return value
+
+
+def identity(value):
+    """A text that changes when the value does; of a callable also the code, because names are reused freely."""
+    if not callable(value):
+        return repr(value)
+    function = getattr(value, "py_func", value)
+    code = getattr(function, "__code__", None)
+    captured = [identity(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
+    defaults = [identity(default) for default in getattr(function, "__defaults__", None) or ()]
+    where = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+    return f"{where}:{_code_identity(code) if code else repr(function)}:{captured!r}:{defaults!r}"
+
+
+def _code_identity(code):
+    constants = [_code_identity(part) if hasattr(part, "co_code") else repr(part) for part in code.co_consts]
+    return code.co_code.hex(), constants, code.co_names

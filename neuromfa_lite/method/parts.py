@@ -1,0 +1,137 @@
+"""The named parts of a method: distances, radii, masses and scores as functions of arrays; joins by their names."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import NeuroMFAError
+
+PAPER_Q = tuple((np.arange(61) - 30) / 10)  # -3 ... 3 with an exact 0
+ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less, relatively
+
+
+def _inverse(weights):
+    return 1.0 / np.abs(weights)
+
+
+def _inverse_over_median(weights):
+    distances = 1.0 / np.abs(weights)
+    return distances / np.median(distances[weights != 0])
+
+
+def _minus_log(weights):
+    return np.maximum(-np.log(np.abs(weights)), 0.0)  # weights of 1 and more: as close as can be
+
+
+def _angle(weights):
+    return np.arccos(np.minimum(np.abs(weights), 1.0))
+
+
+def _angle_over_median(weights):
+    angles = _angle(weights)
+    return angles / np.median(angles[weights != 0])
+
+
+def _whole_numbers(distances):
+    return np.unique(np.rint(distances))
+
+
+def _log_spaced(distances):
+    low, high = np.quantile(distances, [0.02, 0.90])
+    return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
+
+
+def _quantile_of_pairs(distances, share):
+    """np.quantile(np.sort(distances)[::2], share) without the sorting, which takes four times as long."""
+    last = (len(distances) + 1) // 2 - 1
+    place = last * share
+    below = int(place)
+    ends = [2 * below, 2 * min(below + 1, last)]
+    return np.quantile(np.partition(distances, ends)[ends], place - below)
+
+
+def _close_pairs(distances):
+    """16 log-spaced between the 1 % and 50 % quantiles of all pairs, each of which is pooled from both its ends."""
+    low, high = (_quantile_of_pairs(distances, share) for share in (0.01, 0.50))
+    return np.geomspace(low, high, 16) if high > low > 0 else np.array([high])
+
+
+def distinct(distances):
+    """Every different distance, of those equal up to rounding the largest; 0 is no radius."""
+    values = np.unique(distances[distances > 0])
+    return values[np.append(np.diff(values) > ROUNDING * values[:-1], True)] if len(values) else values
+
+
+def _final_share(counts):
+    return counts / counts[:, -1:]
+
+
+def _total_share(counts):
+    return counts / counts.max()
+
+
+def _others_share(counts):
+    return (counts - 1.0) / (counts.max() - 1.0)
+
+
+def _share_of_neurons(counts):
+    return counts / len(counts)
+
+
+def _regularity(alpha0, width, alpha0_start, width_start):
+    return np.log(alpha0_start / alpha0)
+
+
+def _emergence(alpha0, width, alpha0_start, width_start):
+    return width / width_start * np.log(alpha0_start / alpha0)
+
+
+# The functions behind these names belong to the room of joins, which puts them here.
+JOINS = (
+    "chain",
+    "both-directions",
+    "head-products",
+    "folded",
+    "folded-head-products",
+    "with-embeddings",
+    "tokens-by-angle",
+)
+PARTS: dict[str, dict[str, Callable | None]] = {
+    "join": dict.fromkeys(JOINS),
+    "distance": {
+        "inverse": _inverse,
+        "inverse-over-median": _inverse_over_median,
+        "minus-log": _minus_log,
+        "angle": _angle,
+        "angle-over-median": _angle_over_median,
+    },
+    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "close-pairs": _close_pairs, "every": distinct},
+    "mass": {
+        "final-share": _final_share,
+        "total-share": _total_share,
+        "others-share": _others_share,
+        "share-of-neurons": _share_of_neurons,
+    },
+    "score": {"emergence": _emergence, "regularity": _regularity},
+}
+SHIPPED = {field: frozenset(named) for field, named in PARTS.items()}
+
+
+def register_part(field, name, function):
+    """Give a callable a name that a Method (and the command line) can ask for.
+
+    Args:
+        field: "join", "distance", "radii", "mass" or "score".
+        name: the name to register; a name that is taken is refused.
+        function: see :class:`Method` for what each part receives and returns.
+
+    Raises:
+        NeuroMFAError: unknown field, no callable, or the name is taken.
+    """
+    if field not in PARTS:
+        raise NeuroMFAError(f"a method has no named part {field!r}; named parts are {', '.join(PARTS)}")
+    if name in PARTS[field]:
+        raise NeuroMFAError(f"{field} {name!r} is taken; choose another name")
+    if not callable(function):
+        raise NeuroMFAError(f"{field} {name!r} must be a callable, not {function!r}")
+    PARTS[field][name] = function

@@ -1,0 +1,55 @@
+"""The methods that have a name: those of the paper and their relatives, and a place for one's own."""
+
+from ..errors import NeuroMFAError
+from .choices import Method
+
+PAPER = Method()
+PUBLISHED = Method(name="published", derivative="forward")
+SCALE_FREE = Method(
+    name="scale-free",
+    distance="inverse-over-median",
+    window=None,
+    rounding=False,
+    minimum_connections=1,
+    radii="log-spaced",
+)
+GEODESIC = PAPER.replace(name="geodesic", reach="geodesic")
+SANDBOX = Method(
+    name="sandbox",
+    reach="geodesic-undirected",
+    window=None,
+    rounding=False,
+    minimum_connections=1,
+    radii="every",
+    mass="total-share",
+    convention="standard",
+)
+ONE_GRAPH = SANDBOX.replace(name="one-graph", mass="others-share", convention="paper")
+METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE, GEODESIC, SANDBOX, ONE_GRAPH)}
+_OWN = set()
+
+
+def register_method(method):
+    """Give a method's name to the command line (``--method NAME``) and to ``METHODS``.
+
+    Args:
+        method: Method; its name must not be that of a shipped one, one's own of that name is replaced.
+
+    Returns:
+        The same Method.
+
+    Raises:
+        NeuroMFAError: it is no Method, or a shipped one has that name.
+
+    Example:
+        >>> mine = register_method(SCALE_FREE.replace(name="doctest", q=(0.0, 1.0)))
+        >>> METHODS.pop("doctest") is mine
+        True
+    """
+    if not isinstance(method, Method):
+        raise NeuroMFAError(f"register_method() takes a Method such as PAPER.replace(name='mine'), not {method!r}")
+    if method.name in METHODS and method.name not in _OWN:
+        raise NeuroMFAError(f"method {method.name!r} is shipped: give yours another name, method.replace(name=...)")
+    _OWN.add(method.name)
+    METHODS[method.name] = method
+    return method

@@ -1,0 +1,356 @@
+"""Joins: which neurons are joined by what, against plain products, against models changed by hand, and lazily."""
+
+import numpy as np
+import pytest
+from models import CONFIG, gpt_neox_tensors
+
+import neuromfa_lite as nmfa
+from neuromfa_lite import PAPER, SCALE_FREE, TOKEN_CLOUD, NeuronNetwork, load_network
+from neuromfa_lite.blocks import NeuronLayer, WeightBlock
+from neuromfa_lite.errors import NeuroMFAError, SourceError
+from neuromfa_lite.joins import chain
+from neuromfa_lite.laboratory.controls import scaled
+from neuromfa_lite.laboratory.token_clouds import cloud_regularity, token_cloud, token_vectors
+from neuromfa_lite.masses import count_masses
+from neuromfa_lite.method import PARTS
+from neuromfa_lite.sources import Architecture, Join, LayerRecord, WeightMatrix, open_source, register
+from neuromfa_lite.sources.architectures import ARCHITECTURES, fused_rows
+from neuromfa_lite.study import measure_run
+from neuromfa_lite.variants import FOLDED_HEADS
+
+HIDDEN, HEADS = CONFIG["hidden_size"], CONFIG["num_attention_heads"]
+SIZE = HIDDEN // HEADS
+every_join = pytest.mark.parametrize("join", PARTS["join"])
+
+
+def model(seed=0, **config):
+    """Tensors of a small GPT-NeoX with gains that are not 1."""
+    tensors = gpt_neox_tensors({**CONFIG, **config}, dtype=np.float64)
+    draw = np.random.default_rng(seed)
+    for block in range(2):
+        tensors[f"gpt_neox.layers.{block}.post_attention_layernorm.weight"] = np.zeros(HIDDEN)
+    for name in tensors:
+        if "norm.weight" in name:
+            tensors[name] = draw.uniform(0.5, 2, tensors[name].shape)
+    return tensors
+
+
+def opened(tensors, join="chain", **config):
+    return load_network(tensors, config={**CONFIG, **config}, join=join)
+
+
+def weights_by_role(network):
+    """{(role, block name): weights}."""
+    return {block.name: block.weights() for block in network.weight_blocks}
+
+
+def stored(tensors, block, name):
+    return tensors[f"gpt_neox.layers.{block}.{name}.weight"]
+
+
+def fused(tensors, block):
+    """query, key, value of all heads, (hidden, hidden) each."""
+    whole = stored(tensors, block, "attention.query_key_value")
+    return [whole[fused_rows(HEADS, SIZE, position)] for position in range(3)]
+
+
+def test_every_name_has_its_function():
+    assert all(callable(function) for function in PARTS["join"].values())
+
+
+def test_both_directions_count_what_leaves_and_what_enters():
+    network = opened(model(), "both-directions")
+    method = PAPER.replace(join="both-directions", window=(0.0, 1e9), minimum_connections=1, radii=(30.0, 60.0, 1e9))
+    masses = count_masses(network, method)
+    weights, middle = model(), 5  # the layer between attention and MLP
+    leaves = stored(weights, 0, "mlp.dense_h_to_4h")  # (mlp, middle)
+    enters = stored(weights, 0, "attention.dense")  # (middle, attention)
+    both = np.concatenate([np.abs(leaves).T, np.abs(enters)], axis=1)
+    expected = [(1 + np.count_nonzero(np.rint(1 / both) <= r, axis=1)).tolist() for r in (30, 60, 1e9)]
+    assert network.layers[middle].name == "block 0 middle"
+    assert masses.counts[masses.layer == middle].T.tolist() == expected
+
+
+def test_head_products_are_the_products_of_the_heads():
+    tensors = model()
+    found = weights_by_role(opened(tensors, "head-products"))
+    for block in range(2):
+        query, key, value = fused(tensors, block)
+        output = stored(tensors, block, "attention.dense")
+        for head in range(HEADS):
+            rows = slice(head * SIZE, (head + 1) * SIZE)
+            moved, compared = output[:, rows] @ value[rows], query[rows].T @ key[rows]
+            name = f"block {block} head {head}"
+            np.testing.assert_allclose(found[f"{name} value-output"], moved, rtol=1e-12, atol=1e-18)
+            np.testing.assert_allclose(found[f"{name} query-key"], compared, rtol=1e-12, atol=1e-18)
+    mlp = "gpt_neox.layers.1.mlp.dense_4h_to_h.weight"
+    np.testing.assert_array_equal(found[mlp], tensors[mlp])
+
+
+def rescaled_inside_heads(tensors, factor=4.0):
+    """V and O, Q and K scaled against each other: powers of two, so that not a bit of the function changes."""
+    changed = {name: each.copy() for name, each in tensors.items()}
+    for block in range(2):
+        whole = stored(changed, block, "attention.query_key_value")
+        whole[fused_rows(HEADS, SIZE, 0)] *= factor
+        whole[fused_rows(HEADS, SIZE, 1)] /= factor
+        whole[fused_rows(HEADS, SIZE, 2)] *= factor
+        stored(changed, block, "attention.dense")[:] /= factor
+    return changed
+
+
+def gains_folded(tensors):
+    changed = {name: each.copy() for name, each in tensors.items()}
+    for block in range(2):
+        for norm, matrix in (
+            ("input_layernorm", "attention.query_key_value"),
+            ("post_attention_layernorm", "mlp.dense_h_to_4h"),
+        ):
+            gain = stored(changed, block, norm)
+            stored(changed, block, matrix)[:] *= gain
+            gain[:] = 1
+    return changed
+
+
+def middle_permuted(tensors):
+    changed = {name: each.copy() for name, each in tensors.items()}
+    order = np.random.default_rng(4).permutation(CONFIG["intermediate_size"])
+    for block in range(2):
+        stored(changed, block, "mlp.dense_h_to_4h")[:] = stored(tensors, block, "mlp.dense_h_to_4h")[order]
+        stored(changed, block, "mlp.dense_4h_to_h")[:] = stored(tensors, block, "mlp.dense_4h_to_h")[:, order]
+    return changed
+
+
+def test_folded_is_the_chain_of_the_model_with_its_gains_folded_in():
+    tensors = model()
+    by_hand = weights_by_role(opened(gains_folded(tensors)))
+    for name, weights in weights_by_role(opened(tensors, "folded")).items():
+        np.testing.assert_allclose(weights, by_hand[name], rtol=1e-15)
+
+
+@pytest.mark.parametrize("change", [rescaled_inside_heads, gains_folded, middle_permuted])
+def test_folded_head_products_ignore_what_leaves_the_function_as_it_is(change):
+    tensors = model()
+    before, after = (nmfa.analyze(opened(each), FOLDED_HEADS) for each in (tensors, change(tensors)))
+    np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)
+
+
+def test_the_chain_feels_a_gain_that_is_folded_in():
+    tensors = model()
+    before, after = (nmfa.analyze(opened(each), SCALE_FREE) for each in (tensors, gains_folded(tensors)))
+    assert abs(after.alpha0 - before.alpha0) > 1e-4
+
+
+def test_head_products_ignore_a_rescaling_that_the_published_network_feels():
+    tensors = model()
+    products = PAPER.replace(join="head-products", window=(0.0, 1e6), minimum_connections=1)
+    changed = rescaled_inside_heads(tensors)
+    assert nmfa.analyze(opened(tensors), products).alpha0 == nmfa.analyze(opened(changed), products).alpha0
+    window = PAPER.replace(window=(0.0, 1e6), minimum_connections=1)
+    assert abs(nmfa.analyze(opened(tensors), window).alpha0 - nmfa.analyze(opened(changed), window).alpha0) > 1e-3
+
+
+@pytest.mark.parametrize("join", ["both-directions", "head-products", "folded", "with-embeddings"])
+def test_a_sample_has_the_neurons_of_a_sample_of_the_chain(join):
+    tensors = model()
+    numbers = {layer.name: layer.numbers.tolist() for layer in opened(tensors).sample(5, seed=2).layers}
+    shared = [layer for layer in opened(tensors, join).sample(5, seed=2).layers if layer.role not in ("token", "query")]
+    assert len(shared) >= 7
+    assert all(numbers[layer.name] == layer.numbers.tolist() for layer in shared)
+
+
+def test_embeddings_stand_around_the_chain():
+    tensors = model()
+    network = opened(tensors, "with-embeddings")
+    first, last = network.blocks[0], network.blocks[-1]
+    assert [layer.name for layer in network.layers][:: len(network.layers) - 1] == ["tokens in", "tokens out"]
+    np.testing.assert_array_equal(first.weights(), tensors["gpt_neox.embed_in.weight"].T)
+    np.testing.assert_array_equal(last.weights(), tensors["embed_out.weight"])
+    sample = network.sample(4, seed=1)
+    assert sample.layers[0].numbers.tolist() == sample.layers[-1].numbers.tolist()
+    left_out = {name for name, *_ in network.left_out}
+    assert not left_out & {"gpt_neox.embed_in.weight", "embed_out.weight"}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("step", [0, 128, 724])
+def test_token_cloud_equals_the_frozen_measure(seed, step):
+    checkpoint = nmfa.load_run("induction").checkpoint(step, seed=seed)
+    found = nmfa.analyze(load_network(checkpoint).sample(32, seed=seed), TOKEN_CLOUD)
+    assert found.alpha0 == pytest.approx(cloud_regularity(np.vstack(token_vectors(checkpoint, seed))), abs=1e-10)
+    assert found.neurons_used == 128
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_token_cloud_draws_the_tokens_that_the_frozen_measure_draws(seed):
+    source = open_source(model(vocab_size=600), config={**CONFIG, "vocab_size": 600})
+    network = load_network(source, join="tokens-by-angle").sample(32, seed=seed)
+    assert len(network.layers[0]) == 512
+    expected = cloud_regularity(np.vstack(token_vectors(source, seed)))
+    assert nmfa.analyze(network, TOKEN_CLOUD).alpha0 == pytest.approx(expected, abs=1e-10)
+
+
+def test_followed_token_cloud_is_the_rise_of_the_frozen_measure():
+    run = nmfa.load_run("induction")
+    summary = measure_run(run, TOKEN_CLOUD, samples=1, steps=[0, 128, 724]).summary()
+    expected = [token_cloud(run.checkpoint(step)) - token_cloud(run.checkpoint(0)) for step in (0, 128, 724)]
+    np.testing.assert_allclose(summary["emergence"], expected, atol=1e-10)
+
+
+def test_mass_exponents_of_the_token_cloud_are_those_of_shares_of_all_vectors():
+    checkpoint = nmfa.load_run("induction").checkpoint(724)
+    spectrum = nmfa.analyze(load_network(checkpoint).sample(32), TOKEN_CLOUD)
+    shares = spectrum.masses.counts / 128
+    log_z = np.log((shares**2.0).sum(axis=0))
+    assert spectrum.tau[50] == pytest.approx(np.polyfit(np.log(spectrum.radii), log_z, 1)[0], rel=1e-9)
+
+
+@every_join
+def test_a_network_joined_otherwise_is_joined_anew_and_its_sample_drawn_again(join):
+    checkpoint = nmfa.load_run("induction").checkpoint(724)
+    method = SCALE_FREE.replace(join=join)
+    asked = nmfa.analyze(load_network(checkpoint).sample(16, seed=3), method)
+    opened_so = nmfa.analyze(load_network(checkpoint, join=join).sample(16, seed=3), method)
+    np.testing.assert_array_equal(asked.tau, opened_so.tau)
+    assert asked.source_hash == opened_so.source_hash and asked.seed == 3
+    back = load_network(checkpoint, join=join).sample(16, seed=3)
+    assert nmfa.analyze(back).alpha0 == nmfa.analyze(load_network(checkpoint).sample(16, seed=3)).alpha0
+
+
+def test_a_sample_of_a_sample_is_drawn_twice_again():
+    network = load_network(nmfa.load_run("induction").checkpoint(724))
+    twice = network.sample(32, seed=1).sample(8, seed=2).rejoined("both-directions")
+    direct = network.rejoined("both-directions").sample(32, seed=1).sample(8, seed=2)
+    assert twice.content_hash() == direct.content_hash()
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        NeuronNetwork.from_edges([0] * 20, range(1, 21), 1 / np.arange(2.0, 22.0)),
+        scaled(load_network(nmfa.load_run("induction").checkpoint(0)), 2).sample(8),
+        load_network(nmfa.load_run("induction").checkpoint(0)).without("gpt_neox.layers.0.attention.dense.weight"),
+    ],
+    ids=["edges", "changed", "without"],
+)
+def test_without_a_model_behind_it_a_network_is_not_joined_otherwise(network):
+    nmfa.analyze(network)
+    with pytest.raises(NeuroMFAError, match=r"load_network\(source, join=.*method.replace\(join='chain'\)"):
+        nmfa.analyze(network, PAPER.replace(join="head-products"))
+
+
+def test_a_changed_network_keeps_the_join_it_had():
+    network = load_network(nmfa.load_run("induction").checkpoint(724), join="head-products")
+    method = SCALE_FREE.replace(join="head-products")
+    twice = nmfa.analyze(scaled(network, 2), method)
+    assert twice.alpha0 == pytest.approx(nmfa.analyze(network, method).alpha0)
+    with pytest.raises(NeuroMFAError, match="no model is behind it"):
+        nmfa.analyze(scaled(network, 2))
+
+
+def test_opening_reads_no_matrix(monkeypatch):
+    source = open_source(nmfa.load_run("induction").checkpoint(724))
+
+    def refuse(self, *_):
+        assert self.shape[0] == 1, f"{self.name} was read"  # a gain is a matrix of one row
+
+    monkeypatch.setattr(WeightMatrix, "_take", lambda self, *_: refuse(self) or np.ones((1, self.shape[1])))
+    for join in PARTS["join"]:
+        assert load_network(source, join=join).connections > 0
+
+
+def test_a_product_is_computed_for_the_neurons_that_are_read(monkeypatch):
+    network = load_network(nmfa.load_run("induction").checkpoint(724), join="head-products")
+    block = network.blocks[0]
+    read, original = [], WeightMatrix._take
+
+    def watch(self, targets, sources):
+        weights = original(self, targets, sources)
+        read.append(weights.size)
+        return weights
+
+    monkeypatch.setattr(WeightMatrix, "_take", watch)
+    part = block.take(np.array([3, 5]), np.array([0, 1, 7])).weights()
+    assert max(read) <= 3 * 16 and part.shape == (2, 3)
+    np.testing.assert_allclose(part, block.weights()[[3, 5]][:, [0, 1, 7]], rtol=1e-12)
+
+
+@every_join
+def test_describe_and_hash_work_for_every_join(join):
+    network = load_network(nmfa.load_run("induction").checkpoint(724), join=join)
+    table = network.describe()
+    assert table["read"].any() and table["name"].is_unique
+    assert network.content_hash() != load_network(nmfa.load_run("induction").checkpoint(0), join=join).content_hash()
+
+
+def mlp_only(source):
+    """A join of one's own: the first layers of the chain and its MLP matrices."""
+    made = chain(source)
+    return made.layers, tuple(block for block in made.blocks if block.role in ("mlp-in", "mlp-out"))
+
+
+def test_a_join_of_ones_own_goes_through_everything():
+    run = nmfa.load_run("induction")
+    method = PAPER.replace(name="mlp only", join=mlp_only)
+    spectrum = nmfa.analyze(load_network(run.checkpoint(724)).sample(16), method)
+    assert set(spectrum.masses.labels("role")) == {"middle", "mlp"}
+    history = nmfa.follow(run, method, samples=1, neurons_per_layer=16, steps=[0, 724])
+    assert history.summary()["emergence"].iloc[0] == 0
+    assert method.key != PAPER.key != PAPER.replace(join="folded").key
+
+
+def misfit(source):
+    matrix = WeightMatrix.from_array("w", np.ones((3, 2)))
+    return [NeuronLayer("in", 2), NeuronLayer("out", 4)], [WeightBlock("w", "", 0, 1, matrix)]
+
+
+@pytest.mark.parametrize(
+    "join, message",
+    [
+        (lambda source: None, "must return"),
+        (lambda source: ([1], [2]), "must return"),
+        (lambda source: source.nothing, "raised AttributeError"),
+        (misfit, "'w' has shape .3, 2.* layers of 4 and 2"),
+    ],
+)
+def test_a_bad_join_is_refused_by_name(join, message):
+    with pytest.raises(NeuroMFAError, match=message):
+        load_network(nmfa.load_run("induction").checkpoint(0), join=join)
+
+
+def test_an_unknown_join_is_refused_with_the_known_ones():
+    with pytest.raises(NeuroMFAError, match="head-products"):
+        load_network(nmfa.load_run("induction").checkpoint(0), join="heads")
+    with pytest.raises(NeuroMFAError, match="join='heads' is unknown"):
+        PAPER.replace(join="heads")
+
+
+@pytest.mark.parametrize("join", ["head-products", "with-embeddings", "tokens-by-angle"])
+def test_an_architecture_without_the_parts_is_refused_by_name(join):
+    layers = [LayerRecord("in", 3), LayerRecord("out", 2, role="output")]
+    register(Architecture("toy", layers=layers, joins=[Join("in", "out", "fc.weight", role="mlp-in")]))
+    config = {"model_type": "toy", "num_attention_heads": 1}
+    try:
+        with pytest.raises(SourceError, match="architecture"):
+            load_network({"fc.weight": np.ones((2, 3))}, config=config, join=join)
+    finally:
+        ARCHITECTURES.pop("toy")
+
+
+def test_a_cloud_of_too_many_tokens_asks_for_a_sample():
+    config = {"vocab_size": 5000}
+    network = opened(model(**config), "tokens-by-angle", **config)
+    with pytest.raises(NeuroMFAError, match="draw a sample"):
+        nmfa.analyze(network, TOKEN_CLOUD)
+    assert nmfa.analyze(network.sample(4), TOKEN_CLOUD).neurons_used == 64
+
+
+def test_tokens_that_are_not_finite_or_zero_are_refused_by_name():
+    bad = model()
+    bad["embed_out.weight"][2, 3] = np.nan
+    with pytest.raises(NeuroMFAError, match=r"embed_out\.weight.*NaN"):
+        nmfa.analyze(opened(bad), TOKEN_CLOUD)
+    alike = model()
+    alike["gpt_neox.embed_in.weight"][:] = 1.0
+    with pytest.raises(NeuroMFAError, match="7 of 14 vectors of tokens are zero"):
+        nmfa.analyze(opened(alike), TOKEN_CLOUD)
