@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from neuromfa_lite.panels import CascadePanel, EmergencePanel, NetworkPanel, SpectrumPanel, StartHerePanel
+from neuromfa_lite.panels import CascadePanel, EmergencePanel, NetworkPanel, SpectrumPanel, StartHerePanel, WindowPanel
 
 MOVES = 40
 
@@ -43,6 +43,6 @@ def measure(panel_class):
 
 if __name__ == "__main__":
     print("panel            build s   move ms (median, largest processor time)")
-    for panel_class in (StartHerePanel, NetworkPanel, CascadePanel, SpectrumPanel, EmergencePanel):
+    for panel_class in (StartHerePanel, NetworkPanel, CascadePanel, SpectrumPanel, WindowPanel, EmergencePanel):
         built, median, largest = measure(panel_class)
         print(f"{panel_class.__name__:16s} {built:7.1f} {median:9.0f} {largest:8.0f}", flush=True)

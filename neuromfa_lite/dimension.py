@@ -1,7 +1,10 @@
 """The neuron-based fractal dimension (NFD): how fast the mass of a single neuron grows with the radius."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
+from . import storage
 from .errors import NeuroMFAError
 from .masses import count_masses
 from .method import PAPER
@@ -10,6 +13,96 @@ from .regression import fit_lines
 OWN_WINDOW = (0.0, 200.0)  # the authors' window for the dimension, wider than the one for the spectrum
 # Every radius a rounded distance can have, and one below them for the mass of distances that round to 0.
 OWN_RADII = (0.5, *range(1, 201))
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronDimensions:
+    """The neuron-based fractal dimension of every neuron of a network.
+
+    Attributes:
+        layer, role, neuron: (neurons,) names of its layer and of its role, and its number in the layer.
+        dimension: (neurons,) slope of ln N_i(r) on ln r; r2: (neurons,) how straight; radii: (neurons,) points fitted.
+        grid: "common", whose mean is alpha0, or "own".
+        method, method_key, source, source_hash, seed, versions: where it came from.
+    """
+
+    layer: np.ndarray
+    role: np.ndarray
+    neuron: np.ndarray
+    dimension: np.ndarray
+    r2: np.ndarray
+    radii: np.ndarray
+    grid: str
+    method: str = ""
+    method_key: str = ""
+    source: str = ""
+    source_hash: str = ""
+    seed: int | None = None
+    versions: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name in _COLUMNS:
+            getattr(self, name).setflags(write=False)
+
+    def __len__(self):
+        return len(self.dimension)
+
+    def __getitem__(self, column):
+        """A column of :meth:`frame`."""
+        return self.frame()[column]
+
+    def __repr__(self):
+        mean = "mean = alpha0 =" if self.grid == "common" else "mean"
+        return (
+            f"NeuronDimensions({len(self)} neurons, grid {self.grid!r}: {mean} {self.dimension.mean():.4f}, from "
+            f"{self.dimension.min():.4f} to {self.dimension.max():.4f}, r2 from {self.r2.min():.3f})"
+        )
+
+    def _repr_html_(self):
+        table = self.summary().to_html(index=False, float_format="%.3f")
+        return f"<b>Neuron-based fractal dimension</b> of {self.source} ({self.method}, grid {self.grid}){table}"
+
+    def frame(self):
+        """pandas DataFrame, a row per neuron: layer, role, neuron, dimension, r2, radii."""
+        import pandas as pd
+
+        return pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
+
+    def summary(self, by="layer"):
+        """pandas DataFrame, a row per layer or role in the order of the flow: neurons, mean, sd, min, max, worst_r2.
+
+        Raises:
+            NeuroMFAError: another grouping than "layer" or "role".
+        """
+        groups = self.frame().groupby(self.grouping(by), sort=False)
+        values = groups["dimension"]
+        columns = {name: getattr(values, name)() for name in ("count", "mean", "std", "min", "max")}
+        table = groups[["neuron"]].first().drop(columns="neuron").assign(**columns, worst_r2=groups["r2"].min())
+        return table.rename(columns={"count": "neurons", "std": "sd"}).reset_index()
+
+    def grouping(self, by):
+        """The name of a grouping, "layer" or "role", refused where it is another."""
+        if by not in ("layer", "role"):
+            raise NeuroMFAError(f'neurons are grouped by "layer" or by "role", not by {by!r}')
+        return by
+
+    def plot(self, ax=None, by="layer"):
+        """Draw a dot per neuron, a row per "layer" or "role", with the means; returns the Axes."""
+        from .plots import plot_dimensions
+
+        return plot_dimensions(self, ax=ax, by=by)
+
+    def save(self, path):
+        """Write everything to an .npz file; returns its path."""
+        return storage.save(path, "dimensions", {name: getattr(self, name) for name in self.__dataclass_fields__})
+
+    @classmethod
+    def load(cls, path):
+        """Read dimensions written by :meth:`save`; a file of a newer schema is refused."""
+        return cls(**storage.load(path, "dimensions"))
+
+
+_COLUMNS = ("layer", "role", "neuron", "dimension", "r2", "radii")
 
 
 def neuron_fractal_dimension(network, method=PAPER, grid="common"):
@@ -22,7 +115,7 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
             rounded distances it has itself, 0 < d <= 200, as the authors do: its mean is not alpha0.
 
     Returns:
-        pandas DataFrame, a row per neuron: layer, role, neuron, dimension, r2, radii (number of points of the fit).
+        NeuronDimensions: .frame() has a row per neuron, .summary() one per layer or role, .plot() draws them all.
         With grid="own" neurons with a single radius have no slope and are left out.
 
     Raises:
@@ -36,24 +129,33 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
         >>> neuron_fractal_dimension(line)["dimension"].round(3).tolist()   # mass r at radius r
         [1.0]
     """
-    import pandas as pd
-
     if grid not in ("common", "own"):
         raise NeuroMFAError(f'grid={grid!r} is unknown: use "common" or "own"')
+    key, network = method.key, network.rejoined(method.join)
     if grid == "own":
         method = method.replace(window=OWN_WINDOW, rounding=True, radii=OWN_RADII, name=method.name)
     masses = count_masses(network, method)
     x, logs = np.log(masses.radii), np.log(masses.counts)
-    table = pd.DataFrame(
-        {"layer": masses.labels("layer"), "role": masses.labels("role"), "neuron": masses.number, "dimension": np.nan}
-    )
     if grid == "common":
         lines = fit_lines(x, logs)
-        return table.assign(dimension=lines.slope, r2=lines.r2, radii=len(x))
-    own = masses.counts[:, 1:] > masses.counts[:, :-1]
-    x, rows = x[1:], []
-    for log_mass, mine in zip(logs[:, 1:], own, strict=True):
-        line = fit_lines(x[mine], log_mass[None, mine]) if mine.sum() > 1 else None
-        rows.append((line.slope[0], line.r2[0], int(mine.sum())) if line else (np.nan, np.nan, int(mine.sum())))
-    table[["dimension", "r2", "radii"]] = rows
-    return table[table["radii"] > 1].reset_index(drop=True)
+        slope, r2, radii = lines.slope, lines.r2, np.full(len(logs), len(x))
+    else:
+        own = masses.counts[:, 1:] > masses.counts[:, :-1]
+        radii, (slope, r2) = own.sum(axis=1), np.full((2, len(logs)), np.nan)
+        for i in np.flatnonzero(radii > 1):
+            line = fit_lines(x[1:][own[i]], logs[i, None, 1:][:, own[i]])
+            slope[i], r2[i] = line.slope[0], line.r2[0]
+    kept = radii > 1
+    if not kept.any():
+        raise NeuroMFAError(f'{network.origin}: no neuron has two radii of its own to fit a line to: use grid="common"')
+    columns = (masses.labels("layer"), masses.labels("role"), masses.number, slope, r2, radii)
+    return NeuronDimensions(
+        *(values[kept] for values in columns),
+        grid=grid,
+        method=method.name,
+        method_key=key,
+        source=network.origin,
+        source_hash=network.content_hash(),
+        seed=network.seed,
+        versions=storage.versions(),
+    )

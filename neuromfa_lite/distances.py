@@ -46,24 +46,49 @@ def choose_radii(method, network, neurons, pooled):
     if isinstance(method.radii, tuple):
         radii = np.array(method.radii)
     elif method.radii == "natural":
-        radii = usable_radii(_natural_radii(network), method)
+        radii = natural_radii_of(network.origin, network.natural_radii)
     else:
         radii = usable_radii(method.call("radii", pooled()), method)
-    if len(radii) * neurons > LARGEST_MASSES:
-        raise NeuroMFAError(
-            f"{network.origin}: {len(radii):,} radii of {neurons:,} neurons are too many masses for memory (limit "
-            f'{LARGEST_MASSES:,}): take fewer radii, radii="log-spaced" or numbers, or fewer centres'
-        )
+    refuse_too_many(network, len(radii), neurons)
     return radii
 
 
-def _natural_radii(network):
-    if network.natural_radii is None or len(network.natural_radii) == 0:
+def refuse_too_many(network, radii, neurons):
+    """Refuse numbers of radii and neurons whose masses do not fit in memory."""
+    if radii * neurons > LARGEST_MASSES:
         raise NeuroMFAError(
-            f"{network.origin} has no natural radii: objects of neuromfa_lite.fractals have, a graph of yours can be "
-            'given them as graph.graph["natural_radii"] = [...]; or name the radii with method.replace(radii=[...])'
+            f"{network.origin}: {radii:,} radii of {neurons:,} neurons are too many masses for memory (limit "
+            f'{LARGEST_MASSES:,}): take fewer radii, radii="log-spaced" or numbers, or fewer centres'
         )
-    return network.natural_radii
+
+
+def natural_radii_of(origin, given):
+    """The natural radii that an object or a graph brings, as float64.
+
+    Raises:
+        NeuroMFAError: none, a single one, or anything but increasing positive numbers.
+    """
+    if given is None or np.size(given) == 0:
+        raise NeuroMFAError(
+            f"{origin} has no natural radii: objects of neuromfa_lite.fractals have, a graph of yours can be given "
+            'them as graph.graph["natural_radii"] = [...]; or name the radii with method.replace(radii=[...])'
+        )
+    try:
+        radii = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        radii = np.array(np.nan)
+    if radii.ndim != 1 or not ((radii > 0) & np.isfinite(radii)).all() or (np.diff(radii) <= 0).any():
+        raise NeuroMFAError(
+            f'{origin}: its natural_radii (of a graph, graph.graph["natural_radii"]) are {given!r:.60}, and must be a '
+            "flat list of positive, finite and increasing numbers"
+        )
+    if len(radii) == 1:
+        raise NeuroMFAError(
+            f"{origin} has a single natural radius, {radii[0]:g}, and an exponent needs two: this object is too small, "
+            "or has no scales at which it looks like itself; take a later generation or a larger one, or name the "
+            'radii with method.replace(radii=[...]) or radii="every"'
+        )
+    return radii
 
 
 def usable_radii(radii, method):

@@ -97,7 +97,7 @@ def _places(network):
     return place
 
 
-def plot_network(network, ax=None, closer_than=None, strongest=400):
+def plot_network(network, ax=None, closer_than=None, strongest=400, dimensions=None):
     """Draw neurons and the connections between them, the thicker the stronger; fixed joins are thin and grey.
 
     Args:
@@ -105,6 +105,8 @@ def plot_network(network, ax=None, closer_than=None, strongest=400):
         ax: matplotlib Axes; None makes a figure.
         closer_than: draw the connections with distance 1/|w| up to this; None: the ``strongest``.
         strongest: draw at most so many.
+        dimensions: NeuronDimensions of this network or of the one it is a sample of, to colour the neurons by; those
+            without one (no outgoing weights, or left out by the method) stay white. None: a colour per role.
 
     Returns:
         matplotlib Axes.
@@ -125,14 +127,36 @@ def plot_network(network, ax=None, closer_than=None, strongest=400):
     colour = [RED if data["weight"] < 0 else BLUE for *_, data in edges]
     ends = [edge[:2] for edge in edges]
     nx.draw_networkx_edges(graph, place, edgelist=ends, width=width, edge_color=colour, alpha=0.6, **style)
-    fill = [LAYER_COLOURS.get(role, GREY) for role in nx.get_node_attributes(graph, "role").values()]
-    nx.draw_networkx_nodes(graph, place, ax=ax, node_color=fill, node_size=42, edgecolors="white", linewidths=0.6)
+    if dimensions is None:
+        fill = [LAYER_COLOURS.get(role, GREY) for role in nx.get_node_attributes(graph, "role").values()]
+        nx.draw_networkx_nodes(graph, place, ax=ax, node_color=fill, node_size=42, edgecolors="white", linewidths=0.6)
+    else:
+        _draw_dimensions(graph, place, dimensions, ax)
     if len(network.layers) > 1:
         _name_layers(network, place, ax)
     ax.set_axis_off()
     which = f"connections with $d \\leq$ {closer_than:g}" if closer_than else "strongest connections"
     ax.set_title(f"{len(edges)} {which}")
     return ax
+
+
+def _draw_dimensions(graph, place, dimensions, ax):
+    """Nodes coloured by their neuron's dimension, on the scale of all neurons that were given."""
+    import networkx as nx
+
+    names = zip(dimensions.layer.tolist(), dimensions.neuron.tolist(), strict=True)
+    of_neuron = dict(zip(names, dimensions.dimension.tolist(), strict=True))
+    known = [node for node in graph if node in of_neuron]
+    without = [node for node in graph if node not in of_neuron]
+    if not known:
+        raise NeuroMFAError("none of these neurons has a dimension: compute dimensions of this network's own neurons")
+    style = {"ax": ax, "node_size": 60, "edgecolors": "black", "linewidths": 0.6}
+    nx.draw_networkx_nodes(graph, place, without, node_color="white", **style)
+    low, high = dimensions.dimension.min(), dimensions.dimension.max()
+    values = [of_neuron[node] for node in known]
+    scale = {"cmap": "cividis", "vmin": low, "vmax": high}
+    coloured = nx.draw_networkx_nodes(graph, place, known, node_color=values, **scale, **style)
+    ax.figure.colorbar(coloured, ax=ax, label="dimension of the neuron (NFD)", shrink=0.8)
 
 
 def _name_layers(network, place, ax):

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .distances import WIDEST_HISTOGRAM, choose_radii
+from .distances import WIDEST_HISTOGRAM, choose_radii, refuse_too_many
 from .errors import NeuroMFAError
 from .kernels.geodesic import count_paths, count_rounded_paths
 from .kernels.one_hop import cumulate, total_bins
 from .method import GEODESIC, ROUNDING, distinct
-from .paths import NO_LIMIT, shortest_paths
+from .paths import NO_LIMIT, GraphPaths, shortest_paths
 
 LARGEST_POOL = 1 << 22  # distances shown to a rule for radii, 32 MB
 LARGEST_MATRIX = 8192  # neurons, 512 MB
@@ -153,6 +153,7 @@ def _histogram(network, method, centres):
 
 def _count_generally(network, method, paths, neurons, centres):
     """Any radii: the paths are found once for the neurons to keep, once for the radii, and once to count."""
+    _refuse_too_many_distances(network, method, paths, centres)
     inside = np.zeros(neurons.total, np.int64)
     for sources, targets, lengths, both_ways in _inside_window(paths, method):
         there = np.isfinite(lengths)
@@ -168,6 +169,22 @@ def _count_generally(network, method, paths, neurons, centres):
     for sources, targets, lengths, both_ways in _inside_window(paths, method):
         count_paths(lengths, reaching, sources, targets, both_ways, histogram)
     return radii, histogram, np.arange(len(radii)), kept, neurons, inside
+
+
+def _refuse_too_many_distances(network, method, paths, centres):
+    """Refuse radii="every" before all paths are found, where the distances from one neuron are too many already.
+
+    Only where it is sure how many neurons are kept: both ways and without a window all that reach every other are.
+    """
+    if method.radii != "every" or method.window is not None or not isinstance(paths, GraphPaths):
+        return
+    if not _both_ways(network, method):
+        return
+    lengths = paths.lengths_from(paths.centres[0])
+    lengths = lengths[np.isfinite(lengths)]
+    if len(lengths) == paths.neurons - 1 >= method.minimum_connections:
+        radii = distinct(np.rint(lengths) if method.rounding else lengths)
+        refuse_too_many(network, len(radii), len(paths.centres))
 
 
 def _inside_window(paths, method):
@@ -213,14 +230,29 @@ def _kept(network, method, inside, centres):
 def _refuse_pieces(network, method, inside, centres):
     """Shares of a whole that most centres cannot reach would mix the dimension of a piece with the size of others."""
     shares = method.convention == "standard" or method.mass in ("total-share", "others-share")
-    undirected = method.reach == "geodesic-undirected" or all(getattr(b, "both_ways", False) for b in network.blocks)
-    if not shares or method.window is not None or not undirected:
+    if not shares:
         return
-    cut_off = centres & (inside < len(inside) - 1)
+    if method.window is None and _both_ways(network, method):
+        cut_off = centres & (inside < len(inside) - 1)
+        first = int(cut_off.argmax())
+        found = f"{np.count_nonzero(cut_off)} of its {len(inside)} nodes do not reach every other (node {first} only "
+        found += f"{inside[first]})"
+    else:  # a window or a direction stops paths, too
+        paths = shortest_paths(network, method.replace(reach="geodesic-undirected"))
+        if not isinstance(paths, GraphPaths):
+            return
+        first = int(centres.argmax())
+        cut_off = np.isinf(paths.lengths_from(first))
+        cut_off[first] = False
+        found = f"{np.count_nonzero(cut_off)} of its {len(inside)} nodes are not joined with node {first} by any path"
     if cut_off.any():
-        first = int(np.flatnonzero(cut_off)[0])
         raise NeuroMFAError(
-            f"{network.origin} is in pieces: {np.count_nonzero(cut_off)} of its {len(inside)} nodes do not reach every "
-            f"other (node {first} only {inside[first]}), and method {method.name!r} takes shares of the whole: measure "
-            "the largest piece, graph.subgraph(max(networkx.connected_components(graph), key=len))"
+            f"{network.origin} is in pieces: {found}, and method {method.name!r} takes shares of the whole: measure "
+            "the largest piece, graph.subgraph(max(networkx.connected_components(graph), key=len)), of a directed "
+            "graph max(networkx.weakly_connected_components(graph), key=len)"
         )
+
+
+def _both_ways(network, method):
+    """Whether every path leads back, too."""
+    return method.reach == "geodesic-undirected" or all(getattr(b, "both_ways", False) for b in network.blocks)

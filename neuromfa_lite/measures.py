@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from .blocks import NeuronLayer
-from .distances import LARGEST_MASSES, usable_radii
+from .distances import LARGEST_MASSES, natural_radii_of, usable_radii
 from .errors import NeuroMFAError
 from .masses import Masses
 from .method import SANDBOX
@@ -124,9 +124,7 @@ def _radii(measure, method, natural_radii):
     if isinstance(method.radii, tuple):
         radii = np.array(method.radii)
     elif method.radii == "natural":
-        if natural_radii is None:
-            raise NeuroMFAError("this measure has no natural radii: name the radii with method.replace(radii=[...])")
-        radii = np.asarray(natural_radii, np.float64)
+        radii = natural_radii_of("this measure", natural_radii)
     elif method.radii in ("integer", "every"):
         radii = every
     elif method.radii == "log-spaced":

@@ -220,17 +220,21 @@ class GraphPaths:
     def tiles(self, limit=NO_LIMIT):
         everyone = np.arange(self.neurons)
         rows = max(1, PANEL // self.neurons)
-        starts, targets, lengths = self.edges
         for start in range(0, len(self.centres), rows):
             sources = self.centres[start : start + rows]
-            reached = np.empty((len(sources), self.neurons))
-            for row, source in zip(reached, sources, strict=True):
-                if self.step is None:
-                    dijkstra(starts, targets, lengths, source, limit, row)
-                else:
-                    walk_in_rounds(starts, targets, self.step, source, limit, row)
-                row[source] = np.inf
+            reached = np.stack([self.lengths_from(source, limit) for source in sources])
             yield sources, everyone, reached, False
+
+    def lengths_from(self, source, limit=NO_LIMIT):
+        """(neurons,) lengths of the paths from one neuron, infinite to itself."""
+        starts, targets, lengths = self.edges
+        reached = np.empty(self.neurons)
+        if self.step is None:
+            dijkstra(starts, targets, lengths, source, limit, reached)
+        else:
+            walk_in_rounds(starts, targets, self.step, source, limit, reached)
+        reached[source] = np.inf
+        return reached
 
 
 def _listed(block, join, places):

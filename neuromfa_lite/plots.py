@@ -93,6 +93,26 @@ def plot_emergence_confidence(bands, ax=None, color=BLUE):
     return ax
 
 
+def plot_dimensions(dimensions, ax=None, by="layer", color=BLUE):
+    """Draw a dot per neuron at its dimension, a row per layer or role: bar = its middle half, diamond = its mean."""
+    ax = axes_for(ax)
+    names, values = getattr(dimensions, dimensions.grouping(by)), dimensions.dimension
+    groups = list(dict.fromkeys(names.tolist()))
+    for row, name in enumerate(groups):
+        mine = values[names == name]
+        # Multiples of the golden ratio spread dots over the row without a pattern and without chance.
+        up = row + 0.6 * (np.arange(len(mine)) * 0.6180339887 % 1 - 0.5)
+        ax.plot(mine, up, ".", ms=7, color=color, alpha=0.4, mew=0, rasterized=True)
+        ax.plot(np.quantile(mine, [0.25, 0.75]), [row, row], "-", color="black", lw=3, solid_capstyle="butt")
+        ax.plot(mine.mean(), row, "D", ms=8, color=ORANGE, mec="black")
+    what = r"= $\alpha_0$" if dimensions.grid == "common" else r"(own radii: not $\alpha_0$)"
+    ax.axvline(values.mean(), color=RED, ls="--", lw=1.5)
+    ax.set_title(f"mean of all {len(values)} neurons {what}: {values.mean():.3f}")
+    ax.set_yticks(range(len(groups)), [f"{name} ({np.count_nonzero(names == name)})" for name in groups])
+    ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel="dimension of the neuron (NFD)")
+    return ax
+
+
 def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
     """Draw ln Z_q against ln(r/r_max) with its fitted line, for the values of the spectrum nearest to each q."""
     ax = axes_for(ax)
@@ -133,12 +153,12 @@ def plot_distances(network, method=PAPER, ax=None, color=BLUE):
     return ax
 
 
-def plot_trajectory(trajectory, ax=None, color=BLUE, label=None):
-    """Draw E over the training steps: band = standard deviation over samples, thin lines = other training seeds."""
+def plot_trajectory(trajectory, ax=None, color=BLUE, label=None, bands=None):
+    """Draw E over the training steps, thin lines = other training seeds; bands as for Trajectory.plot()."""
     ax = axes_for(ax)
-    _bands(trajectory, "emergence", "emergence_sd", ax, color, label or trajectory.run)
+    _curves(trajectory, "emergence", ax, color, label, bands)
     ax.axhline(0, color="black", lw=0.8)
-    ax.set(xlabel="training step", ylabel="degree of emergence $E$")
+    ax.set(xlabel="training step", ylabel=LABELS["emergence"])
     return ax
 
 
@@ -147,28 +167,47 @@ def plot_ability(trajectory, ax=None, color=ORANGE, label=None):
     if not trajectory.ability_name:
         raise no_ability(trajectory.run)
     ax = axes_for(ax)
-    _bands(trajectory, trajectory.ability_name, None, ax, color, label or trajectory.run)
+    _curves(trajectory, trajectory.ability_name, ax, color, label)
     ax.set(xlabel="training step", ylabel=trajectory.ability_name.replace("_", " "), ylim=(-0.03, 1.03))
     return ax
 
 
-def plot_regularity(trajectory, ax=None, color=BLUE, label=None):
-    """Draw alpha0 over the training steps with its band over samples."""
+def plot_regularity(trajectory, ax=None, color=BLUE, label=None, bands=None):
+    """Draw alpha0 over the training steps; bands as for Trajectory.plot()."""
     ax = axes_for(ax)
-    _bands(trajectory, "alpha0", "alpha0_sd", ax, color, label or trajectory.run)
-    ax.set(xlabel="training step", ylabel=r"regularity $\alpha_0$")
+    _curves(trajectory, "alpha0", ax, color, label, bands)
+    ax.set(xlabel="training step", ylabel=LABELS["alpha0"])
     return ax
 
 
-def plot_heterogeneity(trajectory, ax=None, color=BLUE, label=None):
-    """Draw the spectrum width over the training steps with its band over samples."""
+def plot_heterogeneity(trajectory, ax=None, color=BLUE, label=None, bands=None):
+    """Draw the spectrum width over the training steps; bands as for Trajectory.plot()."""
     ax = axes_for(ax)
-    _bands(trajectory, "width", "width_sd", ax, color, label or trajectory.run)
-    ax.set(xlabel="training step", ylabel="heterogeneity (width $w$)")
+    _curves(trajectory, "width", ax, color, label, bands)
+    ax.set(xlabel="training step", ylabel=LABELS["width"])
     return ax
 
 
-def _bands(trajectory, name, spread, ax, color, label):
+def plot_trajectory_confidence(bands, quantity="emergence", ax=None, color=BLUE, label=None):
+    """Draw E, alpha0 or the width of one sample along a run with its resampled band and what the band is worth."""
+    ax = axes_for(ax)
+    name = label or f"{bands.run}, {bands.neurons_per_layer or 'all'} neurons a layer"
+    ax.plot(bands.step, getattr(bands, quantity), "o-", color=color, lw=2, ms=4, label=name)
+    ax.fill_between(bands.step, *getattr(bands, f"{quantity}_band"), color=color, alpha=0.25, lw=0)
+    ax.set(xlabel="training step", ylabel=LABELS[quantity])
+    _say_above(bands.claim(quantity), ax)
+    step_axis(ax, int(bands.step[-1])).legend(frameon=False)
+    return ax
+
+
+LABELS = {
+    "emergence": "degree of emergence $E$",
+    "alpha0": r"regularity $\alpha_0$",
+    "width": "heterogeneity (width $w$)",
+}
+
+
+def _curves(trajectory, name, ax, color, label, bands=None):
     for seed in trajectory.training_seeds:
         table = trajectory.summary(seed)
         main = seed == trajectory.training_seeds[0]
@@ -178,13 +217,34 @@ def _bands(trajectory, name, spread, ax, color, label):
             steps, values = np.insert(steps, 1, np.nan), np.insert(values, 1, np.nan)
         ax.plot(
             steps, values, color=color, lw=2.2 if main else 1, ls="-" if main else ":", marker="o", ms=4 if main else 3,
-            label=label if main else None,
+            label=(label or trajectory.run) if main else None,
         )  # fmt: skip
-        if main and spread and table[spread].notna().all():
-            low, high = table[name] - table[spread], table[name] + table[spread]
-            ax.fill_between(table["step"], low, high, color=color, alpha=0.2, lw=0)
+        if main and name in LABELS:
+            _shade(trajectory, table, name, ax, color, bands)
     step_axis(ax, int(trajectory.step.max()))
     ax.legend(frameon=False)
+
+
+def _shade(trajectory, table, name, ax, color, bands):
+    """Shade the band of the main run: +- sd over samples, the span of the samples, or a resampled band."""
+    shade = {"color": color, "alpha": 0.2, "lw": 0}
+    if bands is None:
+        spread = table[f"{name}_sd"]
+        if spread.notna().all():
+            ax.fill_between(table["step"], table[name] - spread, table[name] + spread, **shade)
+    elif isinstance(bands, str) and bands == "redraws":
+        span, said = trajectory.redraws(name)
+        ax.fill_between(table["step"], *span, **shade)
+        _say_above(f"band: {said}", ax)
+    elif hasattr(bands, f"{name}_band") and bands.run == trajectory.run:
+        ax.plot(bands.step, getattr(bands, name), "--", color=color, lw=1)
+        ax.fill_between(bands.step, *getattr(bands, f"{name}_band"), **shade)
+        _say_above(f"dashed: one sample; band: {bands.claim(name)}", ax)
+    else:
+        raise NeuroMFAError(
+            f"bands={bands!r} are no bands of run {trajectory.run!r}: use None, \"redraws\" or what "
+            "nmfa.trajectory_confidence(run) returns"
+        )
 
 
 def step_axis(ax, last):
@@ -210,6 +270,11 @@ def badge(spectrum, ax):
 def _broken(text, ax):
     # A flag is a sentence; at 9 points 14 letters are an inch.
     return textwrap.fill(text, max(20, int(14 * ax.bbox.width / ax.figure.dpi)))
+
+
+def _say_above(text, ax):
+    """What may be said of bands over steps, above the picture: below, the curves would run through it."""
+    ax.set_title(_broken(text, ax), fontsize=9, color="#444444")
 
 
 def _write_note(text, ax, *others, y=0.03):

@@ -18,7 +18,8 @@ class Quality(NamedTuple):
     Attributes:
         r2: the smallest coefficient of determination of all fits.
         curvature: how much the local slope changes from one end of the scaling range to the other, as a share of the
-            slope, of the parabola through the points; the largest in size of alpha0's line and those of tau(q).
+            slope, of the parabola through the points; the largest in size of alpha0's line and those of tau(q). A line
+            steep at both ends and flat between has none: of such an S only r2 tells.
         neurons, radii: how many were used; radii: those in the scaling range.
         share_inside: share of all connections that lie inside the window and leave a neuron used.
         verdict: "straight", "curved: alpha depends on the window (...)" or "too few neurons: ...".

@@ -69,14 +69,16 @@ def longest_straight_range(x, curves):
 
 def _thirds_agree(x, sums, first, last):
     """(ranges,) bool for the ranges first ... last (ranges,)."""
-    whole = sums.slopes(first, last)
     edges = [np.searchsorted(x, x[first] + (x[last] - x[first]) * third / 3) for third in (1, 2)]
-    starts, stops = (first, edges[0], edges[1]), (edges[0], edges[1], last)
-    agree = np.ones(len(last), bool)
-    for start, stop in zip(starts, stops, strict=True):
-        agree &= stop > start
-        parts = sums.slopes(start, np.maximum(stop, start + 1))
-        agree &= (np.abs(parts - whole) <= AGREEMENT * np.abs(whole)).all(axis=0)
+    starts, stops = (np.full(len(last), first), *edges), (*edges, last)
+    left = np.flatnonzero(np.all([stop > start for start, stop in zip(starts, stops, strict=True)], axis=0))
+    for curve in range(sums.curves):
+        whole = sums.slopes(curve, first, last)
+        for start, stop in zip(starts, stops, strict=True):  # only those that the parts before have left
+            parts = sums.slopes(curve, start[left], stop[left])
+            left = left[np.abs(parts - whole[left]) <= AGREEMENT * np.abs(whole[left])]
+    agree = np.zeros(len(last), bool)
+    agree[left] = True
     return agree
 
 
@@ -87,9 +89,10 @@ class _Sums:
         ones = np.ones_like(x)
         self.x = [np.append(0.0, np.cumsum(values)) for values in (ones, x, x * x)]
         self.y = [np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0))) for values in (curves, x * curves)]
+        self.curves = len(curves)
 
-    def slopes(self, first, last):
-        """(curves, ranges) slopes of the ranges first ... last, ends included."""
+    def slopes(self, curve, first, last):
+        """(ranges,) slopes of one curve over the ranges first ... last, ends included."""
         n, x, xx = (values[last + 1] - values[first] for values in self.x)
-        y, xy = (values[:, last + 1] - values[:, first].reshape(len(values), -1) for values in self.y)
+        y, xy = (values[curve][last + 1] - values[curve][first] for values in self.y)
         return (n * xy - x * y) / (n * xx - x * x)

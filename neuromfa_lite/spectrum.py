@@ -13,6 +13,8 @@ from .quality import Quality, flags_of, judge, verdict
 from .regression import fit_lines, fit_slopes
 from .scaling import radii_in_range
 
+NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -117,14 +119,16 @@ class Spectrum:
     def dimension(self) -> np.ndarray:
         """(q,) generalised dimensions D_q = tau/(q-1) of the standard convention; D_1, where this is 0/0, is alpha(1).
 
+        Closer to 1 than 1e-8, where tau/(q-1) has lost its digits (1.0000000000000036 of numpy.arange), it is alpha(q).
+
         Raises:
             NeuroMFAError: the paper's convention, which has none, or derivative="forward" with q = 1 among the orders.
         """
         if self.convention != "standard":
             raise NeuroMFAError("generalised dimensions belong to the standard convention: use method=nmfa.SANDBOX")
-        if len(self.alpha) < len(self.q) and (self.q == 1).any():
+        one = np.abs(self.q - 1) < NEAR_ONE
+        if len(self.alpha) < len(self.q) and one.any():
             raise NeuroMFAError('D_1 is alpha(1), which a difference quotient does not give: use derivative="exact"')
-        one = self.q == 1
         values = self.tau / np.where(one, 1.0, self.q - 1)
         values[one] = self.alpha[: len(self.q)][one] if one.any() else 0
         return values

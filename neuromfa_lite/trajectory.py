@@ -149,11 +149,38 @@ class Trajectory:
             table[self.ability_name] = steps[self.ability_name].first().to_numpy()
         return table
 
-    def plot(self, ax=None):
-        """Draw E over the steps: band = spread over samples, thin lines = other training seeds; returns the Axes."""
+    def plot(self, ax=None, bands=None):
+        """Draw E over the steps, thin lines = other training seeds; returns the Axes.
+
+        Args:
+            ax: matplotlib Axes; None makes a figure.
+            bands: None: plus and minus the standard deviation over samples; "redraws": from the smallest to the
+                largest sample, with the probability that a further sample lies there; a TrajectoryConfidence of
+                :func:`neuromfa_lite.trajectory_confidence`: its resampled band, with its measured coverage.
+        """
         from .plots import plot_trajectory
 
-        return plot_trajectory(self, ax=ax)
+        return plot_trajectory(self, ax=ax, bands=bands)
+
+    def redraws(self, quantity):
+        """Return the band that the samples span: (2, steps) of the main run, and what may be said of it, in words.
+
+        A further sample is as likely to fall at any place among n others, so it lies between the smallest and the
+        largest of them with probability (n - 1)/(n + 1).
+
+        Args:
+            quantity: "emergence", "alpha0" or "width".
+
+        Raises:
+            NeuroMFAError: fewer than two samples.
+        """
+        rows = self.frame()
+        samples = rows["sample"].nunique()
+        if samples < 2:
+            raise NeuroMFAError(f"{samples} sample spans no band: follow the run with samples=10, say")
+        by_step = rows.groupby("step", sort=True)[quantity]
+        said = f"holds a further sample with probability {(samples - 1) / (samples + 1):.2f}, by symmetry"
+        return np.stack([by_step.min().to_numpy(), by_step.max().to_numpy()]), said
 
     def save(self, path):
         """Write the trajectory to an .npz file; returns its path."""

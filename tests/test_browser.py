@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real browser: the first notebook runs, and its slider moves the picture and the numbers."""
+"""A real JupyterLab in a real browser: notebooks run, and their sliders move the pictures and the numbers."""
 
 import json
 import os
@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 import neuromfa_lite as nmfa
+from neuromfa_lite import PAPER, SANDBOX
+from neuromfa_lite.fractals import Cascade
+from neuromfa_lite.panels.fractals import ORDERS
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
@@ -103,34 +106,97 @@ def _open_and_run_all(page, lab, notebook):
     page.wait_for_selector(IDLE)
 
 
-def _shown_numbers(page):
-    text = page.locator(".neuromfa-numbers").first.inner_text()
-    return {name: float(value) for name, value in re.findall(r"(\w+) = ([-\d.]+)", text)}
+def _panel(page, control):
+    """The panel that has a control of this name."""
+    return page.locator(".neuromfa-panel", has=page.locator(f".neuromfa-{control}")).first
 
 
-def _picture(page):
-    return page.locator(".neuromfa-panel img").first.get_attribute("src")
+def _shown_numbers(panel):
+    # Not the inner text: of a cell out of sight JupyterLab renders none.
+    text = panel.locator(".neuromfa-numbers").text_content()
+    return {name: float(value) for name, value in re.findall(r"(\w[\w ]*) = ([-\d.]+)", text)}
+
+
+def _picture(panel):
+    return panel.locator("img").get_attribute("src")
+
+
+def _press(page, panel, control, key, times=1):
+    """Give the keyboard to a slider and press a key."""
+    handle = panel.locator(f".neuromfa-{control} .noUi-handle").first
+    handle.scroll_into_view_if_needed()
+    handle.focus()
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
+def _wait_for_numbers(page, control, words):
+    page.wait_for_function(
+        "([control, words]) => [...document.querySelectorAll('.neuromfa-panel')].some(panel => "
+        "panel.querySelector('.neuromfa-' + control) && "
+        "panel.querySelector('.neuromfa-numbers').textContent.includes(words))",
+        arg=[control, words],
+    )
+
+
+def _no_errors(page, doubts=False):
+    """No error, and nothing on stderr but, where a lesson wants them, the package's doubts about its fits."""
+    assert page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]').count() == 0
+    said = page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"]').all_text_contents()
+    assert [text for text in said if not (doubts and "QualityWarning" in text)] == []
 
 
 def test_start_here_runs_and_its_slider_moves_picture_and_numbers(page, lab, tmp_path):
     _open_and_run_all(page, lab, "00_start_here.ipynb")
-    assert page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"]').count() == 0
-    assert page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]').count() == 0
-    before, numbers_before = _picture(page), _shown_numbers(page)
-    handle = page.locator(".neuromfa-step .noUi-handle").first
-    handle.scroll_into_view_if_needed()
-    handle.focus()
-    for _ in range(4):
-        page.keyboard.press("ArrowLeft")
+    _no_errors(page)
+    panel = _panel(page, "step")
+    before, numbers_before = _picture(panel), _shown_numbers(panel)
+    _press(page, panel, "step", "ArrowLeft", times=4)
     run = nmfa.load_run("induction")
     step = run.steps()[-5]
     wanted = nmfa.analyze(nmfa.load_network(run.checkpoint(step)).sample(32, seed=0))
-    page.wait_for_function(
-        f"() => document.querySelector('.neuromfa-numbers').innerText.includes('alpha0 = {wanted.alpha0:.4f}')"
-    )
+    _wait_for_numbers(page, "step", f"alpha0 = {wanted.alpha0:.4f}")
     page.screenshot(path=str(tmp_path / "start_here.png"))
-    numbers = _shown_numbers(page)
-    assert _picture(page) != before and numbers != numbers_before
+    numbers = _shown_numbers(panel)
+    assert _picture(panel) != before and numbers != numbers_before
     assert numbers["width"] == pytest.approx(wanted.width, abs=5e-5)
     assert numbers["r2"] == pytest.approx(wanted.r2, abs=5e-5)
     assert numbers["copy_accuracy"] == pytest.approx(run.checkpoint(step).abilities["copy_accuracy"], abs=5e-5)
+
+
+def test_fractals_theory_and_measurement_follow_the_slider(page, lab, tmp_path):
+    _open_and_run_all(page, lab, "02_fractals_and_multifractals.ipynb")
+    _no_errors(page, doubts=True)
+    panel = _panel(page, "p")
+    before, first = _picture(panel), _shown_numbers(panel)
+    _press(page, panel, "p", "ArrowLeft", times=4)  # from 0.3 in steps of 0.05
+    cascade = Cascade([0.1, 0.9], levels=9)
+    orders = SANDBOX.replace(q=ORDERS, radii="natural")
+    _wait_for_numbers(page, "p", f"D_2 = {cascade.exact_dimension(2.0):.4f}")
+    page.screenshot(path=str(tmp_path / "fractals.png"))
+    numbers = _shown_numbers(panel)
+    assert _picture(panel) != before and numbers["width"] > first["width"]
+    assert numbers["D_2 by boxes"] == pytest.approx(cascade.exact_dimension(2.0), abs=1e-4)
+    assert numbers["width by balls"] == pytest.approx(nmfa.analyze(cascade, orders).width, abs=5e-5)
+
+
+def test_build_the_spectrum_window_and_radii_move_the_exponents_and_the_badge(page, lab, tmp_path):
+    _open_and_run_all(page, lab, "03_build_the_spectrum.ipynb")
+    _no_errors(page, doubts=True)
+    panel = _panel(page, "window")
+    panel.scroll_into_view_if_needed()
+    page.screenshot(path=str(tmp_path / "spectrum.png"))
+    network = nmfa.load_network(nmfa.load_run("induction").checkpoint(724)).sample(32, seed=0)
+    for control, keys, method in (
+        ("window", ("End",), PAPER.replace(window=(1, 400))),
+        ("radius", ("End", "ArrowLeft"), PAPER.replace(window=(1, 400), scaling_range=(99, 400))),
+    ):
+        before = _picture(panel)
+        for key in keys:
+            _press(page, panel, control, key)
+        wanted = nmfa.analyze(network, method)
+        _wait_for_numbers(page, "window", f"alpha0 = {wanted.alpha0:.4f}")
+        _wait_for_numbers(page, "window", "badge = " + ("; ".join(wanted.flags) or wanted.verdict))
+        assert _picture(panel) != before
+        assert _shown_numbers(panel)["width"] == pytest.approx(wanted.width, abs=5e-5)
+    page.screenshot(path=str(tmp_path / "spectrum_moved.png"))

@@ -1,5 +1,7 @@
 """Any graph as a network: lengths kept exactly, centres, radii, and the relations between the conventions."""
 
+from itertools import pairwise
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -103,6 +105,51 @@ def test_a_graph_in_pieces_has_no_share_of_the_whole(method):
     assert analyze(graph, EVERYONE.replace(reach="geodesic", minimum_connections=2)).neurons_used == 5
 
 
+@pytest.mark.parametrize("reach", ["geodesic", "geodesic-undirected"])
+@pytest.mark.parametrize("window", [None, (0, 3), (0, 1e9)])
+@pytest.mark.parametrize("mass", ["final-share", "total-share", "others-share"])
+def test_a_window_or_a_direction_does_not_hide_that_a_graph_is_in_pieces(reach, window, mass):
+    method = SANDBOX.replace(reach=reach, window=window, mass=mass, radii=[1, 2, 3])
+    for kind in (nx.Graph, nx.DiGraph):
+        whole = with_lengths(kind(list(pairwise(range(9)))))
+        assert np.isfinite(analyze(whole, method).dimension).all()
+        alone = whole.copy()
+        alone.add_node("alone")
+        for pieces in (alone, nx.disjoint_union(whole, whole)):
+            with pytest.raises(NeuroMFAError, match=r"is in pieces.*takes shares of the whole.*weakly_connected"):
+                analyze(pieces, method)
+            own = method.replace(convention="paper", mass="final-share")  # every node by its own final mass
+            assert np.isfinite(analyze(pieces, own).tau).all()
+    largest = alone.subgraph(max(nx.weakly_connected_components(alone), key=len))
+    assert len(largest) == 9 and analyze(largest, method).neurons_used >= 8
+
+
+@pytest.mark.parametrize("convention", ["paper", "standard"])
+@pytest.mark.parametrize("reach", ["one-hop", "geodesic", "geodesic-undirected"])
+@pytest.mark.parametrize("mass", ["final-share", "total-share", "others-share"])
+@pytest.mark.parametrize("window", [None, (0, 5)])
+def test_no_bad_graph_gives_a_number_that_is_none(convention, reach, mass, window):
+    """Pieces, isolated nodes, ends of directed paths: an error or finite numbers, whatever the choices."""
+    method = SANDBOX.replace(convention=convention, reach=reach, mass=mass, window=window, radii=[1, 2, 3, 4, 5])
+    path = nx.path_graph(12)
+    graphs = [kind(path.edges) for kind in (nx.Graph, nx.DiGraph)] + [nx.cycle_graph(15, create_using=nx.DiGraph)]
+    graphs += [nx.disjoint_union(graph, graph) for graph in graphs]
+    for graph in list(graphs):
+        graphs.append(graph.copy())
+        graphs[-1].add_node("alone")
+    for graph in graphs:
+        with np.errstate(all="raise"):
+            try:
+                spectrum = analyze(with_lengths(graph), method.replace(q=[-2, -1, 0, 0.5, 1, 2]))
+            except NeuroMFAError as error:
+                assert "is in pieces" in str(error) and not nx.is_connected(graph.to_undirected())
+                continue
+        numbers = [spectrum.tau, spectrum.alpha, spectrum.f, spectrum.log_partition, spectrum.residuals]
+        numbers += [[spectrum.alpha0, spectrum.width, spectrum.r2, spectrum.curvature, spectrum.share_inside]]
+        numbers += [spectrum.dimension] if convention == "standard" else []
+        assert all(np.isfinite(values).all() for values in numbers)
+
+
 # shortest paths and centres
 
 
@@ -154,6 +201,27 @@ def test_natural_radii_come_with_the_object_or_are_asked_for():
         analyze(with_lengths(nx.path_graph(5)), natural)
 
 
+@pytest.mark.parametrize(
+    "given", ["x", [1, "a"], 5, {"a": 1}, [1 + 1j, 2], [[1, 2]], [2, 1], [0, 1], [-1, 2], [1, np.nan]]
+)
+def test_natural_radii_of_a_graph_must_be_radii(given):
+    graph = with_lengths(nx.path_graph(9))
+    graph.graph["natural_radii"] = given
+    with pytest.raises(NeuroMFAError, match=r'graph.graph\["natural_radii"\].* must be a flat list of positive'):
+        analyze(graph, SANDBOX.replace(radii="natural"))
+    assert len(analyze(graph, SANDBOX).radii) == 8  # asked for nothing, they do no harm
+
+
+@pytest.mark.parametrize(
+    "thing", [Flower(1, 3, 4), Flower(2, 2, 1), WeightedFractal.sierpinski(1), Lattice((2, 9))], ids=str
+)
+def test_an_object_with_a_single_natural_radius_says_so(thing):
+    with pytest.raises(NeuroMFAError, match=r'has a single natural radius.*radii="every"'):
+        analyze(thing, SANDBOX.replace(radii="natural"))
+    with pytest.raises(NeuroMFAError, match=r"this measure has a single natural radius, 0\.5"):
+        analyze(Cascade([0.5, 0.5], 2), SANDBOX.replace(radii="natural"))
+
+
 def test_distances_that_are_equal_up_to_rounding_are_one_radius():
     graph = with_lengths(nx.path_graph(5), {(0, 1): 0.1, (1, 2): 0.2, (2, 3): 0.3, (3, 4): 1.0})
     assert 0.1 + 0.2 != 0.3
@@ -163,8 +231,32 @@ def test_distances_that_are_equal_up_to_rounding_are_one_radius():
 
 def test_radii_and_neurons_that_fill_the_memory_are_refused(monkeypatch):
     monkeypatch.setattr("neuromfa_lite.distances.LARGEST_MASSES", 100)
-    with pytest.raises(NeuroMFAError, match=r"too many masses.*fewer centres"):
+    with pytest.raises(NeuroMFAError, match=r"15 radii of 30 neurons are too many masses.*fewer centres"):
         analyze(Ring(30, 2), SANDBOX)
+
+
+def test_radii_that_fill_the_memory_are_refused_from_the_distances_of_one_node(monkeypatch):
+    def no_paths(self, limit):
+        raise AssertionError("all paths are looked for")
+
+    for thing in (Ring(50_000, 2), WeightedFractal((0.5, 0.25, 0.3), 9)):
+        graph = thing.graph()
+        with monkeypatch.context() as patch:
+            patch.setattr("neuromfa_lite.paths.GraphPaths.tiles", no_paths)
+            for method in (SANDBOX, ONE_GRAPH, SANDBOX.replace(reach="geodesic")):
+                with pytest.raises(NeuroMFAError, match="too many masses"):
+                    analyze(graph, method)
+    assert len(analyze(graph, SANDBOX, centres=[0, 7, 70]).radii) > 1342  # of few neurons they fit
+
+
+def test_a_guess_from_one_node_refuses_nothing_that_fits(monkeypatch):
+    """Directed paths and a window keep fewer neurons than there are."""
+    monkeypatch.setattr("neuromfa_lite.distances.LARGEST_MASSES", 20)
+    path = with_lengths(nx.path_graph(10))
+    assert len(analyze(path, SANDBOX.replace(window=(0, 2), convention="paper", mass="final-share")).radii) == 2
+    directed = with_lengths(nx.DiGraph([(0, 1), (1, 2), (2, 3), (4, 3), (5, 3), (6, 3), (7, 3)]))
+    paper = EVERYONE.replace(reach="geodesic")
+    assert analyze(directed, paper.replace(minimum_connections=2)).radii.tolist() == [1, 2, 3]
 
 
 # objects whose masses can be counted
@@ -232,6 +324,11 @@ def test_the_dimension_at_one_is_the_limit():
     flower = Flower(2, 2, 4)
     near, at = (analyze(flower, SANDBOX.replace(q=[q])).dimension[0] for q in (1 + 1e-6, 1.0))
     assert at == pytest.approx(near, abs=1e-5)
+    for orders in (np.arange(-3, 3.1, 0.1), np.linspace(-3, 3, 61), [1 + 1e-15, 1 + 1e-12, 1 + 2e-8]):
+        almost = analyze(flower, SANDBOX.replace(q=orders))
+        close = np.abs(almost.q - 1) < 1e-6
+        assert (almost.q[close] != 1).any() or len(orders) == 61
+        np.testing.assert_allclose(almost.dimension[close], at, atol=1e-7)
     with pytest.raises(NeuroMFAError, match="standard convention"):
         _ = analyze(flower, ONE_GRAPH).dimension
     with pytest.raises(NeuroMFAError, match="exact"):

@@ -93,7 +93,7 @@ def test_what_is_no_measure_is_refused(measure, message):
 
 
 def test_radii_that_no_measure_has_are_refused(monkeypatch):
-    with pytest.raises(NeuroMFAError, match="natural radii"):
+    with pytest.raises(NeuroMFAError, match="no natural radii"):
         analyze(np.ones(16), SANDBOX.replace(radii="natural"))
     with pytest.raises(NeuroMFAError, match="below 1/2"):
         analyze(np.ones(16), SANDBOX.replace(radii=[0.2, 2]))

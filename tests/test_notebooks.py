@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom without torch, quickly, in little memory, and says what it says when saved."""
 
+import os
 import re
 import sys
 import time
@@ -8,12 +9,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import neuromfa_lite as nmfa
+from neuromfa_lite import blocks, masses
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import notebooks  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+NOTATION = ROOT / "docs" / "notation.md"
 LONGEST_SECONDS = 60
 LARGEST_MEMORY_MB = 1000
 # Not ru_maxrss: on Linux it counts the process that started the kernel, this test's own, as well.
@@ -30,7 +35,7 @@ def without_torch(tmp_path, monkeypatch):
     """Kernels started in the test cannot import torch or transformers."""
     for name in ("torch", "transformers"):
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is blocked in this test')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 
 @pytest.mark.notebooks
@@ -69,6 +74,23 @@ def test_code_cells_are_short(path):
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
             assert len(cell.source.splitlines()) <= 15
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_begins_with_a_link_to_the_notation(path):
+    first = nbformat.read(path, as_version=4).cells[0].source
+    (link,) = re.findall(r"\[notation\]\(([^)]+)\)", first)
+    assert (path.parent / link).resolve() == ROOT / "docs" / "notation.md" and NOTATION.is_file()
+
+
+def test_the_notation_names_only_what_the_code_has():
+    text = NOTATION.read_text(encoding="utf-8")
+    named = re.findall(r"`([A-Z]\w+)\.(\w+)`", text)
+    assert len(named) > 20
+    for owner, name in named:
+        kind = next(getattr(room, owner) for room in (nmfa, masses, blocks) if hasattr(room, owner))
+        assert hasattr(kind, name) or name in getattr(kind, "__dataclass_fields__", {}), f"{owner}.{name}"
+    assert all(hasattr(nmfa, name) for name in re.findall(r"`nmfa\.(\w+)`", text))
 
 
 def test_numbers_are_compared_to_three_digits():

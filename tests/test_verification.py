@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from neuromfa_lite import (
-    NeuroMFAError,
+    SANDBOX,
+    analyze,
     boxes,
     fractals,
     measures,
@@ -23,7 +24,8 @@ from neuromfa_lite import (
 from neuromfa_lite.cli import main
 from neuromfa_lite.fractals import known
 from neuromfa_lite.kernels import geodesic as geodesic_kernels
-from neuromfa_lite.verification import finite, formula_checks, limits
+from neuromfa_lite.verification import formula_checks, limits
+from neuromfa_lite.verification.checks import BROKEN
 
 OBJECTS = [fractals.Cascade, fractals.Flower, fractals.Lattice, fractals.ParetoFanOut, fractals.Ring]
 OBJECTS += [fractals.WeightedFractal]
@@ -96,9 +98,7 @@ def test_every_estimator_passes():
     assert failures(checks) == [] and {check.tolerance for check in checks} == {1e-9}
 
 
-PARTS = {part.__name__[1:]: part for part in (finite._lattice, finite._ring, finite._flower, finite._weighted)}
-PARTS |= {part.__name__[1:]: part for part in (finite._cascade_balls, finite._grid_balls, finite._cascade_boxes)}
-PARTS |= {"pareto": finite._pareto}
+PARTS = {**verification.finite.SECTIONS, **verification.networks.SECTIONS}
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -130,21 +130,27 @@ def test_one_per_cent_of_the_orders_fails(part, monkeypatch):
     assert failures(PARTS[part]())
 
 
-@pytest.mark.parametrize("part, name", [("cascade_balls", "_balls_on_line"), ("cascade_boxes", "_boxes_of_measure")])
-def test_one_per_cent_of_a_measure_fails(part, name, monkeypatch):
-    home = measures if part == "cascade_balls" else boxes
+@pytest.mark.parametrize("home, name", [(measures, "_balls_on_line"), (measures, "_balls_on_grid")])
+def test_one_per_cent_of_the_balls_of_a_measure_fails(home, name, monkeypatch):
     original = getattr(home, name)
 
-    def heavier_balls(measure, centres, reaches, counts):
+    def mutated(measure, centres, reaches, counts):
         original(measure, centres, reaches, counts)
         counts[2] *= 1.01
 
-    def heavier_boxes(measure, sizes, base):
+    monkeypatch.setattr(home, name, mutated)
+    assert "mass (worst)" in {check.quantity for check in failures(PARTS["cascade"]())}
+
+
+def test_one_per_cent_of_a_box_fails(monkeypatch):
+    original = boxes._boxes_of_measure
+
+    def mutated(measure, sizes, base):
         sizes, shares = original(measure, sizes, base)
         return sizes, [shares[0], np.append(shares[1][:1] * 1.01, shares[1][1:]), *shares[2:]]
 
-    monkeypatch.setattr(home, name, heavier_balls if part == "cascade_balls" else heavier_boxes)
-    assert failures(PARTS[part]())
+    monkeypatch.setattr(boxes, "_boxes_of_measure", mutated)
+    assert failures(PARTS["cascade"]())
 
 
 @pytest.mark.parametrize("part", ["lattice", "ring", "flower", "weighted"])
@@ -157,86 +163,20 @@ def test_one_per_cent_of_a_path_fails(part, monkeypatch):
             distances *= 1.01
 
         monkeypatch.setattr(paths, name, mutated)
+    failed = failures(verification.finite_size_checks([part]))
+    assert failed
     if part == "ring":  # no node has another within one step any more, which its share cannot do without
-        with pytest.raises(NeuroMFAError, match="leaves the neuron itself out"):
-            PARTS[part]()
-    else:
-        assert failures(PARTS[part]())
+        assert (failed[0].quantity, "leaves the neuron itself out" in failed[0].why) == (BROKEN, True)
 
 
 def test_one_per_cent_of_a_distance_fails(monkeypatch):
     for name in ("count_rounded_reciprocals_f32", "count_rounded_reciprocals_f64"):
         original = getattr(one_hop, name)
         monkeypatch.setattr(one_hop, name, lambda weights, *rest, original=original: original(weights / 1.01, *rest))
-    assert failures(finite._pareto())
+    assert failures(PARTS["pareto"]()) and failures(PARTS["network"]())
 
 
-@pytest.mark.parametrize("thing, part", [("Flower", "flower"), ("WeightedFractal", "weighted"), ("Cascade", "boxes")])
-def test_one_per_cent_of_exact_masses_fails(thing, part, monkeypatch):
-    home = getattr(fractals, thing)
-    if thing == "Cascade":
-        original = home.exact_boxes
-
-        def mutated(self, level):
-            mass, number = original(self, level)
-            return mass**1.01, number
-
-        monkeypatch.setattr(home, "exact_boxes", mutated)
-        assert failures(finite._cascade_boxes())
-        off_by_one_per_cent(monkeypatch, home, "exact_ball")
-        assert failures(finite._cascade_balls())
-    else:
-        off_by_one_per_cent(monkeypatch, home, "exact_ball")
-        assert failures(PARTS[part]())
-
-
-@pytest.mark.parametrize(
-    "thing, stated",
-    [
-        ("Lattice", "exact_ball"),
-        ("Ring", "exact_ball"),
-        ("ParetoFanOut", "expected_ball"),
-        ("WeightedFractal", "diameters"),
-    ],
-)
-def test_one_per_cent_of_a_stated_mass_fails(thing, stated, monkeypatch):
-    off_by_one_per_cent(monkeypatch, getattr(fractals, thing), stated)
-    assert {check.quantity for check in failures(formula_checks())} in ({"balls"}, {"mean balls"}, {"diameters"})
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_one_per_cent_of_the_boxes_fails(which, monkeypatch):
-    original = fractals.Cascade.exact_boxes
-
-    def mutated(self, level=None):
-        mass, number = original(self, level)
-        return (mass * 1.01, number) if which == 0 else (mass, number + (np.arange(len(number)) == 1))
-
-    monkeypatch.setattr(fractals.Cascade, "exact_boxes", mutated)
-    assert {check.quantity for check in failures(formula_checks())} == {"boxes / lightest"}
-
-
-@pytest.mark.parametrize("quantity", ["tau", "alpha", "f", "alpha0", "width"])
-def test_one_per_cent_of_any_number_of_a_spectrum_fails(quantity, monkeypatch):
-    original = finite.measure_spectrum
-
-    def mutated(*arguments, **choices):
-        measured = original(*arguments, **choices)
-        return dataclasses.replace(measured, **{quantity: getattr(measured, quantity) * 1.01})
-
-    monkeypatch.setattr(finite, "measure_spectrum", mutated)
-    for part in ("cascade_balls", "grid_balls", "pareto"):  # these have a width
-        assert quantity in {check.quantity for check in failures(PARTS[part]())}, part
-
-
-def test_one_per_cent_of_the_dimensions_fails(monkeypatch):
-    original = spectrum.Spectrum.dimension
-    monkeypatch.setattr(spectrum.Spectrum, "dimension", property(lambda self: original.fget(self) * 1.01))
-    for part in set(PARTS) - {"ring", "pareto"}:  # in the paper's convention there are none
-        assert {check.quantity for check in failures(PARTS[part]())} == {"dimension"}, part
-
-
-@pytest.mark.parametrize("part", [part for part in PARTS if part != "cascade_boxes"])
+@pytest.mark.parametrize("part", PARTS)
 def test_a_radius_left_out_fails(part, monkeypatch):
     original = spectrum.spectrum_of_masses
 
@@ -246,17 +186,6 @@ def test_a_radius_left_out_fails(part, monkeypatch):
 
     monkeypatch.setattr(study, "spectrum_of_masses", mutated)
     assert {"number of radii", "mass (worst)"} <= {check.quantity for check in failures(PARTS[part]())}
-
-
-def test_one_per_cent_of_the_squares_fails(monkeypatch):
-    original = measures._balls_on_grid
-
-    def mutated(measure, centres, reaches, counts):
-        original(measure, centres, reaches, counts)
-        counts *= 1.01
-
-    monkeypatch.setattr(measures, "_balls_on_grid", mutated)
-    assert {check.quantity for check in failures(PARTS["grid_balls"]())} == {"mass (worst)"}
 
 
 # (c) and the whole
@@ -275,6 +204,30 @@ def test_errors_that_do_not_shrink_fail(part, monkeypatch):
     assert failures(part())
 
 
+def test_the_table_says_how_far_off_balls_are_at_negative_q():
+    for part, thing, method in (
+        ("flower", fractals.Flower(2, 2, 5), SANDBOX),
+        ("cascade", fractals.Cascade([0.3, 0.7], 10), SANDBOX.replace(radii="natural")),
+    ):
+        (why,) = {check.why for check in verification.limit_checks([part])}
+        off = analyze(thing, method.replace(q=[-2.0])).tau[0] - thing.exact_tau(-2)
+        assert f", {off:.3f}, " in why and "tau(-2) is" in why
+
+
+def test_the_errors_of_the_limits_fall_as_the_table_says():
+    """At least as fast as one over the generation."""
+    for part, generations in (("flower", [(4, 5, 6)]), ("weighted", [(8, 9, 10), (4, 5, 6), (6, 7, 8)])):
+        rows = verification.limit_checks([part])
+        families = {}
+        for check in rows:
+            families.setdefault((check.object.rsplit(", ", 1)[0], check.q), []).append(check.error)
+        assert len({name for name, _ in families}) == len(generations)
+        names = list(dict.fromkeys(name for name, _ in families))
+        for (name, _), errors in families.items():
+            scaled = np.array(errors) * generations[names.index(name)]
+            assert (np.diff(scaled) <= 0).all()
+
+
 def test_the_command_prints_the_table_and_its_exit_status_says_whether_all_is_well(monkeypatch):
     done = CliRunner().invoke(main, ["verify", "--json"])
     table = json.loads(done.stdout)
@@ -290,3 +243,20 @@ def test_the_command_prints_the_table_and_its_exit_status_says_whether_all_is_we
     off_by_one_per_cent(monkeypatch, fractals.Ring, "_tau")
     broken = CliRunner().invoke(main, ["verify"])
     assert broken.exit_code == 1 and "FAILED:" in broken.output and "ring" in broken.output
+
+
+def test_a_section_that_ends_in_an_error_is_a_failed_row_and_the_others_go_on(monkeypatch):
+    def broken():
+        raise ZeroDivisionError("nothing to divide by")
+
+    for sections in (verification.finite.SECTIONS, limits.SECTIONS):
+        monkeypatch.setitem(sections, "cascade", broken)
+    for section in ("lattice", "weighted"):
+        monkeypatch.delitem(limits.SECTIONS, section)
+    done = CliRunner().invoke(main, ["verify"])
+    assert done.exit_code == 1 and "cascade: ZeroDivisionError: nothing to divide by" in done.output
+    assert "(2,3)-flower, balls of hubs" in done.output and "(2,2)-flower  " in done.output
+    table = json.loads(CliRunner().invoke(main, ["verify", "--json"]).stdout)
+    failed = [line for line in table if not line["passed"]]
+    assert [(line["check"], line["object"]) for line in failed] == [("finite size", "cascade"), ("limit", "cascade")]
+    assert failed[0]["quantity"] == BROKEN and failed[0]["measured"] is None

@@ -6,5 +6,6 @@ from .fractals import CascadePanel
 from .network import NetworkPanel
 from .spectrum import SpectrumPanel
 from .start_here import StartHerePanel
+from .window import WindowPanel
 
-__all__ = ["CascadePanel", "EmergencePanel", "NetworkPanel", "Panel", "SpectrumPanel", "StartHerePanel"]
+__all__ = ["CascadePanel", "EmergencePanel", "NetworkPanel", "Panel", "SpectrumPanel", "StartHerePanel", "WindowPanel"]

@@ -1,5 +1,6 @@
 """Uncertainty: bands on exponents and on E, and how often such bands were measured to hold what they should."""
 
+from .along import TrajectoryConfidence, trajectory_confidence
 from .ask import confidence, emergence_confidence, redraws
 from .coverage import measure_coverage, measured_frame
 from .result import Confidence, EmergenceConfidence
@@ -7,9 +8,11 @@ from .result import Confidence, EmergenceConfidence
 __all__ = [
     "Confidence",
     "EmergenceConfidence",
+    "TrajectoryConfidence",
     "confidence",
     "emergence_confidence",
     "measure_coverage",
     "measured_frame",
     "redraws",
+    "trajectory_confidence",
 ]

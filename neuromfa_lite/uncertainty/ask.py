@@ -51,11 +51,11 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         >>> bool(bands.alpha0_band[0] < bands.alpha0 < bands.alpha0_band[1]), bands.neurons
         (True, 320)
     """
-    _refuse_bad(level, resamples, seed, kind)
+    refuse_bad(level, resamples, seed, kind)
     spectrum = _spectrum(what, method)
     masses, method = spectrum.masses, spectrum.choices
     strata = strata_of(masses.layer, masses.layers, masses.neurons_total, by_layer)
-    _refuse_one_neuron(strata)
+    refuse_one_neuron(strata)
     work = Resampler(masses, method, strata)
     point = work.point.values[0], work.point.errors[0]
     resampled = work.resampled(int(resamples), int(seed))
@@ -79,9 +79,9 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         seed=int(seed),
         by_layer=bool(by_layer),
         neurons=len(masses.layer),
-        measured=_is_measured(method, by_layer) and masses.weight is None,
+        measured=is_measured(method, by_layer) and masses.weight is None,
         given_radii=isinstance(method.radii, tuple),
-        notes=_notes(method, strata, masses, spectrum.seed),
+        notes=notes_on(method, strata, masses, spectrum.seed),
         method=spectrum.method,
         method_key=spectrum.method_key,
         source=spectrum.source,
@@ -110,15 +110,14 @@ def emergence_confidence(start, now, method=PAPER, level=0.9, resamples=400, see
         >>> bool(found.band[0] < found.emergence < found.band[1])
         True
     """
-    _refuse_bad(level, resamples, seed, kind)
+    refuse_bad(level, resamples, seed, kind)
     for name, network in (("start", start), ("now", now)):
         if not isinstance(network, NeuronNetwork):
             raise NeuroMFAError(f"{name} must be a NeuronNetwork, not {type(network).__name__}: load_network(...)")
     masses = [count_masses(network, method) for network in (start, now)]
     both = Pair(*masses, method)
-    _refuse_one_neuron(both.strata)
-    (point,), (error,) = both.point[0], both.point[1]
-    values, errors = both.resampled(int(resamples), int(seed))
+    refuse_one_neuron(both.strata)
+    (point, error), (values, errors) = both.emergence(int(resamples), int(seed))
     return EmergenceConfidence(
         emergence=float(point[0]),
         band=band((point, error), (values, errors), level, kind)[:, 0],
@@ -129,12 +128,12 @@ def emergence_confidence(start, now, method=PAPER, level=0.9, resamples=400, see
         resamples=int(resamples),
         seed=int(seed),
         by_layer=True,
-        measured=_is_measured(method, True) and method.score == "emergence",
+        measured=is_measured(method, True) and method.score == "emergence",
         given_radii=isinstance(method.radii, tuple),
         neurons=both.neurons,
         only_start=both.only_start,
         only_now=both.only_now,
-        notes=_notes(method, both.strata, masses[1], now.seed),
+        notes=notes_on(method, both.strata, masses[1], now.seed),
         method=method.name,
         method_key=method.key,
         source=f"{start.origin} to {now.origin}",
@@ -211,7 +210,7 @@ def _spectrum(what, method):
     return what
 
 
-def _refuse_bad(level, resamples, seed, kind):
+def refuse_bad(level, resamples, seed, kind):
     if not isinstance(level, (int, float)) or not 0 < level < 1:
         raise NeuroMFAError(f"level={level!r} must lie between 0 and 1, such as 0.9")
     if isinstance(resamples, bool) or not isinstance(resamples, (int, np.integer)) or resamples < FEWEST_RESAMPLES:
@@ -222,7 +221,7 @@ def _refuse_bad(level, resamples, seed, kind):
         raise NeuroMFAError(f"kind={kind!r} is unknown: use one of {', '.join(map(repr, KINDS))}")
 
 
-def _refuse_one_neuron(strata):
+def refuse_one_neuron(strata):
     if np.bincount(strata.of_neuron).max() < 2:
         raise NeuroMFAError(
             "no layer has two neurons to resample, so nothing is known about their spread: draw a larger sample, or "
@@ -230,12 +229,12 @@ def _refuse_one_neuron(strata):
         )
 
 
-def _is_measured(method, by_layer):
+def is_measured(method, by_layer):
     choices = (method.join, method.reach, method.convention, method.derivative)
     return bool(by_layer) and choices == ("chain", "one-hop", "paper", "exact")
 
 
-def _notes(method, strata, masses, seed):
+def notes_on(method, strata, masses, seed):
     notes = []
     if seed is None:
         notes.append("this is a whole network: the band is for one with ever more neurons like these in every layer")

@@ -121,8 +121,7 @@ def _own_radii(masses):
 def _resampled(sample, method, resamples, seed):
     """(values, errors) of the sample and of its resamples."""
     if len(sample) == 2:
-        both = Pair(sample[1], sample[0], method)
-        return tuple(each[0] for each in both.point), both.resampled(resamples, seed)
+        return Pair(sample[1], sample[0], method).emergence(resamples, seed)
     one = Resampler(sample[0], method, strata_of(sample[0].layer, sample[0].layers, sample[0].neurons_total))
     return (one.point.values[0], one.point.errors[0]), one.resampled(resamples, seed)
 

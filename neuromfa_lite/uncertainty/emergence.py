@@ -7,53 +7,79 @@ from ..errors import NeuroMFAError
 from .resampling import Resampler, draw_weights, standard_error, strata_of
 
 
-class Pair:
-    """The masses of one sample of neurons at two steps, resampled together.
+class Steps:
+    """The masses of one sample of neurons at several steps, the first one untrained, resampled together.
 
-    A neuron is known by its layer and its number in it. One that the method uses at one of the steps only is drawn
-    with the others and counts at that step alone.
+    A neuron is known by its layer and its number in it. One that the method uses at some of the steps only is drawn
+    with the others and counts at those steps alone.
 
     Args:
-        start, now: Masses of networks with the same neurons; method: Method; by_layer: draw each layer apart.
+        masses: Masses of networks with the same neurons; method: Method; by_layer: draw each layer apart.
     """
 
-    def __init__(self, start, now, method, by_layer=True):
-        _refuse_other_neurons(start, now)
-        names = [each.layer.astype(np.int64) << 40 | each.number for each in (start, now)]
-        both = np.union1d(*names)
-        places = [np.searchsorted(both, each) for each in names]
-        total = max(start.neurons_total, now.neurons_total)
-        self.strata = strata_of(both >> 40, now.layers, total, by_layer)
-        self.neurons, self.places, self.method = len(both), places, method
-        self.only_start = len(both) - len(names[1])
-        self.only_now = len(both) - len(names[0])
+    def __init__(self, masses, method, by_layer=True):
+        for other in masses[1:]:
+            _refuse_other_neurons(masses[0], other)
+        names = [each.layer.astype(np.int64) << 40 | each.number for each in masses]
+        every = np.unique(np.concatenate(names))
+        total = max(each.neurons_total for each in masses)
+        self.strata = strata_of(every >> 40, masses[0].layers, total, by_layer)
+        self.neurons, self.method = len(every), method
+        self.places = [np.searchsorted(every, each) for each in names]
         self.steps = [
             Resampler(each, method, strata_of(each.layer, each.layers, each.neurons_total, by_layer))
-            for each in (start, now)
+            for each in masses
         ]
         self.point = self.estimates(np.ones((1, self.neurons)))
 
     def resampled(self, resamples, seed):
-        """(values, errors), (resamples, 1) each: E of resampled neurons."""
+        """(values, errors), (resamples, quantities) each, of resampled neurons."""
         parts = [self.estimates(weights) for weights in draw_weights(self.strata, resamples, seed)]
         return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
     def estimates(self, weights):
-        """(values, errors), (rows, 1) each, for weights (rows, neurons); the error by the chain rule."""
-        parts = [step.estimates(weights[:, place]) for step, place in zip(self.steps, self.places, strict=True)]
-        (alpha0_start, width_start), (alpha0, width) = (part.values[:, :2].T for part in parts)
-        values = np.stack([alpha0, width, alpha0_start, width_start])
+        """(values, errors) for weights (rows, neurons): (rows, 3 steps) each, E, alpha0 and width of every step."""
+        start, columns = self._at(0, weights), []
+        for step in range(len(self.steps)):
+            now = self._at(step, weights) if step else start
+            e, error = self._emergence(start, now, step, weights)
+            columns.append((np.column_stack([e, now.values]), np.column_stack([error, now.errors])))
+        return tuple(np.concatenate(each, axis=1) for each in zip(*columns, strict=True))
+
+    def _at(self, step, weights):
+        return self.steps[step].alpha0_and_width(weights[:, self.places[step]])
+
+    def _emergence(self, start, now, step, weights):
+        """E (rows,) of a step against the first one, and its error by the chain rule."""
+        values = np.concatenate([now.values.T, start.values.T])  # alpha0 and width now, then those at the start
         influence = np.zeros(weights.shape)
         for row, name in enumerate(("alpha0", "width", "alpha0", "width")):
-            step = 1 - row // 2  # values begin with those of now
+            part, place = (now, self.places[step]) if row < 2 else (start, self.places[0])
             change = np.zeros_like(values)
             change[row] = 1e-6 * values[row]
             slope = (self._score(values + change) - self._score(values - change)) / (2e-6 * values[row])
-            influence[:, self.places[step]] += slope[:, None] * parts[step].influence[name]
-        return self._score(values)[:, None], standard_error(influence, weights, self.strata)[:, None]
+            influence[:, place] += slope[:, None] * part.influence[name]
+        return self._score(values), standard_error(influence, weights, self.strata)
 
     def _score(self, values):
         return np.asarray(degree_of_emergence(*values, method=self.method), dtype=np.float64)
+
+
+class Pair(Steps):
+    """Two steps: start, the untrained network, and now; estimates are E, alpha0 and width now, (rows, 3)."""
+
+    def __init__(self, start, now, method, by_layer=True):
+        super().__init__([start, now], method, by_layer)
+        self.only_start = self.neurons - len(now.layer)
+        self.only_now = self.neurons - len(start.layer)
+
+    def estimates(self, weights):
+        return tuple(each[:, 3:] for each in super().estimates(weights))
+
+    def emergence(self, resamples, seed):
+        """(values, errors) of the sample, (1,) each, and of resamples, (resamples, 1) each: E alone."""
+        point, resampled = self.point, self.resampled(resamples, seed)
+        return tuple(each[0, :1] for each in point), tuple(each[:, :1] for each in resampled)
 
 
 def _refuse_other_neurons(start, now):

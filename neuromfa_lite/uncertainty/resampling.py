@@ -148,6 +148,23 @@ class Resampler:
                 f.append(self._with_error(slope.times(q).minus(line), weights))
         return self._gathered(weights, np.array(tau), np.array(alpha), np.array(f), kept)
 
+    def alpha0_and_width(self, weights):
+        """The Estimates of these two alone, (rows, 2): what estimates() has first, in a fraction of its time."""
+        if self.method.derivative == "forward":
+            values, errors, influence = self.estimates(weights)
+            return Estimates(values[:, :2], errors[:, :2], influence)
+        alpha, kept = [], {}
+        for place, order in enumerate(self.orders):
+            if place in self.extremes:
+                kept[place] = self._line(weights, order)[1]
+                alpha.append(kept[place].value)
+            else:
+                alpha.append(self._alpha(weights, order))
+        high, low, at_zero = (kept[at] for at in self.extremes)
+        width = _Value(np.ptp(alpha[:-1], axis=0), high.minus(low).influence)
+        values, errors = np.array([self._with_error(each, weights) for each in (at_zero, width)]).transpose(1, 2, 0)
+        return Estimates(values, errors, {"alpha0": at_zero.influence, "width": width.influence})
+
     def _gathered(self, weights, tau, alpha, f, kept):
         high, low, at_zero = (kept[at] for at in self.extremes)
         width = _Value(np.ptp(alpha[:, 0], axis=0), high.minus(low).influence)
@@ -185,9 +202,21 @@ class Resampler:
 
     def _line(self, weights, order):
         """(tau, alpha) of one order as _Values: the slopes of ln Z and of its derivative in q."""
-        (rows, neurons), radii = weights.shape, len(self.logs)
-        tau, alpha = _Value.zero(rows, neurons), _Value.zero(rows, neurons)
-        for start in range(0, radii, at_once := max(1, LARGEST_BLOCK // neurons)):
+        tau, alpha = _Value.zero(*weights.shape), _Value.zero(*weights.shape)
+        for fit, shift, powers, moments, z, mean_log in self._sums(weights, order):
+            share = fit / z
+            alpha.add(mean_log @ fit, share @ moments - (share * mean_log) @ powers)
+            if order != 0:  # there ln Z is flat by definition
+                tau.add((np.log(z) + shift) @ fit, share @ powers)
+        return tau, alpha
+
+    def _alpha(self, weights, order):
+        """(rows,) the value of alpha at one order, without influences."""
+        return sum(mean_log @ fit for fit, *_, mean_log in self._sums(weights, order))
+
+    def _sums(self, weights, order):
+        """Yield, for blocks of radii, the regression's weights and the sums over neurons behind Z and d ln Z/d q."""
+        for start in range(0, len(self.logs), at_once := max(1, LARGEST_BLOCK // weights.shape[1])):
             logs, fit = self.logs[start : start + at_once], self.fit[start : start + at_once]
             exponent = order * logs
             shift = exponent.max(axis=1)
@@ -198,12 +227,8 @@ class Resampler:
                     f"orders q from {self.q[0]:g} to {self.q[-1]:g} make single neurons outweigh all others by more "
                     "than a float64 can hold, so resamples without them have no Z: use a smaller range of q"
                 )
-            share, moments = fit / z, powers * logs
-            mean_log = (weights @ moments.T) / z
-            alpha.add(mean_log @ fit, share @ moments - (share * mean_log) @ powers)
-            if order != 0:  # there ln Z is flat by definition
-                tau.add((np.log(z) + shift) @ fit, share @ powers)
-        return tau, alpha
+            moments = powers * logs
+            yield fit, shift, powers, moments, z, (weights @ moments.T) / z
 
 
 class _Value(NamedTuple):

@@ -56,7 +56,7 @@ class Confidence:
     versions: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        _freeze(self)
+        freeze(self)
 
     def __repr__(self):
         return (
@@ -162,7 +162,7 @@ class EmergenceConfidence:
     versions: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        _freeze(self)
+        freeze(self)
 
     def __repr__(self):
         return (
@@ -206,7 +206,7 @@ class EmergenceConfidence:
         return cls(**{**values, "notes": tuple(values["notes"])})
 
 
-def _freeze(result):
+def freeze(result):
     for value in vars(result).values():
         if isinstance(value, np.ndarray):
             value.setflags(write=False)

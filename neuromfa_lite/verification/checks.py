@@ -1,4 +1,4 @@
-"""One line of the table, and the plain arithmetic that the estimators are held against."""
+"""One line of the table, how it comes about, and the table as text."""
 
 import math
 from typing import NamedTuple
@@ -20,6 +20,7 @@ class Check(NamedTuple):
 
 
 COLUMNS = list(Check._fields)
+BROKEN = "could not be checked"
 
 
 def compare(check, thing, quantity, q, numbers, tolerance, why):
@@ -29,33 +30,55 @@ def compare(check, thing, quantity, q, numbers, tolerance, why):
         numbers: (exact, measured); check, thing, quantity, q, tolerance, why: as in the table.
     """
     exact, measured = (float(number) for number in numbers)
-    error = abs(measured - exact) / max(1.0, abs(exact))
+    error = off(exact, measured)
     q = None if q is None else float(q)
     # NaN fails, too
     return Check(check, thing, quantity, q, exact, measured, error, tolerance, bool(error <= tolerance), why)
 
 
-def plain_slope(x, y):
-    """The least squares slope, in plain loops."""
-    n = len(x)
-    mean_x, mean_y = math.fsum(x) / n, math.fsum(y) / n
-    above = math.fsum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return above / math.fsum((a - mean_x) ** 2 for a in x)
+def off(exact, measured):
+    """The error of a number, relative where the exact one is larger than 1."""
+    return abs(measured - exact) / max(1.0, abs(exact))
 
 
-def plain_exponents(radii, shares, weights, order):
-    """(tau, alpha) of sum_i w_i mu_i^order, in plain loops.
+def worst(exact, measured):
+    """(exact, measured) of the number that is farthest off, NaN before all others; NaN if there are more or fewer.
 
     Args:
-        radii: list of radii; shares: for each radius the list of mu_i; weights: for each radius the list of w_i.
+        exact, measured: lists of numbers.
     """
-    x, log_z, mean_log = [math.log(radius) for radius in radii], [], []
-    for of_radius, of_weights in zip(shares, weights, strict=True):
-        terms = [w * mu**order for mu, w in zip(of_radius, of_weights, strict=True)]
-        total = math.fsum(terms)
-        log_z.append(math.log(total))
-        mean_log.append(math.fsum(t * math.log(mu) for t, mu in zip(terms, of_radius, strict=True)) / total)
-    return plain_slope(x, log_z), plain_slope(x, mean_log)
+    exact, measured = list(exact), list(measured)
+    if len(exact) != len(measured):
+        return len(exact), math.nan
+    return max(zip(exact, measured, strict=True), key=_off_or_infinite)
+
+
+def worst_ratio(exact, measured):
+    """The same as (1, measured/exact), for numbers so small that 1 % of them would pass; a number for 0 is NaN."""
+    exact, measured = list(exact), list(measured)
+    if len(exact) != len(measured):
+        return 1.0, math.nan
+    ratios = [b / a if a else (1.0 if b == 0 else math.nan) for a, b in zip(exact, measured, strict=True)]
+    return worst([1.0] * len(ratios), ratios)
+
+
+def _off_or_infinite(pair):
+    error = off(*pair)
+    return math.inf if math.isnan(error) else error
+
+
+def rows_of(check, sections, only):
+    """The rows of sections {object: function}, all or only those named; a section that fails is a failed row."""
+    rows = []
+    for name, section in sections.items():
+        if only is not None and name not in only:
+            continue
+        try:
+            rows += section()
+        except Exception as error:  # whatever it is: the table must say so, and the other sections be checked
+            why = f"{type(error).__name__}: {error}"
+            rows.append(Check(check, name, BROKEN, None, math.nan, math.nan, math.nan, None, False, why))
+    return rows
 
 
 TITLES = {
@@ -69,13 +92,15 @@ def summary_of(table):
     """The table of checks as text: limits line by line, the many others by object and quantity, failures in full."""
     lines = []
     for check, title in TITLES.items():
-        part = table[table["check"] == check]
+        part = table[(table["check"] == check) & (table["quantity"] != BROKEN)]
         lines += ["", title]
         lines += _sequences(part) if check == "limit" else _worst_of_each(part)
     failed = table[~table["passed"]]
     lines += ["", f"{len(table) - len(failed)} of {len(table)} checks passed"]
     if len(failed):
         lines += ["", "FAILED:", failed.drop(columns="why").to_string(index=False, na_rep="-")]
+        broken = failed[failed["quantity"] == BROKEN]
+        lines += [f"{row.object}: {row.why}" for row in broken.itertuples()]
     return "\n".join(lines[1:])
 
 

@@ -1,0 +1,214 @@
+"""(b) The measures of a network of weights against its connections and paths, looked at one by one."""
+
+import math
+import statistics
+
+import numpy as np
+
+from ..blocks import FixedJoin, NeuronLayer, WeightBlock
+from ..dimension import neuron_fractal_dimension
+from ..emergence import degree_of_emergence
+from ..fractals import ParetoFanOut
+from ..geodesic import geodesic_distances
+from ..method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
+from ..network import NeuronNetwork
+from ..sources.matrix import WeightMatrix
+from ..study import measure_spectrum
+from .held import ORDERS, Counted, held_against, row, row_of_many
+from .plain import plain_line, plain_partition
+
+ANY = PAPER.replace(window=None, rounding=False, minimum_connections=1)
+
+
+def _pareto():
+    network, name = ParetoFanOut(1.5, 20, 300).network(), "Pareto fan-out 1.5, connections"
+    distances = [of_neuron for _, of_neuron in _one_hop(network)]
+    counted = _counted(_one_hop(network), PAPER)
+    spectrum = measure_spectrum(network, PAPER.replace(q=ORDERS))
+    rows = held_against(name, spectrum, counted)
+    x = [math.log(r) for r in counted.radii]
+    lines = [plain_line(x, [math.log(mass) for mass in masses]) for masses in zip(*counted.masses, strict=True)]
+    mean = math.fsum(line.slope for line in lines) / len(lines)
+    rows.append(row(name, "alpha0, mean dimension", None, mean, spectrum.alpha0))
+    rows += _dimensions(name, "common radii", lines, neuron_fractal_dimension(network))
+    lines = [_own_line([round(d) for d in of_neuron if 0 < d <= 200]) for of_neuron in distances]
+    return rows + _dimensions(name, "own radii", lines, neuron_fractal_dimension(network, grid="own"))
+
+
+def _dimensions(name, grid, lines, table):
+    """Rows for the dimension of every neuron and its r2."""
+    found = zip(lines, table["dimension"], table["r2"], strict=True)
+    rows = []
+    for line, dimension, r2 in found:
+        rows.append(row(name, f"dimension, {grid}", None, line.slope, dimension))
+        rows.append(row(name, f"r2 of it, {grid}", None, line.r2, r2))
+    radii = [len(line.residuals) for line in lines]
+    rows.append(row_of_many(name, f"radii of it, {grid}", None, radii, table["radii"]))
+    return rows
+
+
+def _own_line(distances):
+    radii = sorted({d for d in distances if d > 0})
+    masses = [1 + sum(d <= r for d in distances) for r in radii]
+    return plain_line([math.log(r) for r in radii], [math.log(mass) for mass in masses])
+
+
+def _network():
+    network = _transformer()
+    counted = _counted(_one_hop(network), PAPER)
+    rows = held_against("network, connections", measure_spectrum(network, PAPER.replace(q=ORDERS)), counted)
+    rows += _scale_free(network, [20.0, 40.5, 90.0]) + _forward(network, counted)
+    for reach in ("geodesic", "geodesic-undirected"):
+        paths = _paths(network, reach)
+        spectrum = measure_spectrum(network, GEODESIC.replace(reach=reach, q=ORDERS))
+        rows += held_against(f"network, {reach}", spectrum, _counted(paths, GEODESIC))
+        method = ANY.replace(reach=reach, radii=(20.0, 40.5, 90.0), q=ORDERS)
+        spectrum = measure_spectrum(network, method)
+        rows += held_against(f"network, {reach}, not rounded", spectrum, _counted(paths, method, method.radii))
+        rows.append(_distances(network, reach))
+    rows += _edges()
+    exact = 0.5 / 0.4 * (math.log(1.6) - math.log(1.2))
+    return [*rows, row("E", "E(1.2, 0.5; 1.6, 0.4)", None, exact, degree_of_emergence(1.2, 0.5, 1.6, 0.4))]
+
+
+def _distances(network, reach):
+    """All shortest paths, lengths over the median of their matrix."""
+    import networkx as nx
+
+    graph = network.to_networkx()
+    for block in network.weight_blocks:
+        unit = statistics.median(1 / abs(w) for w in block.weights().astype(np.float64).ravel().tolist())
+        for _, _, edge in graph.edges(data=True):
+            edge["distance"] /= unit if edge["role"] == block.role else 1.0
+    away = dict(
+        nx.all_pairs_dijkstra_path_length(
+            graph.to_undirected() if reach == "geodesic-undirected" else graph, weight="distance"
+        )
+    )
+    exact = [away[a].get(b, -1.0) for a in graph for b in graph]
+    measured = geodesic_distances(network, SCALE_FREE.replace(reach=reach))
+    measured = np.where(np.isinf(measured), -1.0, measured)
+    return row_of_many(f"network, {reach}, scale-free", "distances", None, exact, measured)
+
+
+def _edges():
+    """The same connections as a list of edges."""
+    network = ParetoFanOut(1.5, 12, 30).network()
+    weights = network.blocks[0].weights()
+    targets, sources = (place.ravel() for place in np.indices(weights.shape))
+    listed = NeuronNetwork.from_edges(sources, 12 + targets, weights.ravel())
+    rows, distances = [], _one_hop(network) + [(number, []) for number in range(12, 42)]
+    for method in (PAPER, ANY.replace(radii=(30.0, 60.5, 100.0, 140.0))):
+        counted = _counted(distances, method, method.radii if isinstance(method.radii, tuple) else None)
+        rows += held_against(
+            f"list of edges, {method.radii}", measure_spectrum(listed, method.replace(q=ORDERS)), counted
+        )
+    return rows
+
+
+def _transformer(hidden=8, wide=20):
+    """One block: input -> query, key, value -> attention output -> middle -> wide -> output; Gaussian weights."""
+    draw = np.random.default_rng(0)
+    names = ["input", "query", "key", "value", "attention", "middle", "wide", "output"]
+    layers = [NeuronLayer(name, wide if name == "wide" else hidden) for name in names]
+    joins = [("input", part) for part in ("query", "key", "value")]
+    joins += [("attention", "middle"), ("middle", "wide"), ("wide", "output")]
+    blocks = []
+    for source, target in joins:
+        ends = names.index(source), names.index(target)
+        weights = draw.standard_normal((len(layers[ends[1]]), len(layers[ends[0]]))).astype(np.float32) / 16
+        name = f"{source} to {target}"
+        blocks.append(WeightBlock(name, name, *ends, WeightMatrix.from_array(name, weights)))
+    for part in ("query", "key", "value"):
+        kind = "one-to-one" if part == "query" else "all-to-all"
+        ends = names.index(part), names.index("attention")
+        blocks.append(FixedJoin(f"attend {part}", "attention", *ends, kind, (hidden, hidden)))
+    return NeuronNetwork(layers, blocks)
+
+
+def _one_hop(network, divide=False):
+    """[(number in its layer, distances of its connections)] of every neuron with outgoing weights.
+
+    Args:
+        divide: by the median of the matrix.
+    """
+    found = []
+    for layer, sources in enumerate(network.layers):
+        blocks = [block for block in network.weight_blocks if block.source == layer]
+        for number in range(len(sources)) if blocks else ():
+            distances = []
+            for block in blocks:
+                weights = block.weights().astype(np.float64).tolist()
+                unit = statistics.median(1 / abs(w) for of_target in weights for w in of_target) if divide else 1.0
+                distances += [1 / abs(of_target[number]) / unit for of_target in weights]
+            found.append((number, distances))
+    return found
+
+
+def _paths(network, reach):
+    """[(number in its layer, distance to every neuron of the layers that its own leads to)], Dijkstra by networkx."""
+    import networkx as nx
+
+    graph = network.to_networkx()
+    names = [layer.name for layer in network.layers]
+    layers = nx.DiGraph((names[block.source], names[block.target]) for block in network.blocks)
+    if reach == "geodesic-undirected":
+        graph, layers = graph.to_undirected(), layers.to_undirected()
+    found = []
+    for node in graph:
+        onwards = nx.descendants(layers, node[0]) | ({node[0]} if not layers.is_directed() else set())
+        away = nx.single_source_dijkstra_path_length(graph, node, weight="distance")
+        there = [away.get(other, math.inf) for other in graph if other != node and other[0] in onwards]
+        found.append((node[1], there))
+    return found
+
+
+def _counted(distances, method, radii=None):
+    """Counted, of [(number, distances)]: the paper's shares of own final masses."""
+    low, high = method.window or (0.0, math.inf)
+    inside = [[d for d in of_neuron if low < d <= high and d < math.inf] for _, of_neuron in distances]
+    inside = [[round(d) for d in of_neuron] if method.rounding else of_neuron for of_neuron in inside]
+    kept = [number for number, of_neuron in enumerate(inside) if len(of_neuron) >= method.minimum_connections]
+    radii = sorted({d for number in kept for d in inside[number]}) if radii is None else list(radii)
+    masses = [[1 + sum(d <= r for d in inside[number]) for number in kept] for r in radii]
+    shares = [[a / b for a, b in zip(of_radius, masses[-1], strict=True)] for of_radius in masses]
+    share = sum(len(inside[number]) for number in kept) / sum(len(of_neuron) for _, of_neuron in distances)
+    weights, centres = [[1.0] * len(kept)] * len(radii), [distances[number][0] for number in kept]
+    return Counted(radii, masses, shares, weights, centres, len(distances), share, balls=False)
+
+
+def _scale_free(network, radii):
+    """Distances over the median of their matrix, on radii between two quantiles; and any distance on given radii."""
+    distances = _one_hop(network, divide=True)
+    pooled = sorted(d for _, of_neuron in distances for d in of_neuron)
+    low, high = (_quantile(pooled, share) for share in (0.02, 0.90))
+    spaced = [low * (high / low) ** (step / 19) for step in range(20)]
+    spectrum = measure_spectrum(network, SCALE_FREE.replace(q=ORDERS))
+    rows = held_against("network, scale-free", spectrum, _counted(distances, SCALE_FREE, spaced))
+    spectrum = measure_spectrum(network, ANY.replace(radii=radii, q=ORDERS))
+    return rows + held_against("network, not rounded", spectrum, _counted(_one_hop(network), ANY, radii))
+
+
+def _quantile(ascending, share):
+    """Between two numbers on a straight line."""
+    place = share * (len(ascending) - 1)
+    below = math.floor(place)
+    return ascending[below] + (place - below) * (ascending[below + 1] - ascending[below])
+
+
+def _forward(network, counted):
+    """The authors' difference quotients."""
+    spectrum, name, rows = measure_spectrum(network, PUBLISHED.replace(q=ORDERS)), "network, published", []
+    x = [math.log(r / counted.radii[-1]) for r in counted.radii]
+    tau = [plain_line(x, plain_partition(counted.shares, counted.weights, q)[0]).slope for q in ORDERS]
+    alpha = [(tau[k + 1] - tau[k]) / (ORDERS[k + 1] - ORDERS[k]) for k in range(len(ORDERS) - 1)]
+    f = [ORDERS[k] * alpha[k] - tau[k] for k in range(len(alpha))]
+    for k, q in enumerate(ORDERS[:-1]):
+        rows.append(row(name, "alpha", q, alpha[k], spectrum.alpha[k]))
+        rows.append(row(name, "f", q, f[k], spectrum.f[k]))
+    # f is 0 in both intervals around q = 0, and nowhere above: the first of the two counts
+    rows.append(row(name, "alpha0", None, alpha[ORDERS.index(0.0) - 1], spectrum.alpha0))
+    return [*rows, row(name, "width", None, max(alpha) - min(alpha), spectrum.width)]
+
+
+SECTIONS = {"pareto": _pareto, "network": _network}
