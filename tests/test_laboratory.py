@@ -177,6 +177,8 @@ def test_addition_is_memorised_first_and_learnt_later_with_weight_decay_alone():
         for name in ("modular-addition-memorised", "modular-addition-control"):
             other = load_run(name).curve(seed)
             assert other["train_accuracy"].max() > 0.99 and other["test_accuracy"].max() < 0.1
+    # as the recipe says
+    assert load_run("modular-addition-control").checkpoint(2500).abilities["train_accuracy"] < 0.9
     assert generalised >= 2
 
 

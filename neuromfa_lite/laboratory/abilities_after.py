@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 from functools import lru_cache
+from pathlib import Path
 
 from . import manifests
 from .changes import EVERY_CHANGE, changed
-from .runs import BUNDLED
 
-STORED = BUNDLED / "abilities-after-changes.json"
+STORED = Path(__file__).with_suffix(".json")
 
 
 def ability_after(run, words, seed=0):

@@ -150,6 +150,9 @@ class CodeRecipe(Recipe):
 class ModularAdditionRecipe(Recipe):
     """Add two numbers modulo a prime, trained on a share of all pairs.
 
+    With this weight decay the accuracy on trained pairs falls for some steps now and then, and a stored step may lie in
+    such a fall: the last of seed 0 of modular-addition-control does. Look at train_accuracy.
+
     Attributes:
         modulus: p; the numbers are the tokens 0 to p - 1, and token p asks for their sum.
         trained_share: share of the unordered pairs {a, b} trained on; both orders of a pair fall on the same side.
