@@ -221,9 +221,9 @@ _RECIPES = (
     ),
     ModularAdditionRecipe(
         name="modular-addition-memorised",
-        title="Addition modulo 59 without weight decay",
+        title="Addition modulo 59 without weight decay: memorises and stays there",
         weight_decay=0.0,
-        control="modular-addition-control",
+        control_of="modular-addition",
     ),
     ModularAdditionRecipe(
         name="modular-addition-control",

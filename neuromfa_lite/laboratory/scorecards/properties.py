@@ -113,7 +113,7 @@ def half_way(steps, rises):
     Between checkpoints the curve is taken as straight over log(1 + step).
 
     Example:
-        >>> half_way(np.array([0, 1, 3, 7]), np.array([0.0, 0.0, 4.0, 4.0])).round(3)
+        >>> round(half_way(np.array([0, 1, 3, 7]), np.array([0.0, 0.0, 4.0, 4.0])), 3)
         1.828
     """
     if rises[-1] == 0:
