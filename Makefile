@@ -4,13 +4,14 @@ VENV_PYTHON := .venv/bin/python
 CACHES := .pytest_cache .ruff_cache .hypothesis build dist outputs test-results
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-all notebooks lint bench clean
+.PHONY: help setup lab test test-all notebooks scorecard lint bench clean
 
 help:
 	@echo "make lab        open JupyterLab at notebooks/00_start_here.ipynb"
 	@echo "make test       style, unit tests, notebooks"
 	@echo "make test-all   make test, then the browser and the retraining"
 	@echo "make notebooks  execute every notebook and store it with its pictures"
+	@echo "make scorecard  compute the shipped scorecard anew (some minutes), its table and picture in docs/"
 	@echo "make lint       ruff"
 	@echo "make bench      the timings of benchmarks/"
 	@echo "make clean      delete caches and built files (.venv stays)"
@@ -35,6 +36,10 @@ test-all: test
 
 notebooks: setup
 	$(VENV_PYTHON) scripts/notebooks.py
+
+scorecard: setup
+	$(VENV_PYTHON) -m neuromfa_lite scorecard --shipped --picture docs/scorecard.png > docs/.scorecard.new
+	mv docs/.scorecard.new docs/scorecard.txt
 
 bench: setup
 	@for script in benchmarks/*.py; do echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; done

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from neuromfa_lite.panels import CascadePanel, EmergencePanel, NetworkPanel, SpectrumPanel, StartHerePanel, WindowPanel
+from neuromfa_lite import panels
 
 MOVES = 40
 
@@ -43,6 +43,9 @@ def measure(panel_class):
 
 if __name__ == "__main__":
     print("panel            build s   move ms (median, largest processor time)")
-    for panel_class in (StartHerePanel, NetworkPanel, CascadePanel, SpectrumPanel, WindowPanel, EmergencePanel):
+    for name in panels.__all__:
+        panel_class = getattr(panels, name)
+        if panel_class is panels.Panel:
+            continue
         built, median, largest = measure(panel_class)
         print(f"{panel_class.__name__:16s} {built:7.1f} {median:9.0f} {largest:8.0f}", flush=True)

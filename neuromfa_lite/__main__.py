@@ -20,6 +20,7 @@ NEEDED = (
     "safetensors",
     "huggingface_hub",
     "tqdm",
+    "threadpoolctl",
     "click",
     "matplotlib",
     "networkx",

@@ -144,11 +144,14 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
 @click.option("--steps", type=int, help="Stop after this many steps.")
 @click.option("--overwrite", is_flag=True, help="Replace this seed where FOLDER has it already.")
 def train(run, seed, folder, steps, overwrite):
-    """Rebuild a bundled RUN by its recipe (needs torch and transformers)."""
+    """Rebuild a bundled RUN by its recipe (needs torch and transformers); a stopped training goes on where it was."""
     from .laboratory import train as train_run
 
     folder = folder or run
-    train_run(run, seed=seed, folder=folder, steps=steps, overwrite=overwrite)
+    try:
+        train_run(run, seed=seed, folder=folder, steps=steps, overwrite=overwrite)
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped: the same command goes on from the last state") from None
     click.echo(f"trained {run}, seed {seed}: {folder}")
 
 
@@ -165,6 +168,36 @@ def verify(as_json):
     else:
         click.echo(summary_of(table))
     sys.exit(0 if table["passed"].all() else 1)
+
+
+@main.command()
+@click.argument("measures", metavar="[METHOD ...]", nargs=-1)
+@click.option("--run", "runs", multiple=True, help="Only these (bundled names or folders).")
+@click.option("--samples", default=10, show_default=True, help="Number of sampled networks.")
+@click.option("--picture", type=click.Path(dir_okay=False), help="Also draw the scorecard into this .png file.")
+@click.option("--shipped", is_flag=True, help="Compute the scorecard of the package anew and store it (needs torch).")
+@_json
+def scorecard(measures, runs, samples, picture, shipped, as_json):
+    """Put METHODs through the bundled runs and their controls; without any, show the scorecard of the package.
+
+    METHOD is a named method, a measure of the shipped scorecard, or a FILE.py with a VARIANT.
+    """
+    from .laboratory import load_run, scorecards
+    from .laboratory.scorecards.shipped import compute_shipped, measure_named
+
+    if shipped:
+        card = compute_shipped()
+    elif measures:
+        chosen = [load_run(run) for run in runs] or None
+        card = scorecards.scorecard([measure_named(name) for name in measures], chosen, samples=samples)
+    else:
+        card = scorecards.shipped_scorecard()
+    if picture:
+        click.echo(f"drawn {card.draw(picture)}", err=True)
+    if as_json:
+        click.echo(json.dumps(_plain(card.rows), allow_nan=False))
+    else:
+        click.echo(card.text())
 
 
 @main.command()

@@ -209,13 +209,24 @@ def _measure(networks, method):
     if method.radii_scope == "network":
         return [_Row(*keys, measure_spectrum(network, method)) for *keys, network in networks], np.array([])
     kept = list(networks)
-    radii = _common_radii([count_masses(network, method).radii for *_, network in kept], method)
+    radii = common_radii([network for *_, network in kept], method)
     fixed = method.replace(radii=radii, name=method.name)
     return [_Row(*keys, measure_spectrum(network, fixed)) for *keys, network in kept], radii
 
 
-def _common_radii(grids, method):
-    """The radii of the interval that every network covers: spaced as the method spaces them."""
+def common_radii(networks, method):
+    """The radii of the interval that all networks of a run cover, spaced as the method spaces them.
+
+    Args:
+        networks: iterable of NeuronNetwork; method: Method.
+
+    Returns:
+        (radii,) float64.
+
+    Raises:
+        NeuroMFAError: no two radii are common to all.
+    """
+    grids = [count_masses(network, method).radii for network in networks]
     low, high = max(grid[0] for grid in grids), min(grid[-1] for grid in grids)
     if method.radii == "log-spaced":
         radii = np.geomspace(low, high, len(grids[0])) if high > low else np.array([])

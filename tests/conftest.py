@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # no window opens
+# Two threads of OpenBLAS that share a busy processor wait for each other thirty times longer than they compute.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # From quick to slow; a test without any of these comes after "small".
 ORDER = ("small", None, "install", "notebooks", "retraining", "browser")

@@ -8,7 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 import neuromfa_lite as nmfa
+from neuromfa_lite import laboratory
 from neuromfa_lite.cli import main
+from neuromfa_lite.laboratory import RECIPES
 
 
 def _call(*words):
@@ -70,9 +72,11 @@ def test_describe_shows_the_network_of_a_method():
 
 
 def test_runs_and_doctor():
-    assert [run["run"] for run in _json("runs")["runs"]] == ["induction", "induction-control"]
+    names = [run["run"] for run in _json("runs")["runs"]]
+    assert names == sorted(RECIPES)
     report = _json("doctor")
-    assert report["ok"] is True and any("bundled run" in line["what"] for line in report["checks"])
+    checked = [line["what"] for line in report["checks"] if line["what"].startswith("bundled run")]
+    assert report["ok"] is True and checked == [f"bundled run {name}" for name in names]
 
 
 @pytest.mark.parametrize(
@@ -116,3 +120,12 @@ def test_training_without_torch_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     result = _call("train", "induction")
     assert result.exit_code != 0 and "neuromfa_lite[train]" in result.output and "Traceback" not in result.output
+
+
+def test_a_stopped_training_says_how_to_go_on(monkeypatch):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(laboratory, "train", stop)
+    result = _call("train", "induction")
+    assert result.exit_code == 1 and "the same command goes on" in result.output

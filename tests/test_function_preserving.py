@@ -17,7 +17,7 @@ from neuromfa_lite.laboratory.controls import (
     scaled,
 )
 from neuromfa_lite.laboratory.recipes import find_recipe
-from neuromfa_lite.laboratory.tasks import held_out_sequences
+from neuromfa_lite.laboratory.tasks import find_task
 from neuromfa_lite.sources import open_source
 from neuromfa_lite.sources.architectures import fused_rows
 
@@ -38,7 +38,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def tokens():
-    return held_out_sequences(find_recipe("induction"))[0][:32]
+    return find_task(find_recipe("induction")).questions()[:32]
 
 
 @pytest.fixture(scope="module")

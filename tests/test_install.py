@@ -338,6 +338,7 @@ print(json.dumps({"file": nmfa.__file__, "alpha0": nmfa.analyze(network.sample(1
 def test_the_wheel_holds_the_runs_and_works_outside_the_clone(wheel_folder, tmp_path):
     kept = {path.relative_to(ROOT / "neuromfa_lite") for path in (ROOT / "neuromfa_lite/laboratory/data").rglob("*.*")}
     assert kept == {p.relative_to(wheel_folder / "neuromfa_lite") for p in wheel_folder.rglob("laboratory/data/**/*.*")}
+    assert (wheel_folder / "neuromfa_lite/laboratory/tasks/python_text.json").is_file()
     result = outside(wheel_folder, FOLLOW, tmp_path)
     assert Path(result["file"]).is_relative_to(wheel_folder)
     here = neuromfa_lite.follow(neuromfa_lite.load_run("induction"), samples=2, neurons_per_layer=16).summary()

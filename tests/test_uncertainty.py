@@ -408,3 +408,16 @@ def test_ninety_percent_is_said_only_where_it_was_measured():
     assert claim("tau(7)", "basic", neurons=320).endswith("not measured")
     assert claim("tau(0.7)", "basic", neurons=320) == claim("tau(1)", "basic", neurons=320)
     assert claim("alpha0", "basic", neurons=10).endswith("not measured")
+
+
+def test_bands_keep_linear_algebra_on_one_thread(monkeypatch):
+    """Two threads that wait for each other on a busy machine took thirty times as long."""
+    import threadpoolctl
+
+    from neuromfa_lite.uncertainty import ask
+
+    seen = []
+    monkeypatch.setattr(ask, "Resampler", lambda *given: seen.append(threadpoolctl.threadpool_info()) or 1 / 0)
+    with threadpoolctl.threadpool_limits(2, "blas"), pytest.raises(ZeroDivisionError):
+        nmfa.confidence(ParetoFanOut(1.5, 60, 40).network())
+    assert {each["num_threads"] for each in seen[0] if each["user_api"] == "blas"} == {1}

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +56,7 @@ def file_hash(path: Path) -> str:
         str of 64 hexadecimal digits.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as place:
         ...     path = Path(place) / "empty"
         ...     path.touch()
@@ -134,7 +134,7 @@ def merge(old: dict, new: dict, path: Path) -> dict:
         dict, the manifest of both; seeds and steps ascend.
 
     Raises:
-        NeuroMFAError: the two were made by different recipes: their seeds must not stand in one run.
+        NeuroMFAError: the two were made by different recipes or on different texts, so they are not one run.
 
     Example:
         >>> old = read_manifest(Path(__file__).parent / "data" / "induction")
@@ -142,9 +142,9 @@ def merge(old: dict, new: dict, path: Path) -> dict:
         >>> [entry["step"] for entry in merge(old, again, Path("mine"))["checkpoints"] if entry["seed"] == 1]
         [0]
     """
-    if old["run"] != new["run"] or old["recipe"] != new["recipe"]:
+    if any(old.get(key) != new.get(key) for key in ("run", "recipe", "data")):
         raise NeuroMFAError(
-            f"{path} belongs to run {old['run']!r} with another recipe: give an empty folder for {new['run']!r}"
+            f"{path} belongs to run {old['run']!r} with another recipe or text: give an empty folder for {new['run']!r}"
         )
     trainings = old["trainings"] | new["trainings"]
     kept = [entry for entry in old["checkpoints"] if str(entry["seed"]) not in new["trainings"]]
@@ -162,6 +162,7 @@ def write_manifest(folder: Path, manifest: dict) -> None:
         manifest: dict of plain values.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as place:
         ...     write_manifest(Path(place), {"schema": 1})
         ...     os.listdir(place)
@@ -176,39 +177,69 @@ def write_manifest(folder: Path, manifest: dict) -> None:
 
 
 @contextmanager
-def workspace(folder: Path):
-    """Make a fresh folder on the same disk as another, for files in the making; always gone afterwards.
+def workspace(folder: Path, seed: int, state: str):
+    """Open the hidden folder beside a run folder in which a training is made, as it was left if it was stopped.
+
+    Gone afterwards, unless the training was stopped and its state lies in it.
 
     Args:
-        folder: where the files shall go in the end; it need not exist.
+        folder: the run folder; it need not exist.
+        seed: training seed.
+        state: name of the file of the state.
 
     Returns:
-        Context manager that gives the Path of the fresh folder.
+        Context manager that gives the Path of the hidden folder, on the same disk as ``folder``.
 
     Raises:
-        NeuroMFAError: the disk beside ``folder`` cannot be written to.
+        NeuroMFAError: the disk beside ``folder`` cannot be written to, or another process trains there already.
 
     Example:
-        >>> with tempfile.TemporaryDirectory() as place, workspace(Path(place) / "mine") as fresh:
-        ...     fresh.parent == Path(place), fresh.is_dir()
-        (True, True)
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place, workspace(Path(place) / "mine", 0, "state") as hidden:
+        ...     hidden.parent == Path(place), hidden.name
+        (True, '.mine-seed-0-unfinished')
     """
     beside = next(parent for parent in folder.parents if parent.exists())
+    path = beside / f".{folder.name}-seed-{seed}-unfinished"
     try:
-        path = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=beside))
+        path.mkdir(exist_ok=True)
+        (path / "run").mkdir(exist_ok=True)
     except OSError as error:
         raise NeuroMFAError(f"cannot write in {beside} ({error.strerror}): give another folder") from None
-    try:
-        yield path
-    finally:
+    with _alone(path):
+        try:
+            yield path
+        except BaseException:
+            if not (path / state).exists():
+                shutil.rmtree(path, ignore_errors=True)
+            raise
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _alone(path: Path):
+    """Keep other processes out of a folder; the system lets go when this one ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows locks no folders
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NeuroMFAError(f"another process is training in {path}: wait for it, or stop it") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def publish(built: Path, folder: Path, seed: int, manifest: dict) -> dict:
     """Move one finished training seed to its run's folder and enter it in the manifest there.
 
     A new run appears as a whole by one rename. In an existing run the seed's folder is exchanged first, then the
-    manifest; if that fails the old seed comes back.
+    manifest; if that fails all is put back where it was.
 
     Args:
         built: folder that holds ``seed-SEED``, on the same disk.
@@ -238,7 +269,8 @@ def publish(built: Path, folder: Path, seed: int, manifest: dict) -> dict:
         os.replace(built / f"seed-{seed}", target)
         write_manifest(folder, whole)
     except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            os.replace(target, built / f"seed-{seed}")
         if aside.exists():
             os.replace(aside, target)
         raise

@@ -152,20 +152,44 @@ class Run:
         chosen = [checkpoint for each in seeds for checkpoint in self.checkpoints(each)]
         return pd.DataFrame([{"seed": c.seed, "step": c.step, **c.abilities} for c in chosen])
 
+    def curve(self, seed: int = 0) -> pd.DataFrame:
+        """Tabulate what was measured while a seed was trained, between its checkpoints too.
+
+        At a stored step the abilities are those of the weights as stored, else of the weights in single precision.
+
+        Args:
+            seed: training seed.
+
+        Returns:
+            DataFrame with columns step, train_loss (nats per token asked) and one per ability; NeuroMFAError if the
+            seed is not stored or only measured at its checkpoints.
+
+        Example:
+            >>> list(load_run("modular-addition").curve())
+            ['step', 'train_loss', 'test_accuracy', 'train_accuracy']
+        """
+        import pandas as pd
+
+        self.steps(seed)  # refuses an unknown seed
+        if "curve" not in self.manifest["trainings"][str(seed)]:
+            raise NeuroMFAError(f"run {self.name!r} was measured at its checkpoints only: ask for abilities({seed})")
+        return pd.DataFrame(self.manifest["trainings"][str(seed)]["curve"])
+
     def __repr__(self) -> str:
         count = len(self.manifest["checkpoints"])
         return f"<Run {self.name!r}: {count} checkpoints, seeds {_listed(self.seeds)}>"
 
     def _repr_html_(self) -> str:
         rows = []
+        last = {e["seed"]: e["abilities"] for e in sorted(self.manifest["checkpoints"], key=lambda e: e["step"])}
+        names = list(dict.fromkeys(name for abilities in last.values() for name in abilities))
         for seed in self.seeds:
-            steps = self.steps(seed)
-            reached = self.checkpoint(steps[-1], seed).abilities[self.ability]
-            rows.append(f"<tr><td>{seed}</td><td>{_listed(steps)}</td><td>{reached:.3f}</td></tr>")
+            reached = "".join(f"<td>{last[seed].get(name, float('nan')):.3f}</td>" for name in names)
+            rows.append(f"<tr><td>{seed}</td><td>{_listed(self.steps(seed))}</td>{reached}</tr>")
+        heads = "".join(f"<th>{html.escape(name)} at the end</th>" for name in names)
         return (
             f"<b>{html.escape(self.name)}</b>: {html.escape(self.title)}"
-            f"<table><tr><th>seed</th><th>steps</th><th>{html.escape(self.ability)} at the end</th></tr>"
-            f"{''.join(rows)}</table>"
+            f"<table><tr><th>seed</th><th>steps</th>{heads}</tr>{''.join(rows)}</table>"
         )
 
 
@@ -206,8 +230,8 @@ def list_runs() -> pd.DataFrame:
         seed at its last step), control.
 
     Example:
-        >>> list(list_runs()["run"])
-        ['induction', 'induction-control']
+        >>> list(list_runs()["run"])[:2]
+        ['code-lm', 'code-lm-control']
     """
     import pandas as pd
 

@@ -1,6 +1,7 @@
 """ipywidgets panels, one per lesson; each also keeps its picture in the saved notebook."""
 
 from .base import Panel
+from .changes import ChangePanel
 from .emergence import EmergencePanel
 from .fractals import CascadePanel
 from .network import NetworkPanel
@@ -8,4 +9,13 @@ from .spectrum import SpectrumPanel
 from .start_here import StartHerePanel
 from .window import WindowPanel
 
-__all__ = ["CascadePanel", "EmergencePanel", "NetworkPanel", "Panel", "SpectrumPanel", "StartHerePanel", "WindowPanel"]
+__all__ = [
+    "CascadePanel",
+    "ChangePanel",
+    "EmergencePanel",
+    "NetworkPanel",
+    "Panel",
+    "SpectrumPanel",
+    "StartHerePanel",
+    "WindowPanel",
+]

@@ -7,6 +7,7 @@ from ..errors import NeuroMFAError
 from ..masses import count_masses
 from ..method import PAPER, Method
 from ..network import NeuronNetwork
+from ..parallel import one_thread_of_algebra
 from ..spectrum import Spectrum
 from ..study import measure_spectrum
 from .bands import KINDS, band
@@ -18,6 +19,7 @@ CURVES = 40
 FEWEST_RESAMPLES = 20
 
 
+@one_thread_of_algebra
 def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studentised", by_layer=True):
     """Put bands on tau, alpha, f, alpha0 and the width by resampling the neurons.
 
@@ -90,6 +92,7 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
     )
 
 
+@one_thread_of_algebra
 def emergence_confidence(start, now, method=PAPER, level=0.9, resamples=400, seed=0, kind="studentised"):
     """Put a band on the degree of emergence by resampling the same neurons at step 0 and now, each layer apart.
 

@@ -17,6 +17,7 @@ from ..emergence import degree_of_emergence
 from ..errors import NeuroMFAError
 from ..masses import Masses, count_masses
 from ..method import PAPER
+from ..parallel import one_thread_of_algebra
 from ..spectrum import spectrum_of_masses
 from .bands import KINDS, band
 from .emergence import Pair
@@ -28,6 +29,7 @@ ENOUGH = 300  # neurons: a sample of the paper (k = 32) has 320 in two blocks
 ORDERS = (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0)
 
 
+@one_thread_of_algebra
 def measure_coverage(population, method=PAPER, start=None, share=0.375, simulations=300, resamples=400, seed=0):
     """Measure how often bands of nominal 90 % hold the value of the whole population.
 

@@ -1,0 +1,87 @@
+"""What the models themselves can still do after each change: the other half of what a measure says of it.
+
+Measuring it takes torch, so the answers for the bundled runs are stored, each with the hash of its checkpoint; a
+checkpoint with another hash is measured anew, and has no answer where torch is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from . import manifests
+from .changes import EVERY_CHANGE, changed
+
+STORED = Path(__file__).with_suffix(".json")
+
+
+def ability_after(run, words, seed=0):
+    """The ability of a run's last checkpoint after a change.
+
+    Args:
+        run: Run with an ability; words: a name in EVERY_CHANGE; seed: training seed.
+
+    Returns:
+        float, a share from 0 to 1; None where it is not stored and torch or transformers is missing.
+
+    Raises:
+        NeuroMFAError: no change of that name, or a seed that the run does not have.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> ability_after(load_run("induction"), "permuted connections") < 0.1
+        True
+    """
+    known = _stored().get(_hash(run, seed), {})
+    if words in known:
+        return known[words]
+    return _measured(run, words, seed) if _models_can_run() else None
+
+
+def store(runs):
+    """Measure the ability of every run's last checkpoints after each change, and store it with the package.
+
+    Args:
+        runs: list of Run with an ability.
+    """
+    stored = {
+        _hash(run, seed): {"of": f"{run.name}, seed {seed}"}
+        | {words: _measured(run, words, seed) for words in EVERY_CHANGE}
+        for run in runs
+        for seed in run.seeds
+    }
+    temporary = STORED.with_name(f".{STORED.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, STORED)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _stored.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _stored():
+    """{hash of a checkpoint's weights: {words: ability}}."""
+    return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+
+
+def _models_can_run():
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _measured(run, words, seed):
+    from .controls import abilities_of
+
+    return round(float(abilities_of(changed(run, words, seed))[run.ability]), 6)
+
+
+def _hash(run, seed):
+    last = run.checkpoint(run.steps(seed)[-1], seed)
+    return manifests.file_hash(last.folder / "model.safetensors")[:16]

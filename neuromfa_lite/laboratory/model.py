@@ -1,0 +1,144 @@
+"""The model of a recipe, its optimiser, and how its weights are stored. torch is loaded when a function is called."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from .recipes import Recipe
+from .tasks import seed_sequence
+
+
+def build_model(recipe: Recipe, seed: int = 0):
+    """Build the untrained model of a recipe.
+
+    Initial weights are the library's own, normal numbers of deviation ``initializer_range``; or those of the Pythia
+    models: deviation sqrt(2 / (5 hidden)), and 2 / (layers sqrt(hidden)) in the two matrices of a block that write
+    into the residual stream. The state of torch's global random numbers is the same before and after.
+
+    Args:
+        recipe: Recipe.
+        seed: training seed, 0 or larger.
+
+    Returns:
+        GPTNeoXForCausalLM, fp32.
+
+    Raises:
+        NeuroMFAError: a seed that is not a whole number >= 0.
+
+    Source: "small_init" and "wang_init" of GPT-NeoX; Black et al. 2022, section 3.1.
+
+    Example:
+        >>> from neuromfa_lite.laboratory.recipes import find_recipe
+        >>> model = build_model(find_recipe("induction"))
+        >>> model.gpt_neox.layers[0].attention.query_key_value.weight.shape
+        torch.Size([192, 64])
+    """
+    import torch
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    config = GPTNeoXConfig(
+        vocab_size=recipe.vocabulary,
+        hidden_size=recipe.hidden_size,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        intermediate_size=recipe.intermediate_size,
+        max_position_embeddings=recipe.context,
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": recipe.rotary_base,
+            "partial_rotary_factor": recipe.rotary_fraction,
+        },
+        use_parallel_residual=recipe.parallel_residual,
+        tie_word_embeddings=recipe.tied_embeddings,
+        attention_dropout=recipe.dropout,
+        hidden_dropout=recipe.dropout,
+        initializer_range=recipe.initializer_range,
+        bos_token_id=None,  # every token is an ordinary one
+        eos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):  # the library initialises from the global generator only
+        torch.manual_seed(int(seed_sequence("init", seed).generate_state(1, np.uint64)[0]))
+        model = GPTNeoXForCausalLM(config).float()
+        if recipe.initialisation == "pythia":
+            _initialise_as_pythia(model)
+        return model
+
+
+def _initialise_as_pythia(model) -> None:
+    import torch
+
+    hidden, layers = model.config.hidden_size, model.config.num_hidden_layers
+    for name, weights in model.named_parameters():
+        if weights.ndim == 2:
+            writes = name.endswith(("attention.dense.weight", "dense_4h_to_h.weight"))
+            deviation = 2 / (layers * math.sqrt(hidden)) if writes else math.sqrt(2 / (5 * hidden))
+            torch.nn.init.normal_(weights, std=deviation)
+
+
+def build_optimizer(model, recipe: Recipe):
+    """Build AdamW with weight decay on matrices only (embeddings included), none on biases and norms.
+
+    Args:
+        model: torch nn.Module.
+        recipe: Recipe; gives learning rate, betas and weight decay.
+
+    Returns:
+        torch.optim.AdamW.
+
+    Example:
+        >>> from neuromfa_lite.laboratory.recipes import find_recipe
+        >>> recipe = find_recipe("induction")
+        >>> [group["weight_decay"] for group in build_optimizer(build_model(recipe), recipe).param_groups]
+        [0.01, 0.0]
+    """
+    import torch
+
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
+
+
+def save_checkpoint(model, folder: Path) -> None:
+    """Store a model in half precision as a Hugging Face folder: config.json and model.safetensors.
+
+    Args:
+        model: a model of transformers.
+        folder: the folder to make; it must not exist.
+    """
+    import torch
+    from safetensors.torch import save
+
+    folder.mkdir(parents=True)
+    config = type(model.config).from_dict(model.config.to_dict())
+    config.architectures = [type(model).__name__]
+    config.dtype = "float16"
+    config.save_pretrained(folder)
+    weights = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
+    # save_file would leave a file that only its owner may read
+    (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
+
+
+def as_stored(folder: Path, model):
+    """Build a second model of the same configuration with the half-precision weights of a folder.
+
+    Args:
+        folder: folder of :func:`save_checkpoint`.
+        model: the model stored there.
+
+    Returns:
+        A model of the same class, fp32, set to be tested.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    with torch.random.fork_rng(devices=[]):
+        stored = type(model)(model.config)
+    weights = load_file(folder / "model.safetensors")
+    stored.load_state_dict({name: value.float() for name, value in weights.items()})
+    return stored.eval()

@@ -1,0 +1,149 @@
+"""The scorecard itself: a table of numbers, each with its spread, and one picture of it."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import NeuroMFAError
+
+COLUMNS = "method property run step value low high looks note".split()
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Scorecard:
+    """What was asked of one or several measures, and what came out.
+
+    Attributes:
+        rows: tuple of dicts with the keys method, property, run, step, value, low, high, looks, note; see
+            :class:`neuromfa_lite.laboratory.scorecards.properties.Cell`.
+        versions: of what computed it.
+
+    Example:
+        >>> card = Scorecard((dict(method="mine", property="noise of seeds", run="induction", step=724, value=0.1,
+        ...                        low=None, high=None, looks=3, note=""),), {})
+        >>> card.frame()["value"].tolist()
+        [0.1]
+    """
+
+    rows: tuple[dict, ...]
+    versions: dict
+
+    def frame(self):
+        """pandas DataFrame, a row per cell; a number that does not exist is missing."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=COLUMNS).astype({"value": float, "low": float, "high": float})
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The measures on it, in their order."""
+        return tuple(dict.fromkeys(row["method"] for row in self.rows))
+
+    @property
+    def looks(self) -> int:
+        """How many cells were filled: with so many, some look good by chance."""
+        return sum(row["value"] is not None for row in self.rows)
+
+    def pivot(self, runs=None):
+        """pandas DataFrame to read: a row per property, a column per method, the mean over runs (and steps).
+
+        Args:
+            runs: names of the runs to average over; None: all.
+        """
+        table = self.frame()
+        table = table if runs is None else table[table["run"].isin(runs)]
+        words = [name.partition(" against ")[0] for name in table["property"]]
+        wide = table.assign(property=words).pivot_table("value", "property", "method", aggfunc="mean", sort=False)
+        return wide.reindex(columns=list(self.methods))
+
+    def beside(self, other):
+        """Return one scorecard of both; a method that is on both is taken from this one."""
+        mine = set(self.methods)
+        rest = tuple(row for row in other.rows if row["method"] not in mine)
+        return Scorecard(self.rows + rest, self.versions)
+
+    def plot(self, ax=None):
+        """Draw every method as a row of marks, one column a question; returns the Axes."""
+        from ...scoreboard import plot_scorecard
+
+        return plot_scorecard(self, ax=ax)
+
+    def draw(self, path):
+        """Draw the picture into a .png file, under a temporary name first; returns the path."""
+        path = Path(path)
+        if path.suffix != ".png" or not path.parent.is_dir():
+            raise NeuroMFAError(f"{path}: give a .png file in a folder that exists")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            self.plot().figure.savefig(temporary, format="png", dpi=120)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def text(self):
+        """The table of :meth:`pivot` as text, a line per property, measures numbered above it."""
+        wide = self.pivot()
+        names = [f"{number:2d} {name}" for number, name in enumerate(wide.columns, 1)]
+        wide.columns = [str(number) for number in range(1, len(names) + 1)]
+        table = wide.to_string(float_format=lambda value: f"{value:.2f}", na_rep="-")
+        return "\n".join([*names, "", table, "", f"{self.looks} numbers; means over runs; each number with --json"])
+
+    def __repr__(self):
+        return f"Scorecard({', '.join(map(repr, self.methods))}: {self.looks} numbers; .frame(), .pivot(), .plot())"
+
+    def _repr_html_(self):
+        table = self.pivot().to_html(float_format="%.2f", na_rep="-")
+        names = html.escape(", ".join(self.methods))
+        return (
+            f"<b>Scorecard</b> of {names}: {self.looks} numbers, each with its spread in <code>.frame()</code>; "
+            f"means over runs:{table}"
+        )
+
+    def save(self, path):
+        """Write it as JSON, under a temporary name first; returns the path."""
+        path = Path(path)
+        if not path.parent.is_dir():
+            raise NeuroMFAError(f"{path.parent}: no such folder to save {path.name} in; create it first")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        lines = ",\n".join("  " + json.dumps(row, allow_nan=False) for row in self.rows)
+        text = f'{{"schema": {SCHEMA}, "versions": {json.dumps(self.versions)}, "cells": [\n{lines}\n]}}\n'
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path):
+        """Read what :meth:`save` wrote; a missing, damaged or newer file is refused by name."""
+        path = Path(path)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            rows = tuple({name: row[name] for name in COLUMNS} for row in content["cells"])
+            schema, versions = content["schema"], content["versions"]
+        except FileNotFoundError:
+            raise NeuroMFAError(f"{path}: no such file; compute it with `neuromfa-lite scorecard --shipped`") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise NeuroMFAError(f"{path} is damaged or no scorecard ({error!r}): save it again") from None
+        if schema > SCHEMA:
+            raise NeuroMFAError(f"{path} has schema {schema}, newer than {SCHEMA}: update neuromfa_lite to read it")
+        return cls(rows, versions)
+
+
+def row_of(method, cell):
+    """A cell as a plain dict with its method; numbers rounded to 6 digits, which is more than any of them knows."""
+    values = {key: _rounded(value) for key, value in cell._asdict().items()}
+    return {"method": method, **{name: values[name] for name in COLUMNS[1:]}}
+
+
+def _rounded(value):
+    return float(f"{value:.6g}") if isinstance(value, (float, np.floating)) else value

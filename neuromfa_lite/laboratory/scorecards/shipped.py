@@ -1,0 +1,73 @@
+"""The scorecard that comes with the package: the published method, its variants and what they must be better than."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
+from ...variants import IDEAS, TOKEN_CLOUD, find_method, load_variant
+from ..abilities_after import store
+from ..baselines import BASELINES
+from ..token_clouds import token_cloud, two_neighbours
+from .ask import bundled_runs, has_ability, scorecard
+from .result import Scorecard
+from .subjects import subject_of
+
+SHIPPED = Path(__file__).with_suffix(".json")
+
+
+def shipped_measures():
+    """Everything on the shipped scorecard, in its order: methods, frozen measures of tokens, baselines."""
+    # alpha0 is the mean neuron-based fractal dimension (NFD): the score without the widths
+    dimension = PAPER.replace(score="regularity", name="NFD only")
+    ideas = [idea for idea in IDEAS if idea is not TOKEN_CLOUD]  # which token_cloud is, as it was frozen
+    return [
+        PUBLISHED, PAPER, SCALE_FREE, GEODESIC, dimension, token_cloud, two_neighbours, *ideas, *BASELINES.values(),
+    ]  # fmt: skip
+
+
+def measure_named(name):
+    """Find a measure by the name it has on the shipped scorecard, or as a named method, or in a FILE.py.
+
+    Args:
+        name: e.g. "scale-free", "token cloud", "my_variant.py".
+
+    Returns:
+        Method or function of a checkpoint.
+
+    Raises:
+        NeuroMFAError: there is none of that name; the message lists those there are.
+
+    Example:
+        >>> measure_named("token cloud") is token_cloud
+        True
+    """
+    known = {subject_of(each, 1, 1).name: each for each in shipped_measures()}
+    if name in known:
+        return known[name]
+    file, colon, part = name.rpartition(".py:")
+    if colon:
+        return load_variant(f"{file}.py", part)
+    return load_variant(name) if name.endswith(".py") else find_method(name)
+
+
+def shipped_scorecard() -> Scorecard:
+    """Read the scorecard that comes with the package.
+
+    Returns:
+        Scorecard; made by `neuromfa-lite scorecard --shipped`.
+
+    Example:
+        >>> "published" in shipped_scorecard().methods
+        True
+    """
+    return Scorecard.load(SHIPPED)
+
+
+def compute_shipped(progress=True) -> Scorecard:
+    """Compute the shipped scorecard anew from the bundled runs and store it with the package; needs torch."""
+    runs = bundled_runs()
+    store([run for run in runs if has_ability(run)])
+    card = scorecard(shipped_measures(), runs, progress=progress)
+    card.save(SHIPPED)
+    return card

@@ -1,0 +1,69 @@
+"""Code: predict the next token of Python's standard library; its four abilities are in `code_abilities`."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ..recipes import CodeRecipe
+from . import code_abilities
+from .python_text import stored_text, training_tokens
+from .task import Examples
+
+SHUFFLE_SEED = 0
+
+
+class Code:
+    """The task of a model that shall predict code; see :class:`~neuromfa_lite.laboratory.tasks.Task`.
+
+    The test is always on real code, for a control too: the question is the same, only the training differs.
+
+    Attributes:
+        text: dict of :func:`~neuromfa_lite.laboratory.tasks.python_text.stored_text`.
+
+    Example:
+        >>> from neuromfa_lite.laboratory.recipes import find_recipe
+        >>> Code(find_recipe("code-lm")).questions().shape
+        (256, 128)
+    """
+
+    def __init__(self, recipe: CodeRecipe):
+        self.recipe = recipe
+        self.text = stored_text()
+
+    def training_batch(self, generator: np.random.Generator) -> Examples:
+        """Draw windows that begin anywhere in the training text, every next token asked for."""
+        tokens = _trained_on(self.recipe.shuffled)
+        starts = generator.integers(len(tokens) - self.recipe.context, size=self.recipe.batch)
+        windows = tokens[starts[:, None] + np.arange(self.recipe.context + 1)].astype(np.int64)
+        return Examples(windows[:, :-1], windows[:, 1:])
+
+    def about(self) -> dict:
+        """Say which text is trained on: python, licence, size and hash."""
+        return training_tokens()[1]
+
+    def questions(self) -> np.ndarray:
+        """Return the held-out sequences without the last token of each, which is only asked for."""
+        return self._held_out()[:, :-1]
+
+    def abilities(self, logits: np.ndarray) -> dict[str, float]:
+        """Measure the four abilities of `code_abilities`."""
+        tokens, vocabulary = self._held_out(), self.text["vocabulary"]
+        return {
+            "next_token_accuracy": code_abilities.next_token_accuracy(logits, tokens),
+            "closing_brackets": code_abilities.closing_brackets(logits, tokens, vocabulary),
+            "indentation": code_abilities.indentation(logits, tokens, vocabulary),
+            "copying_identifier": code_abilities.copying_identifier(
+                logits, tokens, vocabulary, self.text["usual_next"]
+            ),
+        }
+
+    def _held_out(self):
+        return np.array(self.text["held_out"][: self.recipe.held_out_sequences], np.int64)
+
+
+@functools.cache
+def _trained_on(shuffled: bool) -> np.ndarray:
+    tokens = training_tokens()[0]
+    return np.random.default_rng(SHUFFLE_SEED).permutation(tokens) if shuffled else tokens

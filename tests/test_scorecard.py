@@ -1,0 +1,290 @@
+"""Scorecards: their questions against plain arithmetic, one checkpoint's reach, bad input, what is shipped."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
+
+import neuromfa_lite as nmfa
+from neuromfa_lite.errors import NeuroMFAError
+from neuromfa_lite.laboratory.baselines import BASELINES
+from neuromfa_lite.laboratory.changes import PRESERVING, changed
+from neuromfa_lite.laboratory.controls import emergence_from
+from neuromfa_lite.laboratory.scorecards import SHIPPED, Scorecard, shipped_scorecard
+from neuromfa_lite.laboratory.scorecards.curves import curves_of, rise_after
+from neuromfa_lite.laboratory.scorecards.properties import association, contrast, half_way
+from neuromfa_lite.laboratory.scorecards.shipped import shipped_measures
+from neuromfa_lite.laboratory.scorecards.subjects import subject_of
+from neuromfa_lite.laboratory.token_clouds import token_cloud
+
+
+def pair():
+    return [nmfa.load_run("induction"), nmfa.load_run("induction-control")]
+
+
+def weight_size(checkpoint):
+    return float(np.mean([np.abs(block.weights()).mean() for block in nmfa.load_network(checkpoint).weight_blocks]))
+
+
+@pytest.fixture(scope="module")
+def card():
+    return nmfa.scorecard([nmfa.PAPER, weight_size], pair(), samples=3, progress=False)
+
+
+def cell(card, method, name, run="induction", step=None):
+    rows = [row for row in card.rows if (row["method"], row["property"], row["run"]) == (method, name, run)]
+    return next(row for row in rows if step is None or row["step"] == step)
+
+
+def test_contrast():
+    assert contrast(3.0, 1.0) == 0.5 and contrast(1.0, 1.0) == 0.0 and contrast(0.0, 0.0) == 0.0
+    assert contrast(1.0, -2.0) == 1.0 and contrast(-1.0, 2.0) == -1.0
+    assert (contrast(np.array([2.0, 0.0]), np.array([0.0, 2.0])) == [1, -1]).all()
+
+
+def test_half_way():
+    assert half_way(np.array([0, 1, 3]), np.array([0.0, 0.5, 1.0])) == pytest.approx(1.0)
+    assert half_way(np.array([0, 1, 3]), np.array([0.0, 0.0, -2.0])) == pytest.approx(math.exp(1.5 * math.log(2)) - 1)
+    assert half_way(np.array([0, 1]), np.array([1.0, 1.0])) == 0 and half_way(np.array([0, 1]), np.zeros(2)) is None
+
+
+def test_the_rise_of_a_method_is_the_emergence_of_follow():
+    run, method = nmfa.load_run("induction"), nmfa.PAPER
+    curves = curves_of(run, subject_of(method, 3, 32))
+    history = nmfa.follow(run, method, samples=3).frame("all")
+    for seed in run.seeds:
+        mine = history[history.training_seed == seed].pivot(index="step", columns="sample", values="emergence")
+        assert curves.steps[seed].tolist() == mine.index.tolist()
+        assert curves.rises[seed] == pytest.approx(mine.to_numpy(), abs=1e-12)
+        assert curves.ability[seed].tolist() == run.abilities(seed).copy_accuracy.tolist()
+
+
+def test_common_radii_of_a_run_are_those_of_follow():
+    run, method = nmfa.load_run("induction-control"), nmfa.PAPER.replace(radii_scope="run")
+    curves = curves_of(run, subject_of(method, 2, 32))
+    history = nmfa.follow(run, method, samples=2).frame(0)
+    assert curves.rises[0].ravel() == pytest.approx(history.emergence.to_numpy(), abs=1e-12)
+
+
+def test_association_is_the_correlation_of_every_seed_and_sample():
+    run = nmfa.load_run("induction")
+    curves = curves_of(run, subject_of(nmfa.PAPER, 2, 32))
+    clock = curves_of(run, subject_of(BASELINES["log_step"], 1, 32))
+    found, beyond = association(curves), association(curves, clock)
+    expected = [
+        np.corrcoef(column, curves.ability[seed])[0, 1] for seed in run.seeds for column in curves.rises[seed].T
+    ]
+    assert found == pytest.approx(expected, abs=1e-12)
+    own = [
+        np.corrcoef(np.log1p(curves.steps[seed]), curves.ability[seed])[0, 1] for seed in run.seeds for _ in range(2)
+    ]
+    assert beyond == pytest.approx(np.array(expected) - own, abs=1e-12)
+
+
+def test_a_clock_follows_no_ability_beyond_the_clock():
+    row = cell(
+        nmfa.scorecard(BASELINES["log_step"], pair(), progress=False), "log step", "follows ability beyond log(step)"
+    )
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_specific_and_effect_by_hand(card):
+    rises = {run.name: curves_of(run, subject_of(nmfa.PAPER, 3, 32)) for run in pair()}
+    for step in (128, 256, 724):
+        a, c = (
+            np.concatenate([each.rises[s][each.steps[s] == step].ravel() for s in (0, 1, 2)]) for each in rises.values()
+        )
+        row = cell(card, "paper", "specific against induction-control", step=step)
+        assert row["value"] == pytest.approx((a.mean() - c.mean()) / (abs(a.mean()) + abs(c.mean())), rel=1e-5)
+        effect = cell(card, "paper", "effect against induction-control", step=step)
+        assert effect["value"] == pytest.approx(
+            (a.mean() - c.mean()) / math.sqrt((a.var(ddof=1) + c.var(ddof=1)) / 2), rel=1e-5
+        )
+        assert effect["low"] <= effect["high"] and row["looks"] == 18
+
+
+def test_changes_by_hand(card):
+    run = nmfa.load_run("induction")
+    before = np.mean([rise_after(run, subject_of(weight_size, 3, 32), seed=seed) for seed in run.seeds])
+    start = np.mean([weight_size(run.checkpoint(0, seed)) for seed in run.seeds])
+    row = cell(card, "weight size", "moved by a common factor")
+    after = 2 * (before + start) - start
+    assert row["value"] == pytest.approx((after - before) / (after + before), rel=1e-5)
+    assert cell(card, "weight size", "moved by permuted connections")["value"] == pytest.approx(0, abs=1e-6)
+    assert cell(card, "weight size", "moved by another k")["note"] == "it has no such setting"
+
+
+def test_the_largest_of_the_symmetries_is_shown(card):
+    run = nmfa.load_run("induction")
+    subject = subject_of(nmfa.PAPER, 3, 32)
+    before = np.mean([rise_after(run, subject, seed=seed) for seed in run.seeds])
+    found = {
+        w: contrast(np.mean([rise_after(run, subject, w, seed) for seed in run.seeds]), before) for w in PRESERVING
+    }
+    row = cell(card, "paper", "moved by symmetry")
+    most = max(found, key=lambda words: abs(found[words]))
+    assert row["value"] == pytest.approx(found[most], rel=1e-5) and row["note"] == f"most by: {most}"
+    assert abs(row["value"]) > 0.05
+
+
+def test_a_changed_checkpoint_is_measured_like_any_other():
+    run = nmfa.load_run("induction")
+    start = nmfa.load_network(run.checkpoint(0))
+    for words in ("a common factor", "random signs", "untrained weights, rescaled"):
+        network = nmfa.load_network(changed(run, words))
+        expected = emergence_from(start, [network], samples=1)[0]
+        assert rise_after(run, subject_of(nmfa.PAPER, 1, 32), words)[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_scale_free_ignores_a_common_factor_and_published_does_not(card):
+    free = nmfa.scorecard(nmfa.SCALE_FREE, pair(), samples=2, progress=False)
+    assert cell(free, "scale-free", "moved by a common factor")["value"] == pytest.approx(0, abs=1e-6)
+    assert abs(cell(card, "paper", "moved by a common factor")["value"]) > 0.01
+
+
+def test_the_model_itself_is_on_the_card(card):
+    whole = cell(card, "the model itself", "ability")["value"]
+    broken = cell(card, "the model itself", "ability after permuted connections")["value"]
+    assert whole > 0.95 and broken < 0.1
+
+
+def test_every_cell_is_a_number_with_its_looks_or_says_why_not(card):
+    for row in card.rows:
+        assert (row["value"] is None) == (row["note"] != "" and row["looks"] >= 0 and row["value"] is None)
+        if row["value"] is not None:
+            assert math.isfinite(row["value"]) and row["looks"] > 0
+            if row["low"] is not None and not row["property"].startswith("effect"):
+                assert row["low"] <= row["high"]
+    keys = [(row["method"], row["property"], row["run"], row["step"]) for row in card.rows]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    """Copies of the pair of runs, in one of which a checkpoint is changed by :func:`touch`."""
+    place = tmp_path_factory.mktemp("runs")
+    for run in pair():
+        shutil.copytree(run.folder, place / run.name)
+    return place
+
+
+def touch(folder, seed, step):
+    path = folder / f"seed-{seed}" / f"step-{step:06d}" / "model.safetensors"
+    tensors = load_file(path)
+    tensors = {
+        name: (value * 1.25).astype(value.dtype) if value.ndim == 2 else value for name, value in tensors.items()
+    }
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(("name", "seed", "step"), [("induction", 1, 724), ("induction-control", 0, 256)])
+def test_one_changed_checkpoint_changes_the_cells_of_its_run_only(copies, name, seed, step):
+    runs = [nmfa.load_run(copies / run.name) for run in pair()]
+    measures = [nmfa.PAPER, weight_size]
+    before = nmfa.scorecard(measures, runs, samples=2, progress=False)
+    touch(copies / name, seed, step)
+    after = nmfa.scorecard(measures, runs, samples=2, progress=False)
+    different = [old for old, new in zip(before.rows, after.rows, strict=True) if old != new]
+    # a run's cells are those called after it, and those of the run it controls that name it
+    assert different and all(row["run"] == name or row["property"].endswith(f"against {name}") for row in different)
+    assert {row["method"] for row in different} >= {"paper", "weight size"}
+
+
+def test_bad_input_is_refused_before_any_work(copies, monkeypatch):
+    run = nmfa.load_run("induction")
+    with pytest.raises(NeuroMFAError, match="made of a Method or of a function"):
+        nmfa.scorecard("paper")
+    with pytest.raises(NeuroMFAError, match="one name"):
+        nmfa.scorecard([nmfa.PAPER, nmfa.PAPER])
+    with pytest.raises(NeuroMFAError, match="no run: open it with"):
+        nmfa.scorecard(nmfa.PAPER, ["induction"])
+    measured = []
+
+    def count(checkpoint):
+        measured.append(checkpoint)
+        return float("nan")
+
+    with pytest.raises(NeuroMFAError, match="count returned nan for induction@0"):
+        nmfa.scorecard(count, [run])
+    assert len(measured) == 1
+
+    def never(checkpoint):
+        raise AssertionError("measured before the runs were checked")
+
+    entries = run.manifest["checkpoints"]
+    late = type(run)(run.name, run.folder, run.manifest | {"checkpoints": [e for e in entries if e["step"] > 0]})
+    with pytest.raises(NeuroMFAError, match="step 0 is missing"):
+        nmfa.scorecard(never, [late])
+    bare = [e | {"abilities": {}} if e["step"] == 128 else e for e in entries]
+    with pytest.raises(NeuroMFAError, match="step 128 of seed 0 has no ability 'copy_accuracy'"):
+        nmfa.scorecard(never, [type(run)(run.name, run.folder, run.manifest | {"checkpoints": bare})])
+
+
+def test_save_and_load(card, tmp_path):
+    path = card.save(tmp_path / "mine.json")
+    again = Scorecard.load(path)
+    assert again.rows == card.rows and again.methods == card.methods
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.json"]
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(NeuroMFAError, match=r"bad\.json is damaged"):
+        Scorecard.load(tmp_path / "bad.json")
+    with pytest.raises(NeuroMFAError, match="no such folder"):
+        card.save(tmp_path / "nowhere" / "mine.json")
+
+
+def test_beside_takes_the_own_one_of_two(card):
+    other = Scorecard(tuple(row | {"value": 0.5} for row in card.rows if row["method"] == "paper"), {})
+    assert other.beside(card).rows[: len(other.rows)] == other.rows
+    assert set(other.beside(card).methods) == set(card.methods)
+
+
+def test_the_picture_has_a_row_per_measure(card):
+    ax = card.plot()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["paper", "weight size"]
+    assert len(ax.get_xticklabels()) == 11 and ax.get_legend() is not None
+
+
+def test_the_shipped_card_holds_the_published_method_its_variants_and_every_baseline():
+    methods = shipped_scorecard().methods
+    assert {"published", "scale-free", "geodesic", "NFD only", "token cloud", "two neighbours"} <= set(methods)
+    assert {name.replace("_", " ") for name in BASELINES} <= set(methods)
+    names = [subject_of(each, 1, 32).name for each in shipped_measures()]
+    assert list(methods[: len(names)]) == names
+
+
+def assert_shipped(measures):
+    """Every number of some measures, computed anew, is the shipped one."""
+    shipped = {
+        tuple(row[key] for key in ("method", "property", "run", "step")): row for row in shipped_scorecard().rows
+    }
+    fresh = nmfa.scorecard(measures, progress=False)
+    for row in fresh.rows:
+        stored = shipped[tuple(row[key] for key in ("method", "property", "run", "step"))]
+        numbers = {key: row[key] for key in ("value", "low", "high")}
+        assert {key: stored[key] for key in numbers} == pytest.approx(numbers, abs=1e-5, rel=1e-4), row
+    return fresh
+
+
+def test_shipped_numbers_are_what_the_command_computes():
+    assert_shipped([nmfa.PUBLISHED, token_cloud, BASELINES["weight_deviation"]])
+
+
+@pytest.mark.retraining
+def test_the_whole_shipped_card_is_what_the_command_computes():
+    fresh = assert_shipped(shipped_measures())
+    assert len(fresh.rows) == len(shipped_scorecard().rows)
+
+
+def test_the_command_prints_the_shipped_table():
+    from neuromfa_lite.cli import main
+
+    printed = json.loads(CliRunner().invoke(main, ["scorecard", "--json"]).output)
+    assert printed == json.loads(SHIPPED.read_text())["cells"]
+    assert {"method", "property", "run", "value", "low", "high"} <= set(printed[0])
+    table = CliRunner().invoke(main, ["scorecard"]).output
+    assert table == (Path(__file__).parent.parent / "docs" / "scorecard.txt").read_text()
