@@ -59,16 +59,25 @@ def strip(notebook):
 
 def printed_numbers(notebook):
     """Every number a notebook prints, as (cell, number); the names of pictures and objects are none."""
-    numbers = []
+    return [(cell, float(match)) for cell, text in _printed(notebook) for match in NUMBER.findall(text)]
+
+
+def printed_words(notebook):
+    """What a notebook prints beside its numbers, as (cell, text); a conclusion in words may change alone."""
+    return [(cell, " ".join(NUMBER.sub(" ", text).split())) for cell, text in _printed(notebook)]
+
+
+def _printed(notebook):
     for position, cell in enumerate(notebook.cells):
+        texts = []
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if output.get("name") == "stderr" or WIDGET in data or "image/png" in data:
                 continue
             text = output.get("text", "") or data.get("text/plain", "")
             if not re.match(r"\s*(\[?<|Figure\()", text):
-                numbers += [(position, float(match)) for match in NUMBER.findall(text)]
-    return numbers
+                texts.append(text)
+        yield position, "\n".join(texts)
 
 
 def differing_numbers(saved, fresh):
