@@ -37,8 +37,10 @@ def _pareto():
 
 def _dimensions(name, grid, lines, table):
     """Rows for the dimension of every neuron and its r2."""
+    rows = [row(name, f"neurons, {grid}", None, len(lines), len(table))]
+    if len(lines) != len(table):
+        return rows
     found = zip(lines, table["dimension"], table["r2"], strict=True)
-    rows = []
     for line, dimension, r2 in found:
         rows.append(row(name, f"dimension, {grid}", None, line.slope, dimension))
         rows.append(row(name, f"r2 of it, {grid}", None, line.r2, r2))
