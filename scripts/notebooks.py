@@ -10,6 +10,7 @@ import hashlib
 import math
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -110,7 +111,9 @@ def main(wanted):
         if wanted and not path.name.startswith(tuple(wanted)):
             continue
         print(path.name, flush=True)
-        notebook = strip(execute(path))
+        # Elsewhere, so that a file which a notebook writes is new to it, as it is to a reader.
+        with tempfile.TemporaryDirectory() as folder:
+            notebook = strip(execute(shutil.copy(path, folder)))
         notebook.metadata["neuromfa_lite"] = {"code_hash": code_hash(notebook)}
         save(notebook, path)
 
