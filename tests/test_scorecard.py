@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.errors import NeuroMFAError
+from neuromfa_lite.laboratory import abilities_after
 from neuromfa_lite.laboratory.baselines import BASELINES
 from neuromfa_lite.laboratory.changes import PRESERVING, changed
 from neuromfa_lite.laboratory.controls import emergence_from
@@ -227,6 +228,14 @@ def test_one_changed_checkpoint_changes_the_cells_of_its_run_only(copies, name, 
     # a run's cells are those called after it, and those of the run it controls that name it
     assert different and all(row["run"] == name or row["property"].endswith(f"against {name}") for row in different)
     assert {row["method"] for row in different} >= {"paper", "weight size"}
+
+
+@pytest.mark.parametrize("step", [0, 724])
+def test_no_stored_ability_is_taken_for_a_changed_checkpoint(copies, step):
+    run = nmfa.load_run(copies / "induction")
+    before = abilities_after._hash(run, 2)
+    touch(copies / "induction", 2, step)
+    assert abilities_after._hash(run, 2) != before and abilities_after._hash(run, 2) not in abilities_after._stored()
 
 
 def test_bad_input_is_refused_before_any_work(copies, monkeypatch):
