@@ -1,7 +1,7 @@
 """What the models themselves can still do after each change: the other half of what a measure says of it.
 
-Measuring it takes torch, so the answers for the bundled runs are stored, each with the hashes of its last checkpoint and
-of its first, which one of the changes takes. Other checkpoints are measured anew, and have no answer where torch is
+Measuring it takes torch, so the answers for the bundled runs are stored, each with the hashes of its first checkpoint,
+which one of the changes takes, and of its last. Other checkpoints are measured anew, and have no answer where torch is
 missing.
 """
 
