@@ -54,6 +54,8 @@ def contrast(a, b):
 def association(curves, other=None):
     """Correlation of the rise with the ability over a run's checkpoints, of every training seed and sample.
 
+    Every pair counts once, also those of seeds that are stored at four steps, whose correlations are of four points.
+
     Args:
         curves: Curves of a run with an ability.
         other: Curves of the same run by another measure, whose own correlation (mean over its samples) is taken off.
