@@ -72,7 +72,7 @@ class ChangePanel(Panel):
         # The scale differs from measure to measure, so its numbers move too and the axis shows none of its own.
         self._measure_ax.set_yticks([])
         self._scale = [
-            self.moving(self._measure_ax.text(-0.57, y, "", fontsize=10, color=GREY, va="center"))
+            self.moving(self._measure_ax.text(-0.57, y, "", fontsize=10, color=GREY, va="bottom"))
             for y in (-0.75, 0, 0.75)
         ]
         self._question = self.moving(
