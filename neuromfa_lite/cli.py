@@ -185,6 +185,8 @@ def scorecard(measures, runs, samples, picture, shipped, as_json):
     from .laboratory import load_run, scorecards
     from .laboratory.scorecards.shipped import compute_shipped, measure_named
 
+    if shipped and (measures or runs):
+        raise click.UsageError("--shipped computes all of the shipped scorecard: give no METHOD and no --run with it")
     if shipped:
         card = compute_shipped()
     elif measures:
@@ -192,6 +194,7 @@ def scorecard(measures, runs, samples, picture, shipped, as_json):
         card = scorecards.scorecard([measure_named(name) for name in measures], chosen, samples=samples)
     else:
         card = scorecards.shipped_scorecard()
+        card = card.of(runs) if runs else card
     if picture:
         click.echo(f"drawn {card.draw(picture)}", err=True)
     if as_json:

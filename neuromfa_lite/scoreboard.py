@@ -25,8 +25,9 @@ HALF = 0.42  # half the width of a column: a value of 1
 def plot_scorecard(card, ax=None):
     """Draw a scorecard: marks = runs at their last step, bars = 5-95 % of seeds and samples, dashes = hoped for.
 
-    Every column runs from -1 to 1, what lies beyond is drawn at its end; its middle line is 0. For permuting there is
-    none to hope for, but 0 is blindness. A run with several controls has a mark for each.
+    The bar of the noise of seeds is its range with one seed left out. Every column runs from -1 to 1, what lies beyond
+    is drawn at its end; its middle line is 0. For permuting there is none to hope for, but 0 is blindness. A run with
+    several controls has a mark for each.
 
     Args:
         card: Scorecard.

@@ -5,6 +5,7 @@ import os
 import platform
 import tempfile
 import zipfile
+import zlib
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -57,12 +58,15 @@ def load(path, kind):
     """Read what :func:`save` wrote, as a dict; another kind, a newer schema or a damaged file is refused by name."""
     path = Path(path)
     try:
+        # NumPy takes what is no archive for a pickle, and its message tells how to load that.
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise ValueError("no .npz archive")
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             arrays = {name: file[name] for name in file.files if name != "header"}
     except FileNotFoundError:
         raise NeuroMFAError(f"{path}: no such file") from None
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise NeuroMFAError(
             f"{path} is damaged or not a file of neuromfa_lite ({error}): save the result again"
         ) from None

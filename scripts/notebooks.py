@@ -10,6 +10,7 @@ import hashlib
 import math
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -59,16 +60,25 @@ def strip(notebook):
 
 def printed_numbers(notebook):
     """Every number a notebook prints, as (cell, number); the names of pictures and objects are none."""
-    numbers = []
+    return [(cell, float(match)) for cell, text in _printed(notebook) for match in NUMBER.findall(text)]
+
+
+def printed_words(notebook):
+    """What a notebook prints beside its numbers, as (cell, text); a conclusion in words may change alone."""
+    return [(cell, " ".join(NUMBER.sub(" ", text).split())) for cell, text in _printed(notebook)]
+
+
+def _printed(notebook):
     for position, cell in enumerate(notebook.cells):
+        texts = []
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if output.get("name") == "stderr" or WIDGET in data or "image/png" in data:
                 continue
             text = output.get("text", "") or data.get("text/plain", "")
             if not re.match(r"\s*(\[?<|Figure\()", text):
-                numbers += [(position, float(match)) for match in NUMBER.findall(text)]
-    return numbers
+                texts.append(text)
+        yield position, "\n".join(texts)
 
 
 def differing_numbers(saved, fresh):
@@ -101,7 +111,9 @@ def main(wanted):
         if wanted and not path.name.startswith(tuple(wanted)):
             continue
         print(path.name, flush=True)
-        notebook = strip(execute(path))
+        # Elsewhere, so that a file which a notebook writes is new to it, as it is to a reader.
+        with tempfile.TemporaryDirectory() as folder:
+            notebook = strip(execute(shutil.copy(path, folder)))
         notebook.metadata["neuromfa_lite"] = {"code_hash": code_hash(notebook)}
         save(notebook, path)
 

@@ -17,6 +17,8 @@ import pytest
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, SANDBOX
 from neuromfa_lite.fractals import Cascade
+from neuromfa_lite.laboratory.scorecards.curves import rise_after
+from neuromfa_lite.laboratory.scorecards.subjects import subject_of
 from neuromfa_lite.panels.fractals import ORDERS
 
 ROOT = Path(__file__).parent.parent
@@ -200,3 +202,20 @@ def test_build_the_spectrum_window_and_radii_move_the_exponents_and_the_badge(pa
         assert _picture(panel) != before
         assert _shown_numbers(panel)["width"] == pytest.approx(wanted.width, abs=5e-5)
     page.screenshot(path=str(tmp_path / "spectrum_moved.png"))
+
+
+def test_is_it_structure_shows_what_a_change_does(page, lab, tmp_path):
+    _open_and_run_all(page, lab, "05_is_it_structure.ipynb")
+    _no_errors(page, doubts=True)
+    panel = _panel(page, "change")
+    panel.scroll_into_view_if_needed()
+    panel.locator(".neuromfa-run select").select_option("induction")
+    before, words = _picture(panel), "layer norms folded"
+    panel.locator(".neuromfa-change select").select_option(words)
+    run = nmfa.load_run("induction")
+    wanted = rise_after(run, subject_of(PAPER, 10, 32), words).mean()
+    _wait_for_numbers(page, "change", f"measure after = {wanted:.4f}")
+    page.screenshot(path=str(tmp_path / "structure.png"))
+    numbers = _shown_numbers(panel)
+    assert _picture(panel) != before
+    assert numbers["ability before"] == numbers["ability after"] == pytest.approx(0.988, abs=5e-4)

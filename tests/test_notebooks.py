@@ -50,6 +50,7 @@ def test_a_fresh_run_prints_the_saved_numbers(path, tmp_path, without_torch):
     seconds = time.perf_counter() - started
     memory = int(re.search(r"peak (\d+)", fresh.cells.pop().outputs[0].text)[1])
     assert notebooks.differing_numbers(notebooks.printed_numbers(saved), notebooks.printed_numbers(fresh)) == []
+    assert notebooks.printed_words(saved) == notebooks.printed_words(fresh)
     assert memory < LARGEST_MEMORY_MB
     assert seconds < LONGEST_SECONDS
 
@@ -91,6 +92,16 @@ def test_the_notation_names_only_what_the_code_has():
         kind = next(getattr(room, owner) for room in (nmfa, masses, blocks) if hasattr(room, owner))
         assert hasattr(kind, name) or name in getattr(kind, "__dataclass_fields__", {}), f"{owner}.{name}"
     assert all(hasattr(nmfa, name) for name in re.findall(r"`nmfa\.(\w+)`", text))
+
+
+def test_words_are_compared_without_their_numbers():
+    def printing(*texts):
+        cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("stream", text=text) for text in texts])
+        return notebooks.printed_words(nbformat.v4.new_notebook(cells=[cell]))
+
+    assert printing("E = 0.72, most\n") == printing("E = 0.7,  most")
+    assert printing("off by -0.0000") == printing("off by  0.0000")
+    assert printing("run a, control b") != printing("run a, control None")
 
 
 def test_numbers_are_compared_to_three_digits():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.errors import NeuroMFAError
+from neuromfa_lite.laboratory import abilities_after
 from neuromfa_lite.laboratory.baselines import BASELINES
 from neuromfa_lite.laboratory.changes import PRESERVING, changed
 from neuromfa_lite.laboratory.controls import emergence_from
@@ -108,6 +110,35 @@ def test_specific_and_effect_by_hand(card):
         assert effect["low"] <= effect["high"] and row["looks"] == 18
 
 
+def test_noise_of_seeds_by_hand(card):
+    curves = curves_of(pair()[0], subject_of(nmfa.PAPER, 3, 32))
+    means = np.array([curves.rises[seed][-1].mean() for seed in curves.seeds])
+    chosen = [means, *(np.delete(means, place) for place in range(3))]
+    shares = [each.std(ddof=1) / (each.std(ddof=1) + abs(each.mean())) for each in chosen]
+    row = cell(card, "paper", "noise of seeds")
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((shares[0], min(shares), max(shares)), rel=1e-5)
+
+
+def test_what_does_not_vary_has_no_effect_size():
+    """The spread of three equal logarithms is rounding."""
+    clock = nmfa.scorecard(lambda checkpoint: np.log1p(checkpoint.step) / 3, pair(), progress=False)
+    for row in clock.rows:
+        if row["property"].startswith("effect"):
+            assert row["value"] is None and row["note"] == "no spread to measure the difference in"
+
+
+def test_the_table_to_read_does_not_let_ups_and_downs_cancel():
+    common = {"method": "mine", "low": None, "high": None, "looks": 2, "note": "", "step": 9}
+    rows = [
+        common | {"property": name, "run": run, "value": value}
+        for name in ("moved by symmetry", "specific against a control")
+        for run, value in (("up", 0.5), ("down", -0.5))
+    ]
+    table = Scorecard(tuple(rows), {}).pivot()["mine"]
+    assert table["moved by symmetry"] == 0.5 and table["specific"] == 0.0
+    assert "without the sign" in Scorecard(tuple(rows), {}).text()
+
+
 def test_changes_by_hand(card):
     run = nmfa.load_run("induction")
     before = np.mean([rise_after(run, subject_of(weight_size, 3, 32), seed=seed) for seed in run.seeds])
@@ -155,11 +186,15 @@ def test_the_model_itself_is_on_the_card(card):
 
 def test_every_cell_is_a_number_with_its_looks_or_says_why_not(card):
     for row in card.rows:
-        assert (row["value"] is None) == (row["note"] != "" and row["looks"] >= 0 and row["value"] is None)
-        if row["value"] is not None:
-            assert math.isfinite(row["value"]) and row["looks"] > 0
-            if row["low"] is not None and not row["property"].startswith("effect"):
-                assert row["low"] <= row["high"]
+        if row["value"] is None:
+            assert row["note"], row
+            continue
+        assert math.isfinite(row["value"]) and row["looks"] > 0
+        assert row["low"] is not None or row["note"], row
+        if row["low"] is not None:
+            assert row["low"] <= row["high"]
+            if row["property"].startswith(("effect", "noise of seeds")):
+                assert row["low"] <= row["value"] <= row["high"]
     keys = [(row["method"], row["property"], row["run"], row["step"]) for row in card.rows]
     assert len(set(keys)) == len(keys)
 
@@ -195,6 +230,14 @@ def test_one_changed_checkpoint_changes_the_cells_of_its_run_only(copies, name, 
     assert {row["method"] for row in different} >= {"paper", "weight size"}
 
 
+@pytest.mark.parametrize("step", [0, 724])
+def test_no_stored_ability_is_taken_for_a_changed_checkpoint(copies, step):
+    run = nmfa.load_run(copies / "induction")
+    before = abilities_after._hash(run, 2)
+    touch(copies / "induction", 2, step)
+    assert abilities_after._hash(run, 2) != before and abilities_after._hash(run, 2) not in abilities_after._stored()
+
+
 def test_bad_input_is_refused_before_any_work(copies, monkeypatch):
     run = nmfa.load_run("induction")
     with pytest.raises(NeuroMFAError, match="made of a Method or of a function"):
@@ -203,6 +246,13 @@ def test_bad_input_is_refused_before_any_work(copies, monkeypatch):
         nmfa.scorecard([nmfa.PAPER, nmfa.PAPER])
     with pytest.raises(NeuroMFAError, match="no run: open it with"):
         nmfa.scorecard(nmfa.PAPER, ["induction"])
+    with pytest.raises(NeuroMFAError, match="two runs of one scorecard are called induction"):
+        nmfa.scorecard(nmfa.PAPER, [run, nmfa.load_run(copies / "induction")])
+    with pytest.raises(NeuroMFAError, match="runs is empty"):
+        nmfa.scorecard(nmfa.PAPER, [])
+    for samples in (0, 2.5, True):
+        with pytest.raises(NeuroMFAError, match=r"samples=.* must be a whole number"):
+            nmfa.scorecard(nmfa.PAPER, [run], samples=samples)
     measured = []
 
     def count(checkpoint):
@@ -265,8 +315,9 @@ def assert_shipped(measures):
     fresh = nmfa.scorecard(measures, progress=False)
     for row in fresh.rows:
         stored = shipped[tuple(row[key] for key in ("method", "property", "run", "step"))]
-        numbers = {key: row[key] for key in ("value", "low", "high")}
-        assert {key: stored[key] for key in numbers} == pytest.approx(numbers, abs=1e-5, rel=1e-4), row
+        for key in ("value", "low", "high"):
+            expected = row[key] if row[key] is None else pytest.approx(row[key], abs=1e-5, rel=1e-4)
+            assert stored[key] == expected, row
     return fresh
 
 
@@ -288,3 +339,34 @@ def test_the_command_prints_the_shipped_table():
     assert {"method", "property", "run", "value", "low", "high"} <= set(printed[0])
     table = CliRunner().invoke(main, ["scorecard"]).output
     assert table == (Path(__file__).parent.parent / "docs" / "scorecard.txt").read_text()
+
+
+def test_the_command_shows_some_runs_of_the_shipped_card_and_refuses_what_it_would_ignore():
+    from neuromfa_lite.cli import main
+
+    printed = json.loads(CliRunner().invoke(main, ["scorecard", "--run", "code-lm", "--json"]).output)
+    assert printed == [row for row in json.loads(SHIPPED.read_text())["cells"] if row["run"] == "code-lm"]
+    for words, message in (
+        (["--run", "nowhere"], "no run 'nowhere' is on this scorecard; there are code-lm"),
+        (["--shipped", "published"], "give no METHOD"),
+        (["nonsense"], "no measure 'nonsense': use one of published, .*two neighbours.*weight deviation"),
+    ):
+        result = CliRunner().invoke(main, ["scorecard", *words])
+        assert result.exit_code != 0 and re.search(message, result.output + str(result.exception), re.DOTALL)
+
+
+def test_the_command_takes_a_function_and_a_method_out_of_files(tmp_path):
+    from neuromfa_lite.cli import main
+
+    head = "import numpy as np\nimport neuromfa_lite as nmfa\n"
+    (tmp_path / "mine.py").write_text(head + "VARIANT = nmfa.PAPER.replace(name='mine', q=[-1, 0, 1])\n")
+    (tmp_path / "largest.py").write_text(
+        head
+        + "def largest(checkpoint):\n"
+        + "    return float(np.mean([abs(b.weights()).max() for b in nmfa.load_network(checkpoint).weight_blocks]))\n"
+    )
+    words = [str(tmp_path / "mine.py"), f"{tmp_path / 'largest.py'}:largest", "--run", "induction", "--samples", "2"]
+    result = CliRunner().invoke(main, ["scorecard", *words, "--run", "induction-control", "--json"])
+    rows = json.loads(result.stdout)
+    assert {row["method"] for row in rows} == {"mine", "largest", "the model itself"}
+    assert any(row["property"] == "specific against induction-control" and row["value"] > 0 for row in rows)

@@ -126,6 +126,24 @@ def test_a_spectrum_survives_its_file(run, tmp_path):
         Trajectory.load(tmp_path / "spectrum.npz")
 
 
+@pytest.mark.parametrize("damage", ["empty", "text", "cut short", "a byte changed", "one array", "no header"])
+def test_a_damaged_result_is_named_and_nobody_is_told_to_unpickle_it(run, tmp_path, damage):
+    path = nmfa.analyze(_sample(run, 0)).save(tmp_path / "spectrum.npz")
+    whole = path.read_bytes()
+    if damage == "one array":
+        with open(path, "wb") as file:
+            np.save(file, np.ones(3))
+    elif damage == "no header":
+        np.savez(path, tau=np.ones(3))
+    else:
+        middle = len(whole) // 2
+        changed = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+        path.write_bytes({"empty": b"", "text": b"xx", "cut short": whole[:middle], "a byte changed": changed}[damage])
+    with pytest.raises(nmfa.NeuroMFAError, match=r"spectrum\.npz is damaged or not a file of neuromfa_lite") as caught:
+        nmfa.Spectrum.load(path)
+    assert "pickle" not in str(caught.value)
+
+
 def test_results_cannot_be_changed(run):
     spectrum = nmfa.analyze(_sample(run, 724))
     with pytest.raises(ValueError, match="read-only"):

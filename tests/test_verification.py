@@ -9,9 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from neuromfa_lite import (
+    PAPER,
     SANDBOX,
     analyze,
     boxes,
+    dimension,
     fractals,
     measures,
     one_hop,
@@ -24,7 +26,7 @@ from neuromfa_lite import (
 from neuromfa_lite.cli import main
 from neuromfa_lite.fractals import known
 from neuromfa_lite.kernels import geodesic as geodesic_kernels
-from neuromfa_lite.verification import formula_checks, limits
+from neuromfa_lite.verification import formula_checks, limits, networks
 from neuromfa_lite.verification.checks import BROKEN
 
 OBJECTS = [fractals.Cascade, fractals.Flower, fractals.Lattice, fractals.ParetoFanOut, fractals.Ring]
@@ -189,6 +191,25 @@ def test_a_radius_left_out_fails(part, monkeypatch):
 
 
 # (c) and the whole
+
+
+CHOICES = [{"window": (1.01, 150)}, {"window": (0.99, 150)}, {"window": (1, 148.5)}, {"window": (1, 151.5)}]
+CHOICES += [{"minimum_connections": 10}, {"minimum_connections": 12}, {"rounding": False}]
+CHOICES += [{"q": [1.01 * q for q in PAPER.q]}]
+
+
+@pytest.mark.parametrize("changed", CHOICES, ids=str)
+def test_another_number_than_the_published_one_fails(changed, monkeypatch):
+    monkeypatch.setattr(networks, "PAPER", PAPER.replace(**changed))
+    monkeypatch.setitem(networks.SECTIONS, "network", networks._choices)
+    assert failures(verification.finite_size_checks(["network"]))
+
+
+@pytest.mark.parametrize("window", [(0, 198), (0, 202), (1.01, 200)])
+def test_another_window_of_the_dimension_fails(window, monkeypatch):
+    monkeypatch.setattr(dimension, "OWN_WINDOW", window)
+    monkeypatch.setitem(networks.SECTIONS, "network", networks._choices)
+    assert failures(verification.finite_size_checks(["network"]))
 
 
 @pytest.mark.parametrize("part", [limits._lattice, limits._cascade, limits._flower])

@@ -1,7 +1,8 @@
 """What the models themselves can still do after each change: the other half of what a measure says of it.
 
-Measuring it takes torch, so the answers for the bundled runs are stored, each with the hash of its checkpoint; a
-checkpoint with another hash is measured anew, and has no answer where torch is missing.
+Measuring it takes torch, so the answers for the bundled runs are stored, each with the hashes of its first checkpoint,
+which one of the changes takes, and of its last. Other checkpoints are measured anew, and have no answer where torch is
+missing.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def store(runs):
 
 @lru_cache(maxsize=1)
 def _stored():
-    """{hash of a checkpoint's weights: {words: ability}}."""
+    """{hash of the first and last checkpoint's weights: {words: ability}}."""
     return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
 
 
@@ -83,5 +84,6 @@ def _measured(run, words, seed):
 
 
 def _hash(run, seed):
-    last = run.checkpoint(run.steps(seed)[-1], seed)
-    return manifests.file_hash(last.folder / "model.safetensors")[:16]
+    steps = run.steps(seed)
+    ends = [run.checkpoint(step, seed).folder / "model.safetensors" for step in (steps[0], steps[-1])]
+    return "-".join(manifests.file_hash(path)[:16] for path in ends)

@@ -10,11 +10,12 @@ from ..laboratory.changes import EVERY_CHANGE
 from ..laboratory.scorecards.curves import rise_after
 from ..laboratory.scorecards.subjects import subject_of
 from ..laboratory.token_clouds import token_cloud, two_neighbours
-from ..method import PAPER, SCALE_FREE
+from ..method import PAPER, SCALE_FREE, Method
 from ..plots import BLUE, GREY, ORANGE
 from .base import Panel, open_runs, require_ability
 
 NOTHING = "nothing"
+DRAWS = 1
 MEASURES = {
     "published E": PAPER,
     "scale-free E": SCALE_FREE,
@@ -29,7 +30,7 @@ class ChangePanel(Panel):
     Args:
         runs: names, folders or Runs, each with an ability (or one of these); of seed 0 the last checkpoints are shown.
         measures: {words: Method or function of a checkpoint}.
-        samples, neurons_per_layer: how the measures sample.
+        samples, neurons_per_layer: how a Method samples; a function that draws is asked once, to be quick.
 
     Controls: ``run``, ``change``, ``measure`` (lists), ``reveal`` (False hides the answer).
     ``numbers``: "ability before", "ability after", "measure before", "measure after" (means over samples), and their
@@ -40,7 +41,10 @@ class ChangePanel(Panel):
         runs, _ = open_runs(runs)
         require_ability(runs)
         self.runs = {run.name: run for run in runs}
-        self.subjects = {words: subject_of(what, samples, neurons_per_layer) for words, what in measures.items()}
+        self.subjects = {
+            words: subject_of(what, samples if isinstance(what, Method) else min(samples, DRAWS), neurons_per_layer)
+            for words, what in measures.items()
+        }
         self._rises = lru_cache(maxsize=None)(self._rises_of)
         wide = {"layout": widgets.Layout(width="440px")}
         controls = {
@@ -68,7 +72,7 @@ class ChangePanel(Panel):
         # The scale differs from measure to measure, so its numbers move too and the axis shows none of its own.
         self._measure_ax.set_yticks([])
         self._scale = [
-            self.moving(self._measure_ax.text(-0.57, y, "", fontsize=10, color=GREY, va="center"))
+            self.moving(self._measure_ax.text(-0.57, y, "", fontsize=10, color=GREY, va="bottom"))
             for y in (-0.75, 0, 0.75)
         ]
         self._question = self.moving(

@@ -37,8 +37,10 @@ def _pareto():
 
 def _dimensions(name, grid, lines, table):
     """Rows for the dimension of every neuron and its r2."""
+    rows = [row(name, f"neurons, {grid}", None, len(lines), len(table))]
+    if len(lines) != len(table):
+        return rows
     found = zip(lines, table["dimension"], table["r2"], strict=True)
-    rows = []
     for line, dimension, r2 in found:
         rows.append(row(name, f"dimension, {grid}", None, line.slope, dimension))
         rows.append(row(name, f"r2 of it, {grid}", None, line.r2, r2))
@@ -66,7 +68,7 @@ def _network():
         spectrum = measure_spectrum(network, method)
         rows += held_against(f"network, {reach}, not rounded", spectrum, _counted(paths, method, method.radii))
         rows.append(_distances(network, reach))
-    rows += _edges()
+    rows += _edges() + _choices()
     exact = 0.5 / 0.4 * (math.log(1.6) - math.log(1.2))
     return [*rows, row("E", "E(1.2, 0.5; 1.6, 0.4)", None, exact, degree_of_emergence(1.2, 0.5, 1.6, 0.4))]
 
@@ -104,6 +106,30 @@ def _edges():
             f"list of edges, {method.radii}", measure_spectrum(listed, method.replace(q=ORDERS)), counted
         )
     return rows
+
+
+def _choices():
+    """The numbers that the authors' code chooses, stated here once more, and distances on either side of each.
+
+    Neuron 0 has 11 distances with 1 < d <= 150 and is kept, neurons 1 and 2 have 10 and are not; for the dimension on
+    own radii, 0 < d <= 200, neuron 1 is kept as well.
+    """
+    name = "published choices"
+    stated = PAPER.replace(window=(1, 150), rounding=True, minimum_connections=11)
+    near = [3.0, 5.0, 8.0, 12.0, 20.0, 33.0, 54.0, 90.0, 140.0]
+    lengths = [[0.995, 1.005, *near, 149.0, 151.0, 199.0, 201.0], [*near, 149.0, 151.0], [*near, 149.0, 201.0]]
+    lengths += [list(map(float, range(2, 22))), [1.5 * d for d in range(2, 22)]]
+    sources = np.repeat(np.arange(5), list(map(len, lengths)))
+    ends = 5 + np.arange(len(sources))
+    network = NeuronNetwork.from_edges(sources, ends, 1 / np.concatenate(lengths))
+    distances = list(enumerate(lengths)) + [(number, []) for number in ends.tolist()]
+    counted = _counted(distances, stated)
+    rows = held_against(name, measure_spectrum(network, PAPER.replace(q=ORDERS)), counted)
+    tenths = [tenth / 10 for tenth in range(-30, 31)]
+    rows.append(row_of_many(name, "all orders", None, tenths, measure_spectrum(network, PAPER).q))
+    own = [[round(d) for d in of_neuron if 0 < d <= 200] for of_neuron in lengths]
+    lines = [_own_line(of_neuron) for of_neuron in own if len(of_neuron) > 10]
+    return rows + _dimensions(name, "own radii", lines, neuron_fractal_dimension(network, grid="own"))
 
 
 def _transformer(hidden=8, wide=20):

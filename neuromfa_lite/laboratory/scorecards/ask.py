@@ -31,15 +31,16 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
     Args:
         what: Method, or function of a checkpoint to a number (with ``seed=`` where it draws samples), or a list.
         runs: list of Run; None: all bundled ones.
-        samples, neurons_per_layer: sampled networks at every checkpoint, as of :func:`neuromfa_lite.follow`.
+        samples, neurons_per_layer: sampled networks at every checkpoint, as of :func:`neuromfa_lite.follow`; samples is
+            the number of seeds of a function that takes one.
         progress: show a progress bar.
 
     Returns:
         Scorecard.
 
     Raises:
-        NeuroMFAError: something that is no measure, a run without step 0 or without its ability at a checkpoint, a
-            measure that fails on the first checkpoint: before any other work.
+        NeuroMFAError: something that is no measure, two measures or runs of one name, a run without step 0 or without
+            its ability at a checkpoint, a measure that fails on the first checkpoint: before any other work.
 
     Example:
         >>> from neuromfa_lite import load_run, scorecard
@@ -54,12 +55,12 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
     subjects = [subject_of(each, samples, neurons_per_layer) for each in _listed(what)]
     names = [subject.name for subject in subjects]
     if len(set(names)) < len(names):
-        raise NeuroMFAError(f"two measures of one scorecard have one name: {', '.join(names)}")
+        raise NeuroMFAError(
+            f"two measures of one scorecard have one name: {', '.join(names)}; give one of them another, "
+            "method.replace(name=...)"
+        )
     runs = bundled_runs() if runs is None else _listed(runs)
-    for run in runs:
-        if not isinstance(run, Run):
-            raise NeuroMFAError(f"runs holds {run!r}, which is no run: open it with load_run(...)")
-        refuse_bad_run(run)
+    _refuse_bad_runs(runs)
     for subject in subjects:
         subject.probe(runs[0].checkpoint(0, runs[0].seeds[0]))
     rows = []
@@ -70,6 +71,22 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
             rows += [row_of(subject.name, cell) for cell in cells]
     rows += [row for run in runs if has_ability(run) for row in _ability_rows(run)]
     return Scorecard(tuple(rows), storage.versions())
+
+
+def _refuse_bad_runs(runs):
+    if not runs:
+        raise NeuroMFAError("runs is empty: give Runs, load_run(...), or None for all bundled ones")
+    for run in runs:
+        if not isinstance(run, Run):
+            raise NeuroMFAError(f"runs holds {run!r}, which is no run: open it with load_run(...)")
+        refuse_bad_run(run)
+    names = [run.name for run in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise NeuroMFAError(
+            f"two runs of one scorecard are called {', '.join(twice)}: put them on two scorecards, or give one another "
+            'name in its manifest.json ("run")'
+        )
 
 
 def _cells(subject, runs, baselines, bar):

@@ -12,6 +12,7 @@ import numpy as np
 
 EARLY = 256
 SPREAD = (0.05, 0.95)  # the quantiles over training seeds and samples that are called low and high
+ONE_SEED = "one training seed at this step"
 
 
 class Cell(NamedTuple):
@@ -20,8 +21,9 @@ class Cell(NamedTuple):
     Attributes:
         property: what was asked; run, step: of what; step is None where the answer is of a whole run.
         value: the answer, None where there is none; note says why.
-        low, high: 5 % and 95 % quantile over all pairs of training seed and sample; of an effect size the smallest and
-            the largest with one seed left out.
+        low, high: 5 % and 95 % quantile over all pairs of training seed and sample; a contrast of two means may lie
+            outside, where they nearly cancel. Of an effect size and of the noise of seeds the smallest and the largest
+            with all seeds and with one left out.
         looks: how many measured numbers went into it.
         note: what to know.
     """
@@ -51,6 +53,8 @@ def contrast(a, b):
 
 def association(curves, other=None):
     """Correlation of the rise with the ability over a run's checkpoints, of every training seed and sample.
+
+    Every pair counts once, also those of seeds that are stored at four steps, whose correlations are of four points.
 
     Args:
         curves: Curves of a run with an ability.
@@ -91,7 +95,10 @@ def tracking_cells(curves, baselines):
 
 
 def timing_cells(curves):
-    """Is it half way before or after the ability is? In doublings of the training step; below 0 it leads."""
+    """Is it half way before or after the ability is? In doublings of the training step; below 0 it leads.
+
+    Of the first seed alone: the others are stored at four steps, too few to say where half is.
+    """
     seed = curves.seeds[0]
     steps, rises, ability = curves.steps[seed], curves.rises[seed], curves.ability[seed]
     last, noise = rises[-1].mean(), rises[-1].std(ddof=1) if rises.shape[1] > 1 else 0.0
@@ -104,7 +111,7 @@ def timing_cells(curves):
         return [Cell(name, curves.run.name, None, None, None, None, looks, note)]
     halves = [half_way(steps, column) for column in rises.T]
     octaves = np.array([np.log2((half + 1) / (reached + 1)) for half in halves if half is not None])
-    return [_spread(name, curves.run, octaves, looks)]
+    return [_spread(name, curves.run, octaves, looks)._replace(note=f"training seed {seed} alone")]
 
 
 def half_way(steps, rises):
@@ -137,16 +144,21 @@ def control_cells(curves, control):
     for step in sorted(shared):
         mine, theirs = curves.at(step), control.at(step)
         looks = len(mine) + len(theirs)
+        note = ONE_SEED if any(_seeds_at(each, step) == 1 for each in (curves, control)) else ""
         pairs = contrast(*(each.ravel() for each in np.meshgrid(mine, theirs)))
         value = contrast(mine.mean(), theirs.mean())
         low, high = np.quantile(pairs, SPREAD)
         name = f"specific against {control.run.name}"
-        cells.append(Cell(name, curves.run.name, step, float(value), float(low), float(high), looks))
-        cells.append(_effect(curves, control, step, looks))
+        cells.append(Cell(name, curves.run.name, step, float(value), float(low), float(high), looks, note))
+        cells.append(_effect(curves, control, step, looks, note))
     return cells
 
 
-def _effect(curves, control, step, looks):
+def _seeds_at(curves, step):
+    return sum(step in steps for steps in curves.steps.values())
+
+
+def _effect(curves, control, step, looks, note):
     """The difference of two runs in their common standard deviation, over seeds and samples."""
     name = f"effect against {control.run.name}"
 
@@ -156,15 +168,15 @@ def _effect(curves, control, step, looks):
             seeds = [seed for seed in each.seeds if seed != left_out and step in each.steps[seed]]
             sides.append(np.concatenate([each.rises[s][each.steps[s].tolist().index(step)] for s in seeds]))
         spread = np.sqrt(np.mean([side.var(ddof=1) for side in sides])) if min(map(len, sides)) > 1 else 0.0
-        return float((sides[0].mean() - sides[1].mean()) / spread) if spread > 0 else None
+        size = max(float(np.abs(side).max()) for side in sides)  # a spread of rounding alone is none
+        return float((sides[0].mean() - sides[1].mean()) / spread) if spread > 1e-12 * size else None
 
     value = effect()
     if value is None:
         return Cell(name, curves.run.name, step, None, None, None, looks, "no spread to measure the difference in")
     shared = [seed for seed in curves.seeds if seed in control.seeds and step in curves.steps[seed]]
     without = [found for found in map(effect, shared) if found is not None] if len(shared) > 2 else []
-    low, high = (min(without), max(without)) if without else (None, None)
-    return Cell(name, curves.run.name, step, value, low, high, looks)
+    return Cell(name, curves.run.name, step, value, *_range(value, without), looks, note)
 
 
 def change_cells(name, curves, changed, note=""):
@@ -196,9 +208,15 @@ def noise_cells(curves):
         cells.append(_spread("noise of samples", curves.run, shares, sum(map(len, ends)))._replace(step=last))
     if len(ends) > 1:
         means = np.array([end.mean() for end in ends])
-        value = _share(means.std(ddof=1), means.mean())
-        cells.append(Cell("noise of seeds", name, last, value, None, None, len(ends)))
+        without = [np.delete(means, place) for place in range(len(means))] if len(means) > 2 else []
+        value, *others = [_share(each.std(ddof=1), each.mean()) for each in (means, *without)]
+        cells.append(Cell("noise of seeds", name, last, value, *_range(value, others), len(ends)))
     return cells
+
+
+def _range(value, others):
+    """The smallest and the largest of a value and of what it is with one seed left out."""
+    return (min(value, *others), max(value, *others)) if others else (None, None)
 
 
 def _share(spread, mean):

@@ -14,6 +14,7 @@ from ...errors import NeuroMFAError
 
 COLUMNS = "method property run step value low high looks note".split()
 SCHEMA = 1
+MEANS = "means over runs and steps, of 'moved by' without the sign"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,16 +52,34 @@ class Scorecard:
         """How many cells were filled: with so many, some look good by chance."""
         return sum(row["value"] is not None for row in self.rows)
 
+    def of(self, runs):
+        """Return the cells of some runs, by name, alone.
+
+        Raises:
+            NeuroMFAError: a run that is not on the scorecard.
+        """
+        there = tuple(dict.fromkeys(row["run"] for row in self.rows))
+        missing = [run for run in runs if run not in there]
+        if missing:
+            raise NeuroMFAError(f"no run {missing[0]!r} is on this scorecard; there are {', '.join(there) or 'none'}")
+        return Scorecard(tuple(row for row in self.rows if row["run"] in runs), self.versions)
+
     def pivot(self, runs=None):
         """pandas DataFrame to read: a row per property, a column per method, the mean over runs (and steps).
+
+        Of what moves a measure the mean of the sizes is taken, without the sign: up in one run and down in another
+        is not unmoved.
 
         Args:
             runs: names of the runs to average over; None: all.
         """
         table = self.frame()
         table = table if runs is None else table[table["run"].isin(runs)]
-        words = [name.partition(" against ")[0] for name in table["property"]]
-        wide = table.assign(property=words).pivot_table("value", "property", "method", aggfunc="mean", sort=False)
+        words = table["property"].str.partition(" against ")[0]
+        sizes = table["value"].abs().where(words.str.startswith("moved by "), table["value"])
+        wide = table.assign(property=words, value=sizes).pivot_table(
+            "value", "property", "method", aggfunc="mean", sort=False
+        )
         return wide.reindex(columns=list(self.methods))
 
     def beside(self, other):
@@ -94,7 +113,8 @@ class Scorecard:
         names = [f"{number:2d} {name}" for number, name in enumerate(wide.columns, 1)]
         wide.columns = [str(number) for number in range(1, len(names) + 1)]
         table = wide.to_string(float_format=lambda value: f"{value:.2f}", na_rep="-")
-        return "\n".join([*names, "", table, "", f"{self.looks} numbers; means over runs; each number with --json"])
+        said = f"{self.looks} numbers; {MEANS}; each number with --json"
+        return "\n".join([*names, "", table, "", said])
 
     def __repr__(self):
         return f"Scorecard({', '.join(map(repr, self.methods))}: {self.looks} numbers; .frame(), .pivot(), .plot())"
@@ -104,7 +124,7 @@ class Scorecard:
         names = html.escape(", ".join(self.methods))
         return (
             f"<b>Scorecard</b> of {names}: {self.looks} numbers, each with its spread in <code>.frame()</code>; "
-            f"means over runs:{table}"
+            f"{MEANS}:{table}"
         )
 
     def save(self, path):

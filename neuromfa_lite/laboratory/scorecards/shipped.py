@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
+from ...errors import NeuroMFAError
+from ...method import GEODESIC, METHODS, PAPER, PUBLISHED, SCALE_FREE
 from ...variants import IDEAS, TOKEN_CLOUD, find_method, load_variant
 from ..abilities_after import store
 from ..baselines import BASELINES
@@ -48,7 +49,12 @@ def measure_named(name):
     file, colon, part = name.rpartition(".py:")
     if colon:
         return load_variant(f"{file}.py", part)
-    return load_variant(name) if name.endswith(".py") else find_method(name)
+    if name.endswith(".py"):
+        return load_variant(name)
+    if name not in METHODS:
+        names = dict.fromkeys((*known, *METHODS))
+        raise NeuroMFAError(f"no measure {name!r}: use one of {', '.join(names)}, or FILE.py, or FILE.py:NAME")
+    return find_method(name)
 
 
 def shipped_scorecard() -> Scorecard:

@@ -140,12 +140,15 @@ def subject_of(what, samples, neurons_per_layer):
         MethodSubject or FunctionSubject.
 
     Raises:
-        NeuroMFAError: anything else.
+        NeuroMFAError: anything else, or a number of samples or neurons that is none.
 
     Example:
         >>> subject_of(lambda checkpoint: 1.0, 10, 32).seeded
         False
     """
+    for words, value in (("samples", samples), ("neurons_per_layer", neurons_per_layer)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise NeuroMFAError(f"{words}={value!r} must be a whole number of at least 1")
     if isinstance(what, Method):
         return MethodSubject(what, samples, neurons_per_layer)
     if callable(what) and not isinstance(what, type):
