@@ -6,9 +6,8 @@ from models import CONFIG, gpt_neox_tensors
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.errors import NeuroMFAError, SourceError
-from neuromfa_lite.laboratory import controls
+from neuromfa_lite.laboratory import changes, controls
 from neuromfa_lite.laboratory.controls import (
-    CONTROLS,
     ChangedCheckpoint,
     abilities_of,
     emergence_from,
@@ -232,9 +231,9 @@ def test_permuted_outgoing_destroys_the_ability_and_leaves_emergence_exactly(run
     assert before > 0.5 and after == before
 
 
-@pytest.mark.parametrize("name", [name for name in CONTROLS if name != "scaled by 2"])
+@pytest.mark.parametrize("name", [name for name in changes.CHANGES if name != changes.SCALE])
 def test_every_named_control_that_destroys_leaves_no_ability(trained, name):
-    changed = CONTROLS[name](trained)
+    changed = changes.CHANGES[name](trained)
     assert isinstance(changed, ChangedCheckpoint) and changed.step == 724
     assert abilities_of(changed)["copy_accuracy"] < 0.05  # a guess is right once in 63
 

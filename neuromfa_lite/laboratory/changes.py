@@ -1,6 +1,6 @@
 """Everything that the laboratory does to a trained checkpoint to see what a measure of it feels, by its name in words.
 
-A change is a function of a checkpoint and of the checkpoint of step 0 to a changed checkpoint.
+A change is a function of a checkpoint of a run to a ChangedCheckpoint.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from .controls import (
     gaussian_like,
     permuted_outgoing,
     random_signs,
-    rescaled,
+    rescaled_start,
     scaled,
     shuffled,
 )
@@ -22,18 +22,15 @@ SCALE, WIRING = "a common factor", "permuted connections"
 WIRING_AND_TOKENS = "permuted connections and embeddings"
 
 CHANGES = {
-    SCALE: lambda checkpoint, start: scaled(checkpoint, COMMON_FACTOR),
-    WIRING: lambda checkpoint, start: permuted_outgoing(checkpoint),
-    WIRING_AND_TOKENS: lambda checkpoint, start: permuted_outgoing(checkpoint, embeddings=True),
-    "weights shuffled within each matrix": lambda checkpoint, start: shuffled(checkpoint),
-    "random signs": lambda checkpoint, start: random_signs(checkpoint),
-    "Gaussian noise of the same mean and deviation": lambda checkpoint, start: gaussian_like(checkpoint),
-    "untrained weights, rescaled": lambda checkpoint, start: rescaled(start, like=checkpoint),
+    SCALE: lambda checkpoint: scaled(checkpoint, COMMON_FACTOR),
+    WIRING: permuted_outgoing,
+    WIRING_AND_TOKENS: lambda checkpoint: permuted_outgoing(checkpoint, embeddings=True),
+    "weights shuffled within each matrix": shuffled,
+    "random signs": random_signs,
+    "Gaussian noise of the same mean and deviation": gaussian_like,
+    "untrained weights, rescaled": rescaled_start,
 }
-PRESERVING = {
-    words: (lambda checkpoint, start, change=change: change(checkpoint))
-    for words, change in FUNCTION_PRESERVING.items()
-}
+PRESERVING = FUNCTION_PRESERVING
 EVERY_CHANGE = CHANGES | PRESERVING
 
 
@@ -56,5 +53,4 @@ def changed(run, words, seed=0):
     """
     if words not in EVERY_CHANGE:
         raise NeuroMFAError(f"no change is called {words!r}; there are {', '.join(map(repr, EVERY_CHANGE))}")
-    steps = run.steps(seed)
-    return EVERY_CHANGE[words](run.checkpoint(steps[-1], seed), run.checkpoint(steps[0], seed))
+    return EVERY_CHANGE[words](run.checkpoint(run.steps(seed)[-1], seed))

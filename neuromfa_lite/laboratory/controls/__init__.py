@@ -9,7 +9,6 @@ from .comparison import emergence_from
 from .function_preserving import FUNCTION_PRESERVING, fold_layer_norms, permute_hidden, scale_queries, scale_values
 from .models import abilities_of, logits, model_of
 from .weights import (
-    CONTROLS,
     gaussian_like,
     permuted_outgoing,
     random_signs,
@@ -20,7 +19,6 @@ from .weights import (
 )
 
 __all__ = [
-    "CONTROLS",
     "FUNCTION_PRESERVING",
     "ChangedCheckpoint",
     "abilities_of",

@@ -215,17 +215,6 @@ def random_signs(what, seed=0, embeddings=False):
     return apply(what, "random signs", sign, seed, embeddings)
 
 
-# Of a checkpoint alone, each with its own default: what a notebook or a table offers by name.
-CONTROLS = {
-    "weights shuffled": shuffled,
-    "outgoing permuted": permuted_outgoing,
-    "random signs": random_signs,
-    "Gaussian twin": gaussian_like,
-    "start rescaled": rescaled_start,
-    "scaled by 2": lambda checkpoint: scaled(checkpoint, 2),
-}
-
-
 def _name(what):
     if isinstance(what, (NeuronNetwork, Checkpoint)):
         return what.origin if isinstance(what, NeuronNetwork) else str(what)
