@@ -8,8 +8,9 @@ import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, NeuroMFAError, TrajectoryConfidence, load_network, load_run, trajectory_confidence
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.plots import plot_heterogeneity, plot_regularity, plot_trajectory
+from neuromfa_lite.resampling import Resampler, draw_weights
+from neuromfa_lite.spectrum import spectrum_of_masses
 from neuromfa_lite.uncertainty.along import QUANTITIES
-from neuromfa_lite.uncertainty.resampling import Resampler, draw_weights, strata_of
 
 STEPS = [0, 128, 724]
 PLOTS = {"emergence": plot_trajectory, "alpha0": plot_regularity, "width": plot_heterogeneity}
@@ -75,10 +76,8 @@ def test_common_radii_and_joins_are_those_of_follow(run, choice):
 
 @pytest.mark.parametrize("method", [PAPER, nmfa.PUBLISHED, PAPER.replace(q=(-2.0, 0.5, 1.0))], ids=lambda m: m.name)
 def test_alpha0_and_width_alone_are_what_all_estimates_begin_with(run, method):
-    masses = count_masses(sample(run, 724), method)
-    strata = strata_of(masses.layer, masses.layers, masses.neurons_total)
-    work = Resampler(masses, method, strata)
-    (weights,) = draw_weights(strata, 30, 3)
+    work = Resampler(spectrum_of_masses(count_masses(sample(run, 724), method), method))
+    (weights,) = draw_weights(work.strata, 30, 3)
     short, full = work.alpha0_and_width(weights), work.estimates(weights)
     assert np.array_equal(short.values, full.values[:, :2]) and np.array_equal(short.errors, full.errors[:, :2])
     for name, influence in full.influence.items():

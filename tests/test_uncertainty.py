@@ -7,18 +7,19 @@ from hypothesis import strategies as st
 from twins import chain, from_distances, gaussian
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import PAPER, PUBLISHED, NeuroMFAError, analyze, load_network, load_run
+from neuromfa_lite import PAPER, PUBLISHED, NeuroMFAError, analyze, load_network, load_run, resampling
+from neuromfa_lite.coverage import ALLOWED, ORDERS, claim, coverage_range, measured, measured_frame
 from neuromfa_lite.fractals import ParetoFanOut
+from neuromfa_lite.influence import Strata, strata_of_masses
 from neuromfa_lite.laboratory.controls import permuted_outgoing
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.measures import ball_masses
 from neuromfa_lite.plots import plot_tau
+from neuromfa_lite.resampling import Resampler, draw_weights
 from neuromfa_lite.spectrum import spectrum_of_masses
-from neuromfa_lite.uncertainty import Confidence, EmergenceConfidence, coverage, measured_frame, resampling
+from neuromfa_lite.uncertainty import Confidence, EmergenceConfidence, measure_coverage, simulation
 from neuromfa_lite.uncertainty.bands import KINDS, band
-from neuromfa_lite.uncertainty.coverage import ALLOWED, ORDERS, claim, coverage_range, measure_coverage, measured
 from neuromfa_lite.uncertainty.emergence import Pair
-from neuromfa_lite.uncertainty.resampling import Resampler, Strata, draw_weights, strata_of
 
 FEW = PAPER.replace(q=[-2.0, -0.5, 0.0, 1.0, 3.0], minimum_connections=3)
 WAYS = [
@@ -34,10 +35,6 @@ def network(seed=0, deviation=0.05):
     return chain(gaussian(12, 9, seed=seed, deviation=deviation), gaussian(40, 12, seed=seed + 1, deviation=deviation))
 
 
-def strata(masses, by_layer=True):
-    return strata_of(masses.layer, masses.layers, masses.neurons_total, by_layer)
-
-
 def flat(spectrum):
     return np.concatenate([[spectrum.alpha0, spectrum.width], spectrum.tau, spectrum.alpha, spectrum.f])
 
@@ -49,7 +46,7 @@ def flat(spectrum):
 @pytest.mark.parametrize("method", WAYS, ids=lambda method: method.name)
 def test_weights_of_one_give_the_spectrum(method):
     masses = count_masses(network(), method)
-    point = Resampler(masses, method, strata(masses)).point.values[0]
+    point = Resampler(spectrum_of_masses(masses, method)).point.values[0]
     assert point == pytest.approx(flat(spectrum_of_masses(masses, method)), abs=1e-12)
 
 
@@ -62,7 +59,7 @@ def test_a_resample_is_the_spectrum_of_the_neurons_drawn_as_often(method, seed):
     neurons = len(masses.layer)
     drawn = np.random.default_rng(seed).integers(0, neurons, neurons)
     weights = np.bincount(drawn, minlength=neurons).astype(float)[None]
-    found = Resampler(masses, method, strata(masses)).estimates(weights).values[0]
+    found = Resampler(spectrum_of_masses(masses, method)).estimates(weights).values[0]
     expected = spectrum_of_masses(masses.subset(drawn), method)
     assert found == pytest.approx(flat(expected), abs=1e-10)
 
@@ -74,7 +71,7 @@ def test_measures_at_the_centres_are_kept():
     masses = ball_masses(measure, method)
     drawn = np.random.default_rng(1).integers(0, len(masses.layer), len(masses.layer))
     weights = np.bincount(drawn, minlength=len(masses.layer)).astype(float)[None]
-    work = Resampler(masses, method, strata(masses))
+    work = Resampler(spectrum_of_masses(masses, method))
     assert work.point.values[0] == pytest.approx(flat(spectrum_of_masses(masses, method)), abs=1e-12)
     expected = flat(spectrum_of_masses(masses.subset(drawn), method))
     assert work.estimates(weights).values[0] == pytest.approx(expected, abs=1e-10)
@@ -82,7 +79,7 @@ def test_measures_at_the_centres_are_kept():
 
 def test_influence_is_the_derivative_in_each_neurons_weight():
     masses = count_masses(network(), FEW)
-    work = Resampler(masses, FEW, strata(masses))
+    work = Resampler(spectrum_of_masses(masses, FEW))
     step, neurons = 1e-6, len(masses.layer)
     up, down = (work.estimates(np.ones((neurons, neurons)) + sign * step * np.eye(neurons)).values for sign in (1, -1))
     numeric = (up - down) / (2 * step)
@@ -99,7 +96,7 @@ def test_influence_is_the_derivative_in_each_neurons_weight():
 def test_neurons_in_another_order_have_the_same_values_and_errors():
     masses = count_masses(network(), FEW)
     other = masses.subset(np.random.default_rng(0).permutation(len(masses.layer)))
-    one, two = (Resampler(each, FEW, strata(each)).point for each in (masses, other))
+    one, two = (Resampler(spectrum_of_masses(each, FEW)).point for each in (masses, other))
     assert two.values == pytest.approx(one.values, abs=1e-12)
     assert two.errors == pytest.approx(one.errors, abs=1e-12)
 
@@ -108,10 +105,10 @@ def test_blocks_of_any_size_hold_the_same_resamples(monkeypatch):
     some = Strata(np.array([0, 0, 1, 1, 1, 2]), np.array([2, 4, 1]))
     whole = np.concatenate(list(draw_weights(some, 50, seed=3)))
     masses = count_masses(network(), FEW)
-    values = Resampler(masses, FEW, strata(masses)).resampled(30, 5)
+    values = Resampler(spectrum_of_masses(masses, FEW)).resampled(30, 5)
     monkeypatch.setattr(resampling, "LARGEST_BLOCK", 30)
     assert np.array_equal(np.concatenate(list(draw_weights(some, 50, seed=3))), whole)
-    small = Resampler(masses, FEW, strata(masses)).resampled(30, 5)
+    small = Resampler(spectrum_of_masses(masses, FEW)).resampled(30, 5)
     assert small[0] == pytest.approx(values[0], abs=1e-11) and small[1] == pytest.approx(values[1], abs=1e-11)
 
 
@@ -127,11 +124,11 @@ def test_strata_are_layers_with_the_neurons_that_the_method_left_out():
     masses = count_masses(network(), FEW.replace(minimum_connections=11))  # leaves out some of the 9 neurons
     used = np.bincount(masses.layer)[:2]
     assert used[0] < 9 and used[1] == 12
-    assert strata(masses).sizes.tolist() == [9, 12]
+    assert strata_of_masses(masses).sizes.tolist() == [9, 12]
     part = masses.subset(masses.layer == 0)
-    assert strata(part).sizes.tolist() == [used[0]]
-    assert strata(masses, by_layer=False).sizes.tolist() == [21]
-    weights = np.concatenate(list(draw_weights(strata(masses), 2000, 0)))
+    assert strata_of_masses(part).sizes.tolist() == [used[0]]
+    assert strata_of_masses(masses, by_layer=False).sizes.tolist() == [21]
+    weights = np.concatenate(list(draw_weights(strata_of_masses(masses), 2000, 0)))
     first = weights[:, masses.layer == 0].sum(axis=1)
     assert first.std() > 0.5 and first.mean() == pytest.approx(used[0], abs=0.15)
     assert weights[:, masses.layer == 1].sum(axis=1) == pytest.approx(12)
@@ -165,9 +162,9 @@ def test_studentised_bands_cover_means_of_few_skewed_values_better():
     """Known from the textbooks: 15 exponential values, mean 1, nominal 90 %."""
     hits = dict.fromkeys(KINDS, 0)
     some = Strata(np.zeros(15, int), np.array([15]))
-    for simulation in range(400):
-        values = np.random.default_rng([1, simulation]).exponential(size=15)
-        weights = next(draw_weights(some, 300, simulation))
+    for attempt in range(400):
+        values = np.random.default_rng([1, attempt]).exponential(size=15)
+        weights = next(draw_weights(some, 300, attempt))
         means = weights @ values / 15
         errors = np.sqrt((weights @ values**2 / 15 - means**2) / 14)
         point = np.array([values.mean()]), np.array([values.std() / np.sqrt(14)])
@@ -350,7 +347,7 @@ def test_what_has_no_spread_or_no_masses_is_refused(steps, tmp_path):
 def test_own_radii_are_those_the_method_finds_for_these_neurons():
     whole = ParetoFanOut(1.5, 60, 40).network()
     drawn = np.arange(0, 60, 7)
-    found = coverage._own_radii(count_masses(whole).subset(drawn))
+    found = simulation._own_radii(count_masses(whole).subset(drawn))
     expected = count_masses(whole, centres=drawn)
     assert np.array_equal(found.radii, expected.radii) and np.array_equal(found.counts, expected.counts)
 

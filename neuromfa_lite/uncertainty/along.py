@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import storage
+from ..coverage import LEVEL, claim, is_measured
+from ..influence import notes_on
 from ..masses import count_masses
 from ..method import PAPER
 from ..network import load_network
 from ..parallel import one_thread_of_algebra
 from ..study import measure_run
-from .ask import is_measured, notes_on, refuse_bad, refuse_one_neuron
+from .ask import refuse_bad, refuse_one_neuron
 from .bands import band
-from .coverage import LEVEL, claim
 from .emergence import Steps
 from .result import freeze
 

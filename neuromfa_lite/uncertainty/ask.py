@@ -3,16 +3,18 @@
 import numpy as np
 
 from .. import storage
+from ..coverage import is_measured
 from ..errors import NeuroMFAError
+from ..influence import knows_spread, notes_on, strata_of_masses
 from ..masses import count_masses
 from ..method import PAPER, Method
 from ..network import NeuronNetwork
 from ..parallel import one_thread_of_algebra
+from ..resampling import Resampler
 from ..spectrum import Spectrum
 from ..study import measure_spectrum
 from .bands import KINDS, band
 from .emergence import Pair
-from .resampling import Resampler, strata_of
 from .result import Confidence, EmergenceConfidence
 
 CURVES = 40
@@ -33,7 +35,8 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         level: nominal probability of the bands; coverages were measured for 0.9.
         resamples: how many, at least 20.
         seed: whole number >= 0: the same seed, the same bands.
-        kind: "studentised" (the best covering one by measurement), "basic", "percentile" or "bias-corrected".
+        kind: "studentised" (the best covering one by measurement), "basic", "percentile", "bias-corrected"
+            or "normal", which resamples nothing and is what a Spectrum shows.
         by_layer: True draws the neurons of each layer apart, as a sampled network has them; False draws from all
             neurons together, which is wider because it also draws how many neurons of each layer there are.
 
@@ -44,7 +47,7 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         NeuroMFAError: a single neuron, a level outside (0, 1), too few resamples, a spectrum read from a file.
 
     Source: bootstrap, A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997; coverage
-        measured in ``benchmarks/coverage.py``.
+        measured in ``benchmarks/band_coverage.py``.
 
     Example:
         >>> from neuromfa_lite import load_network, load_run
@@ -56,9 +59,9 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
     refuse_bad(level, resamples, seed, kind)
     spectrum = _spectrum(what, method)
     masses, method = spectrum.masses, spectrum.choices
-    strata = strata_of(masses.layer, masses.layers, masses.neurons_total, by_layer)
+    strata = strata_of_masses(masses, by_layer)
     refuse_one_neuron(strata)
-    work = Resampler(masses, method, strata)
+    work = Resampler(spectrum, strata)
     point = work.point.values[0], work.point.errors[0]
     resampled = work.resampled(int(resamples), int(seed))
     ends = band(point, resampled, level, kind)
@@ -225,28 +228,8 @@ def refuse_bad(level, resamples, seed, kind):
 
 
 def refuse_one_neuron(strata):
-    if np.bincount(strata.of_neuron).max() < 2:
+    if not knows_spread(strata):
         raise NeuroMFAError(
             "no layer has two neurons to resample, so nothing is known about their spread: draw a larger sample, or "
             "resample all layers together with by_layer=False"
         )
-
-
-def is_measured(method, by_layer):
-    choices = (method.join, method.reach, method.convention, method.derivative)
-    return bool(by_layer) and choices == ("chain", "one-hop", "paper", "exact")
-
-
-def notes_on(method, strata, masses, seed):
-    notes = []
-    if seed is None:
-        notes.append("this is a whole network: the band is for one with ever more neurons like these in every layer")
-    alone = int((strata.sizes == 1).sum())
-    if alone:
-        notes.append(f"{alone} layers have a single neuron, whose spread the bands leave out")
-    if method.reach != "one-hop" or masses.weight is not None:
-        notes.append(
-            "balls of one object overlap: the band says what the choice of centres does, not how another object "
-            "would differ"
-        )
-    return tuple(notes)

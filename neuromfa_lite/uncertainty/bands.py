@@ -1,12 +1,13 @@
-"""Bands: from the values of resamples to an interval, in four ways."""
+"""Bands: from the values of resamples to an interval, in five ways."""
 
 from statistics import NormalDist
 
 import numpy as np
 
 from ..errors import NeuroMFAError
+from ..influence import normal_band
 
-KINDS = ("percentile", "basic", "bias-corrected", "studentised")
+KINDS = ("normal", "percentile", "basic", "bias-corrected", "studentised")
 
 
 def band(point, resampled, level, kind):
@@ -16,7 +17,8 @@ def band(point, resampled, level, kind):
         point: (values, errors), (quantities,) each: those of the sample itself and their standard errors.
         resampled: (values, errors), (resamples, quantities) each: those of the resamples.
         level: nominal probability that the band holds the value of the whole population.
-        kind: "percentile", the quantiles of the resamples, t(a) ... t(1-a) with a = (1 - level)/2;
+        kind: "normal", the point and its standard error alone, as every Spectrum shows it;
+            "percentile", the quantiles of the resamples, t(a) ... t(1-a) with a = (1 - level)/2;
             "basic", these reflected at the point, 2 t - t(1-a) ... 2 t - t(a): a bias that the resamples show against
             the sample is taken off the sample, where the percentile band has it twice;
             "bias-corrected", quantiles of the resamples moved by their median bias (Efron's BC);
@@ -34,6 +36,8 @@ def band(point, resampled, level, kind):
     """
     (point, error), (values, errors) = point, resampled
     tails = [(1 - level) / 2, (1 + level) / 2]
+    if kind == "normal":
+        return normal_band(point, error, level)
     if kind == "percentile":
         return np.quantile(values, tails, axis=0)
     if kind == "basic":

@@ -4,7 +4,9 @@ import numpy as np
 
 from ..emergence import degree_of_emergence
 from ..errors import NeuroMFAError
-from .resampling import Resampler, draw_weights, standard_error, strata_of
+from ..influence import standard_error, strata_of, strata_of_masses
+from ..resampling import Resampler, draw_weights
+from ..spectrum import spectrum_of_masses
 
 
 class Steps:
@@ -26,10 +28,7 @@ class Steps:
         self.strata = strata_of(every >> 40, masses[0].layers, total, by_layer)
         self.neurons, self.method = len(every), method
         self.places = [np.searchsorted(every, each) for each in names]
-        self.steps = [
-            Resampler(each, method, strata_of(each.layer, each.layers, each.neurons_total, by_layer))
-            for each in masses
-        ]
+        self.steps = [Resampler(spectrum_of_masses(each, method), strata_of_masses(each, by_layer)) for each in masses]
         self.point = self.estimates(np.ones((1, self.neurons)))
 
     def resampled(self, resamples, seed):

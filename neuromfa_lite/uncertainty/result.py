@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import storage
-from .coverage import LEVEL, claim, coverage_range
+from ..coverage import LEVEL, claim, coverage_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class Confidence:
         tau_band (2, q), alpha_band, f_band (2, orders of alpha), alpha0_band, width_band (2,): low and high ends.
         curves_alpha, curves_f: (curves, orders of alpha) spectra of some resamples, reflected at the sample's as the
             basic band is; of redraws the spectra themselves.
-        kind: "studentised", "basic", "percentile", "bias-corrected", or "redraws".
+        kind: "studentised", "basic", "percentile", "bias-corrected", "normal", or "redraws".
         level: nominal probability; resamples: how many, or how many samples; seed: of the resamples.
         by_layer: whether every layer was resampled apart; neurons: how many were resampled.
         measured: whether the measured coverages are of such an analysis: the paper's chain and convention, one hop,

@@ -6,9 +6,9 @@ outgoing weights. Seeds are fixed, the numbers do not depend on threads. Bias ag
 of the run, published samples (k = 32, fan-out cut as well) against the whole network; of the known laws, the sample
 against infinitely many connections.
 
-    python benchmarks/coverage.py [--simulations 300] [--write] [--only NAME]
+    python benchmarks/band_coverage.py [--simulations 300] [--write] [--only NAME]
 
---write replaces neuromfa_lite/uncertainty/coverage.json (not with --only).
+--write replaces neuromfa_lite/coverage.json (not with --only).
 """
 
 import argparse
@@ -27,10 +27,11 @@ import pandas as pd
 import neuromfa_lite as nmfa
 from neuromfa_lite import storage
 from neuromfa_lite.blocks import NeuronLayer, WeightBlock
+from neuromfa_lite.coverage import LEVEL, ORDERS
 from neuromfa_lite.fractals import ParetoFanOut
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.sources.matrix import WeightMatrix
-from neuromfa_lite.uncertainty.coverage import LEVEL, ORDERS, measure_coverage
+from neuromfa_lite.uncertainty import measure_coverage
 from neuromfa_lite.uncertainty.emergence import Pair
 
 RESAMPLES = 400
@@ -150,7 +151,7 @@ def main():
         lines = (
             json.dumps(head, indent=1)[:-2] + ',\n "rows": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]\n}\n"
         )
-        place = Path(nmfa.__file__).parent / "uncertainty" / "coverage.json"
+        place = Path(nmfa.__file__).parent / "coverage.json"
         place.write_text(lines, encoding="utf-8")
 
 

@@ -1,60 +1,15 @@
 """Exponents of resampled neurons: every resample is a row of weights, all of them together a matrix product."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import NeuroMFAError
-from ..partition import log_masses, partition_of_masses
-from ..regression import fit_slopes
-from ..scaling import radii_in_range
+from .errors import NeuroMFAError
+from .influence import Influence, standard_error, strata_of_masses
+from .partition import log_masses
 
 LARGEST_BLOCK = 1 << 21  # numbers in a block of a matrix product, 16 MB
-
-
-class Strata(NamedTuple):
-    """What is resampled: neurons are drawn from each stratum apart.
-
-    Attributes:
-        of_neuron: (neurons,) stratum of each neuron used.
-        sizes: (strata,) neurons of each, those that the method left out of the spectrum included.
-    """
-
-    of_neuron: np.ndarray
-    sizes: np.ndarray
-
-
-def strata_of(layer, layers, total, by_layer=True):
-    """Return the Strata of neurons: their layers, or all of them as one.
-
-    A sampled network holds a fixed number of neurons of every layer, so that is what is drawn again. Neurons of these
-    layers that the method left out (too few connections) take part as neurons without weight: how many are used
-    varies between resamples as it would between samples. Where the masses hold a part of a layer only (chosen centres,
-    a subset), the neurons used alone are drawn.
-
-    Args:
-        layer: (neurons,) position of each neuron's layer in layers; total: neurons used and left out.
-    """
-    there, of_neuron = np.unique(layer, return_inverse=True)
-    used = np.bincount(of_neuron)
-    sizes = np.array([len(layers[position]) for position in there])
-    if sizes.sum() > total or (sizes < used).any():
-        sizes = used
-    if by_layer:
-        return Strata(of_neuron, sizes)
-    return Strata(np.zeros(len(of_neuron), np.int64), np.array([sizes.sum()]))
-
-
-def standard_error(influence, weights, strata):
-    """(rows,) standard error of a value with the influence (rows, neurons) of each neuron, weights (rows, neurons)."""
-    pull, variance = influence * weights, 0.0
-    squares = pull * influence
-    for stratum, size in enumerate(strata.sizes):
-        if size > 1:  # neurons left out count in the size, with an influence of 0
-            mine = strata.of_neuron == stratum
-            spread = squares[:, mine].sum(axis=1) - pull[:, mine].sum(axis=1) ** 2 / size
-            variance = variance + np.maximum(spread, 0) * size / (size - 1)
-    return np.sqrt(variance + np.zeros(len(weights)))
 
 
 def draw_weights(strata, resamples, seed):
@@ -104,24 +59,36 @@ class Resampler:
     of neuron i on tau(q) is d tau/d v_i = sum_r c_r w_i mu_i(r)^q / Z_q(r); that on alpha is its derivative in q.
 
     Args:
-        masses: Masses; method: Method; strata: Strata. The scaling range is that of the masses as they are.
+        spectrum: a Spectrum that holds its masses; its method, its scaling range and the places of its extremes stay.
+        strata: Strata; None: every layer by itself.
     """
 
-    def __init__(self, masses, method, strata):
-        chosen = np.ones(len(masses.radii), bool)
-        if method.scaling_range != "whole":
-            chosen = radii_in_range(partition_of_masses(masses, method), method)
-        self.method, self.q, self.strata = method, np.array(method.q), strata
+    def __init__(self, spectrum, strata=None):
+        masses, method, chosen = spectrum.masses, spectrum.choices, spectrum.fitted
+        self.method, self.q = method, spectrum.q
+        self.strata = strata_of_masses(masses) if strata is None else strata
         self.logs = log_masses(masses, method)[chosen]
         x = np.log(masses.radii[chosen] / masses.radii[-1])
-        fit_slopes(x, x[None])  # refuses fewer than two radii
         centred = x - x.mean()
         self.fit = centred / (centred @ centred)
         standard = method.convention == "standard"
         self.orders = np.append(self.q, 0.0) - standard
         self.measure = masses.weight if standard and masses.weight is not None else np.ones(len(masses.layer))
-        self.extremes = None  # positions of the largest and the smallest alpha, and of alpha0, of the sample itself
-        self.point = self.estimates(np.ones((1, len(masses.layer))))
+        self.itself = np.ones((1, len(masses.layer)))
+        alpha = spectrum.alpha
+        exact = method.derivative == "exact"
+        at_zero = len(self.q) if exact else int(np.argmin(np.abs(alpha - spectrum.alpha0)))
+        self.extremes = int(alpha.argmax()), int(alpha.argmin()), at_zero
+
+    @cached_property
+    def point(self):
+        """The Estimates of the sample itself, (1, quantities)."""
+        return self.estimates(self.itself)
+
+    def errors_of_alpha0_and_width(self):
+        """(2,) standard errors of these two alone, of the sample itself: what ``point`` has first, far sooner."""
+        high, low, at_zero = (self._slope(self.itself, place).influence for place in self.extremes)
+        return np.array([standard_error(each, self.itself, self.strata)[0] for each in (at_zero, high - low)])
 
     def resampled(self, resamples, seed):
         """(values, errors), (resamples, quantities) each, of resampled neurons."""
@@ -134,9 +101,6 @@ class Resampler:
             raise NeuroMFAError(
                 "a resample holds no neuron that the method uses: so few neurons allow no band, draw a larger sample"
             )
-        if self.extremes is None:
-            self.extremes = (0, 0, 0)  # for a first pass over the sample itself, which finds them
-            self.extremes = self._extremes(self.estimates(weights).values[0])
         tau, alpha, f, kept = [], [], [], {}
         for place, (q, line, slope) in enumerate(self._lines(weights)):
             if slope is not None:
@@ -161,33 +125,33 @@ class Resampler:
             else:
                 alpha.append(self._alpha(weights, order))
         high, low, at_zero = (kept[at] for at in self.extremes)
-        width = _Value(np.ptp(alpha[:-1], axis=0), high.minus(low).influence)
+        width = Influence(np.ptp(alpha[:-1], axis=0), high.minus(low).influence)
         values, errors = np.array([self._with_error(each, weights) for each in (at_zero, width)]).transpose(1, 2, 0)
         return Estimates(values, errors, {"alpha0": at_zero.influence, "width": width.influence})
 
     def _gathered(self, weights, tau, alpha, f, kept):
         high, low, at_zero = (kept[at] for at in self.extremes)
-        width = _Value(np.ptp(alpha[:, 0], axis=0), high.minus(low).influence)
+        width = Influence(np.ptp(alpha[:, 0], axis=0), high.minus(low).influence)
         alpha0 = at_zero
         if self.method.derivative == "forward":  # at the maximum of f, as the spectrum has it
             top = np.argmax(f[:, 0] > f[:, 0].max(axis=0) - 1e-12, axis=0)
-            alpha0 = _Value(alpha[top, 0, np.arange(len(weights))], at_zero.influence)
+            alpha0 = Influence(alpha[top, 0, np.arange(len(weights))], at_zero.influence)
         first = np.array([self._with_error(each, weights) for each in (alpha0, width)])
         values, errors = np.concatenate([first, tau, alpha, f]).transpose(1, 2, 0)
         return Estimates(values, errors, {"alpha0": alpha0.influence, "width": width.influence})
 
-    def _extremes(self, values):
-        """Places of the largest and the smallest alpha and of alpha0 among the lines."""
-        alpha = values[2 + len(self.q) :].reshape(2, -1)[0]
-        exact = self.method.derivative == "exact"
-        at_zero = len(self.q) if exact else int(np.argmin(np.abs(alpha - values[0])))
-        return int(alpha.argmax()), int(alpha.argmin()), at_zero
+    def _slope(self, weights, place):
+        """alpha as an Influence at a place among the lines; with "exact" the last one is that of q = 0."""
+        if self.method.derivative == "exact":
+            return self._line(weights, self.orders[place])[1]
+        near, far = (self._line(weights, self.orders[at])[0] for at in (place, place + 1))
+        return far.minus(near).times(1 / (self.q[place + 1] - self.q[place]))
 
     def _with_error(self, value, weights):
         return value.value, standard_error(value.influence, weights, self.strata)
 
     def _lines(self, weights):
-        """Yield (q, tau, alpha) as _Values, None where there is none; with "exact" at last alpha0 alone."""
+        """Yield (q, tau, alpha) as Influences, None where there is none; with "exact" at last alpha0 alone."""
         if self.method.derivative == "exact":
             for q, order in zip(self.q, self.orders, strict=False):
                 yield q, *self._line(weights, order)
@@ -201,8 +165,8 @@ class Resampler:
         yield self.q[-1], line, None
 
     def _line(self, weights, order):
-        """(tau, alpha) of one order as _Values: the slopes of ln Z and of its derivative in q."""
-        tau, alpha = _Value.zero(*weights.shape), _Value.zero(*weights.shape)
+        """(tau, alpha) of one order as Influences: the slopes of ln Z and of its derivative in q."""
+        tau, alpha = Influence.zero(*weights.shape), Influence.zero(*weights.shape)
         for fit, shift, powers, moments, z, mean_log in self._sums(weights, order):
             share = fit / z
             alpha.add(mean_log @ fit, share @ moments - (share * mean_log) @ powers)
@@ -229,24 +193,3 @@ class Resampler:
                 )
             moments = powers * logs
             yield fit, shift, powers, moments, z, (weights @ moments.T) / z
-
-
-class _Value(NamedTuple):
-    """A value (rows,) and the influence (rows, neurons) of each neuron on it."""
-
-    value: np.ndarray
-    influence: np.ndarray
-
-    @classmethod
-    def zero(cls, rows, neurons):
-        return cls(np.zeros(rows), np.zeros((rows, neurons)))
-
-    def add(self, value, influence):
-        self.value[:] += value
-        self.influence[:] += influence
-
-    def times(self, factor):
-        return _Value(factor * self.value, factor * self.influence)
-
-    def minus(self, other):
-        return _Value(self.value - other.value, self.influence - other.influence)
