@@ -70,6 +70,12 @@ def claim(quantity, kind, level=LEVEL, neurons=0, given_radii=True):
     return f"{head} measured {first} (\u00b1 {_short(error)}, {measured()['simulations']} simulations each), {second}"
 
 
+def short_claim(quantity, kind, neurons=0, given_radii=True):
+    """The measured coverages of a band of 90 % in a few letters, ".86-.91", or "not at all" where there are none."""
+    found = coverage_range(quantity, kind, neurons, "population" if given_radii else "own")
+    return _range(*found) if found else "not at all"
+
+
 def coverage_range(quantity, kind, neurons, radii="population"):
     """(lowest, highest) measured coverage over the recipes; None where it was not measured, or for so few neurons."""
     sizes = {recipe["name"]: recipe["neurons"] for recipe in measured()["recipes"]}

@@ -8,7 +8,7 @@ from . import storage
 from .errors import NeuroMFAError
 from .masses import count_masses
 from .method import PAPER
-from .regression import fit_lines
+from .regression import fit_lines, weights_of_fit
 
 OWN_WINDOW = (0.0, 200.0)  # the authors' window for the dimension, wider than the one for the spectrum
 # Every radius a rounded distance can have, and one below them for the mass of distances that round to 0.
@@ -22,6 +22,7 @@ class NeuronDimensions:
     Attributes:
         layer, role, neuron: (neurons,) names of its layer and of its role, and its number in the layer.
         dimension: (neurons,) slope of ln N_i(r) on ln r; r2: (neurons,) how straight; radii: (neurons,) points fitted.
+        error: (neurons,) standard error of the dimension over the connections of the neuron.
         grid: "common", whose mean is alpha0, or "own".
         method, method_key, source, source_hash, seed, versions: where it came from.
     """
@@ -30,6 +31,7 @@ class NeuronDimensions:
     role: np.ndarray
     neuron: np.ndarray
     dimension: np.ndarray
+    error: np.ndarray
     r2: np.ndarray
     radii: np.ndarray
     grid: str
@@ -55,7 +57,8 @@ class NeuronDimensions:
         mean = "mean = alpha0 =" if self.grid == "common" else "mean"
         return (
             f"NeuronDimensions({len(self)} neurons, grid {self.grid!r}: {mean} {self.dimension.mean():.4f}, from "
-            f"{self.dimension.min():.4f} to {self.dimension.max():.4f}, r2 from {self.r2.min():.3f})"
+            f"{self.dimension.min():.4f} to {self.dimension.max():.4f}, r2 from {self.r2.min():.3f}; "
+            f"standard error of one over its connections {np.median(self.error):.2f}, the median)"
         )
 
     def _repr_html_(self):
@@ -63,13 +66,15 @@ class NeuronDimensions:
         return f"<b>Neuron-based fractal dimension</b> of {self.source} ({self.method}, grid {self.grid}){table}"
 
     def frame(self):
-        """pandas DataFrame, a row per neuron: layer, role, neuron, dimension, r2, radii."""
+        """pandas DataFrame, a row per neuron: layer, role, neuron, dimension, error, r2, radii."""
         import pandas as pd
 
         return pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
 
     def summary(self, by="layer"):
-        """pandas DataFrame, a row per layer or role in the order of the flow: neurons, mean, sd, min, max, worst_r2.
+        """pandas DataFrame, a row per layer or role in the order of the flow.
+
+        Columns: neurons, mean, sd (over neurons), min, max, error (median, over the connections of one), worst_r2.
 
         Raises:
             NeuroMFAError: another grouping than "layer" or "role".
@@ -77,7 +82,9 @@ class NeuronDimensions:
         groups = self.frame().groupby(self.grouping(by), sort=False)
         values = groups["dimension"]
         columns = {name: getattr(values, name)() for name in ("count", "mean", "std", "min", "max")}
-        table = groups[["neuron"]].first().drop(columns="neuron").assign(**columns, worst_r2=groups["r2"].min())
+        table = groups[["neuron"]].first().drop(columns="neuron").assign(
+            **columns, error=groups["error"].median(), worst_r2=groups["r2"].min()
+        )
         return table.rename(columns={"count": "neurons", "std": "sd"}).reset_index()
 
     def grouping(self, by):
@@ -99,10 +106,34 @@ class NeuronDimensions:
     @classmethod
     def load(cls, path):
         """Read dimensions written by :meth:`save`; a file of a newer schema is refused."""
-        return cls(**storage.load(path, "dimensions"))
+        values = storage.load(path, "dimensions")
+        values.setdefault("error", np.full(len(values["dimension"]), np.nan))  # a file of an earlier version has none
+        return cls(**values)
 
 
-_COLUMNS = ("layer", "role", "neuron", "dimension", "r2", "radii")
+_COLUMNS = ("layer", "role", "neuron", "dimension", "error", "r2", "radii")
+
+
+def error_over_connections(x, counts):
+    """Return the standard error of the slopes of ln N(r) on ln r over the connections that a neuron counts.
+
+    A connection that is first counted at the radius r_k raises N at all from there on, and pulls the slope by
+    I_k = sum_{r >= r_k} c_r / N(r), with c_r the weight of a radius in the regression. With other connections of the
+    same law, each there or not by itself, the slope has the variance sum_k n_k I_k^2, n_k of them being new at r_k.
+
+    Args:
+        x: (radii,) ln r; counts: (neurons, radii) N_i(r), the neuron itself counted as 1.
+
+    Returns:
+        (neurons,) float64.
+
+    Example:
+        >>> error_over_connections(np.log([1.0, 2.0, 4.0]), np.array([[2, 4, 8]])).round(3)   # one, two, four new ones
+        array([0.349])
+    """
+    pulls = np.cumsum((weights_of_fit(x) / counts)[:, ::-1], axis=1)[:, ::-1]
+    new = np.diff(counts.astype(np.int64), axis=1, prepend=1)
+    return np.sqrt((new * pulls**2).sum(axis=1))
 
 
 def neuron_fractal_dimension(network, method=PAPER, grid="common"):
@@ -139,16 +170,18 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
     if grid == "common":
         lines = fit_lines(x, logs)
         slope, r2, radii = lines.slope, lines.r2, np.full(len(logs), len(x))
+        error = error_over_connections(x, masses.counts)
     else:
         own = masses.counts[:, 1:] > masses.counts[:, :-1]
-        radii, (slope, r2) = own.sum(axis=1), np.full((2, len(logs)), np.nan)
+        radii, (slope, r2, error) = own.sum(axis=1), np.full((3, len(logs)), np.nan)
         for i in np.flatnonzero(radii > 1):
             line = fit_lines(x[1:][own[i]], logs[i, None, 1:][:, own[i]])
             slope[i], r2[i] = line.slope[0], line.r2[0]
+            error[i] = error_over_connections(x[1:][own[i]], masses.counts[i, None, 1:][:, own[i]])[0]
     kept = radii > 1
     if not kept.any():
         raise NeuroMFAError(f'{network.origin}: no neuron has two radii of its own to fit a line to: use grid="common"')
-    columns = (masses.labels("layer"), masses.labels("role"), masses.number, slope, r2, radii)
+    columns = (masses.labels("layer"), masses.labels("role"), masses.number, slope, error, r2, radii)
     return NeuronDimensions(
         *(values[kept] for values in columns),
         grid=grid,

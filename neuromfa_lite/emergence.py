@@ -3,6 +3,7 @@
 import numpy as np
 
 from .errors import NeuroMFAError
+from .influence import knows_spread, standard_error, strata_of
 from .method import PAPER
 
 
@@ -50,3 +51,57 @@ def degree_of_emergence(alpha0, width, alpha0_start, width_start, method=PAPER):
     if not np.isfinite(score).all():
         raise NeuroMFAError(f"score of method {method.name!r} is not finite for these alpha0 and widths")
     return float(score) if score.ndim == 0 else score
+
+
+def slopes_of_score(values, method=PAPER):
+    """The derivative of the score in each of its arguments, by central differences.
+
+    Args:
+        values: (4, rows) alpha0 and width now, alpha0 and width at the start.
+
+    Returns:
+        (4, rows) float64.
+    """
+    slopes = np.empty(np.shape(values))
+    for row, value in enumerate(values):
+        step = np.zeros(np.shape(values))
+        step[row] = 1e-6 * np.where(value == 0, 1.0, np.abs(value))
+        difference = degree_of_emergence(*values + step, method) - degree_of_emergence(*values - step, method)
+        slopes[row] = difference / (2 * step[row])
+    return slopes
+
+
+def emergence_errors(starts, nows, method=PAPER):
+    """Return the standard errors of degrees of emergence over the neurons, the same ones at the start and now.
+
+    A neuron pulls E by the chain rule, by how far it pulls alpha0 and width at either end. One that the method uses at
+    one end only pulls at that end alone.
+
+    Args:
+        starts, nows: Spectra, one for each E, all with their masses and in pairs with the same neurons.
+        method: Method; its score acts here.
+
+    Returns:
+        (pairs,) float64; NaN where no layer has two neurons to compare, of whose spread nothing is known.
+
+    Example:
+        >>> from neuromfa_lite import analyze, load_network, load_run
+        >>> start, now = (analyze(load_network(load_run("induction").checkpoint(t)).sample(32)) for t in (0, 724))
+        >>> emergence_errors([start, start], [start, now]).round(2)
+        array([0.  , 0.04])
+    """
+    values = [[getattr(each, name) for each in ends] for ends in (nows, starts) for name in ("alpha0", "width")]
+    slopes = slopes_of_score(np.array(values), method)
+    return np.array([_emergence_error(*each) for each in zip(starts, nows, slopes.T, strict=True)])
+
+
+def _emergence_error(start, now, slopes):
+    names = [each.masses.layer.astype(np.int64) << 40 | each.masses.number for each in (start, now)]
+    every, total = np.unique(np.concatenate(names)), max(start.neurons_total, now.neurons_total)
+    strata = strata_of(every >> 40, now.masses.layers, total)
+    if not knows_spread(strata):
+        return np.nan
+    influence = np.zeros((1, len(every)))
+    for each, of_each, by in ((start, names[0], slopes[2:]), (now, names[1], slopes[:2])):
+        influence[0, np.searchsorted(every, of_each)] += by @ each.influences
+    return standard_error(influence, np.ones_like(influence), strata)[0]

@@ -39,6 +39,13 @@ class Influence(NamedTuple):
         return Influence(self.value - other.value, self.influence - other.influence)
 
 
+class AlphaWidth(NamedTuple):
+    """A number for alpha0 and one for the width."""
+
+    alpha0: float
+    width: float
+
+
 class NeuronErrors(NamedTuple):
     """Standard errors of the exponents of one spectrum, over the neurons within their layers.
 
@@ -107,7 +114,7 @@ def standard_error(influence, weights, strata):
             mine = strata.of_neuron == stratum
             spread = squares[:, mine].sum(axis=1) - pull[:, mine].sum(axis=1) ** 2 / size
             variance = variance + np.maximum(spread, 0) * size / (size - 1)
-    return np.sqrt(variance + np.zeros(len(weights)))
+    return np.sqrt(variance + np.zeros(len(pull)))
 
 
 def notes_on(method, strata, masses, seed):

@@ -55,6 +55,20 @@ def fit_slopes(x, curves):
     return _slopes(x, curves)[1]
 
 
+def r2_of_slopes(x, curves, slopes):
+    """(curves,) the r2 of :func:`fit_lines` alone, of lines with known slopes."""
+    centred = x - x.mean()
+    variation = ((curves - curves.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    explained = slopes**2 * (centred @ centred)
+    return np.where(variation > 0, explained / np.where(variation > 0, variation, 1), 1.0)
+
+
+def weights_of_fit(x):
+    """(points,) the weight c of every point in a slope: slope = sum c y, where sum c = 0."""
+    centred = x - x.mean()
+    return centred / (centred @ centred)
+
+
 def _slopes(x, curves):
     centred = x - x.mean()
     spread = centred @ centred

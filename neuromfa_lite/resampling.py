@@ -8,6 +8,7 @@ import numpy as np
 from .errors import NeuroMFAError
 from .influence import Influence, standard_error, strata_of_masses
 from .partition import log_masses
+from .regression import weights_of_fit
 
 LARGEST_BLOCK = 1 << 21  # numbers in a block of a matrix product, 16 MB
 
@@ -68,9 +69,7 @@ class Resampler:
         self.method, self.q = method, spectrum.q
         self.strata = strata_of_masses(masses) if strata is None else strata
         self.logs = log_masses(masses, method)[chosen]
-        x = np.log(masses.radii[chosen] / masses.radii[-1])
-        centred = x - x.mean()
-        self.fit = centred / (centred @ centred)
+        self.fit = weights_of_fit(np.log(masses.radii[chosen] / masses.radii[-1]))
         standard = method.convention == "standard"
         self.orders = np.append(self.q, 0.0) - standard
         self.measure = masses.weight if standard and masses.weight is not None else np.ones(len(masses.layer))
@@ -84,11 +83,6 @@ class Resampler:
     def point(self):
         """The Estimates of the sample itself, (1, quantities)."""
         return self.estimates(self.itself)
-
-    def errors_of_alpha0_and_width(self):
-        """(2,) standard errors of these two alone, of the sample itself: what ``point`` has first, far sooner."""
-        high, low, at_zero = (self._slope(self.itself, place).influence for place in self.extremes)
-        return np.array([standard_error(each, self.itself, self.strata)[0] for each in (at_zero, high - low)])
 
     def resampled(self, resamples, seed):
         """(values, errors), (resamples, quantities) each, of resampled neurons."""
@@ -139,13 +133,6 @@ class Resampler:
         first = np.array([self._with_error(each, weights) for each in (alpha0, width)])
         values, errors = np.concatenate([first, tau, alpha, f]).transpose(1, 2, 0)
         return Estimates(values, errors, {"alpha0": alpha0.influence, "width": width.influence})
-
-    def _slope(self, weights, place):
-        """alpha as an Influence at a place among the lines; with "exact" the last one is that of q = 0."""
-        if self.method.derivative == "exact":
-            return self._line(weights, self.orders[place])[1]
-        near, far = (self._line(weights, self.orders[at])[0] for at in (place, place + 1))
-        return far.minus(near).times(1 / (self.q[place + 1] - self.q[place]))
 
     def _with_error(self, value, weights):
         return value.value, standard_error(value.influence, weights, self.strata)

@@ -5,19 +5,22 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import storage
+from .coverage import is_measured
 from .errors import NeuroMFAError
+from .influence import NeuronErrors
 from .masses import Masses
 from .method import PAPER
+from .neuron_bands import NeuronBands
 from .partition import partition_of_masses
 from .quality import Quality, flags_of, judge, verdict
-from .regression import fit_lines, fit_slopes
+from .regression import fit_lines, fit_slopes, r2_of_slopes
 from .scaling import radii_in_range
 
 NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(NeuronBands):
     """The multifractal spectrum of one network.
 
     Attributes:
@@ -30,8 +33,10 @@ class Spectrum:
         alpha0: alpha at q = 0, the regularity (smaller = more regular); with "forward" alpha at the maximum of f.
         width: max alpha - min alpha, the heterogeneity (larger = more diverse).
         r2: the smallest r2_by_q: how straight the worst of the fits is.
-        r2_by_q: (q,) coefficient of determination of each fit; residuals: (q, radii) of ln Z_q, those of radii outside
-            the scaling range, which the lines were not fitted to, included.
+        r2_by_q: (q,) coefficient of determination of each fit; where ln Z is flat by definition (q = 0, in the standard
+            convention q = 1) that of the line of alpha, which those of the neighbours tend to.
+        residuals: (q, radii) of ln Z_q, those of radii outside the scaling range, which the lines were not fitted to,
+            included.
         radii: (radii,); log_partition: (q, radii) ln Z_q(r).
         scaling_range: (low, high), the smallest and the largest radius that the lines were fitted to.
         convention: "paper" or "standard"; see :class:`neuromfa_lite.Method`.
@@ -41,6 +46,8 @@ class Spectrum:
         verdict: the quality of the fits in words: "straight (...)", "curved: alpha depends on the window (...)" or
             "too few neurons: ...".
         flags: what to distrust, in words; empty when nothing was found.
+        measured: whether the measured coverages of bands are of such an analysis; given_radii: whether the method names
+            the radii; see :meth:`claim`.
         method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a
             whole network.
         masses: the Masses behind it (None after load()).
@@ -65,6 +72,8 @@ class Spectrum:
     curvature: float = 0.0
     verdict: str = ""
     flags: tuple[str, ...] = ()
+    measured: bool = False
+    given_radii: bool = True
     method: str = ""
     method_key: str = ""
     source: str = ""
@@ -73,6 +82,7 @@ class Spectrum:
     versions: dict = field(default_factory=dict)
     masses: Masses | None = field(default=None, repr=False)
     choices: object = field(default=None, repr=False)
+    stored_errors: NeuronErrors | None = field(default=None, repr=False)
 
     def __post_init__(self):
         for value in vars(self).values():
@@ -80,28 +90,37 @@ class Spectrum:
                 value.setflags(write=False)
 
     def __repr__(self):
-        warning = f"; {'; '.join(self.flags or (self.verdict,))}"
+        warning = "; ".join(self.flags or (self.verdict,))
         return (
-            f"Spectrum(alpha0={self.alpha0:.4f}, width={self.width:.4f}, r2={self.r2:.3f}, "
-            f"{self.neurons_used} of {self.neurons_total} neurons, method {self.method!r}{warning})"
+            f"Spectrum(alpha0={self.shown('alpha0')}, width={self.shown('width')}, r2={self.r2:.3f}, "
+            f"{self.neurons_used} of {self.neurons_total} neurons, method {self.method!r}; {warning}; "
+            f"{self.bands_said()})"
         )
 
     def _repr_html_(self):
         badge = "".join(f"<br><b style='color:#b00'>&#9888; {flag}</b>" for flag in self.flags)
         badge = badge or f"<br><span style='color:#555'>{self.verdict}</span>"
+        names = {"alpha0": "&alpha;<sub>0</sub>", "width": "width"}
+        said = [f"{name}: {self.claim(quantity)}" for quantity, name in names.items()]
+        values = ", ".join(f"{name} = {self.shown(quantity)}" for quantity, name in names.items())
         return (
-            f"<b>Spectrum</b> of {self.source} ({self.method}): &alpha;<sub>0</sub> = {self.alpha0:.4f}, "
-            f"width = {self.width:.4f}, r&sup2; = {self.r2:.3f}, "
+            f"<b>Spectrum</b> of {self.source} ({self.method}): {values}, r&sup2; = {self.r2:.3f}, "
             f"{self.neurons_used} of {self.neurons_total} neurons{badge}"
+            f"<br><small style='color:#555'>bands over neurons; {'<br>'.join([*said, *self.band_notes()])}</small>"
         )
 
     def frame(self):
-        """pandas DataFrame, a row per q for which alpha is defined: q, tau, alpha, f, r2."""
+        """pandas DataFrame, a row per q for which alpha is defined: q, tau, alpha, f, the ends of their bands, r2.
+
+        The columns tau_low, tau_high, ... are those of :meth:`band`; a spectrum without bands has none of them.
+        """
         import pandas as pd
 
-        n = len(self.alpha)
-        columns = {"q": self.q, "tau": self.tau, "alpha": self.alpha, "f": self.f, "r2": self.r2_by_q}
-        return pd.DataFrame({name: values[:n] for name, values in columns.items()})
+        n, columns = len(self.alpha), {"q": self.q}
+        for name in ("tau", "alpha", "f"):
+            columns[name], ends = getattr(self, name), self.band(name)
+            columns |= {} if ends is None else {f"{name}_low": ends[0], f"{name}_high": ends[1]}
+        return pd.DataFrame({name: values[:n] for name, values in {**columns, "r2": self.r2_by_q}.items()})
 
     @property
     def quality(self) -> Quality:
@@ -156,18 +175,22 @@ class Spectrum:
 
     def save(self, path):
         """Write everything but the masses to an .npz file; returns its path."""
-        return storage.save(path, "spectrum", {name: getattr(self, name) for name in _STORED})
+        values = {name: getattr(self, name) for name in _STORED}
+        errors = {} if self.errors is None else self.errors._asdict()
+        return storage.save(path, "spectrum", values | {f"error_of_{name}": value for name, value in errors.items()})
 
     @classmethod
     def load(cls, path):
         """Read a spectrum written by :meth:`save`; a file of a newer schema is refused."""
         values = storage.load(path, "spectrum")
         values["flags"], values["scaling_range"] = tuple(values["flags"]), tuple(values["scaling_range"])
-        return cls(**values)
+        errors = {name: values.pop(f"error_of_{name}", None) for name in NeuronErrors._fields}
+        known = errors["alpha0"] is not None
+        return cls(**values, stored_errors=NeuronErrors(**errors) if known else None)
 
 
 _PROVENANCE = ("source", "source_hash", "seed", "versions")
-_STORED = tuple(name for name in Spectrum.__dataclass_fields__ if name not in ("masses", "choices"))
+_STORED = tuple(name for name in Spectrum.__dataclass_fields__ if name not in ("masses", "choices", "stored_errors"))
 
 
 def spectrum_of_masses(masses, method=PAPER, **provenance):
@@ -208,13 +231,14 @@ def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
     used = partition if chosen.all() else partition.at(chosen)
     x = np.log(partition.radii / partition.radii[-1])
     fits, slopes = fit_lines(x[chosen], used.log_z), fit_slopes(x[chosen], used.mean_log)
-    tau = fits.slope
+    tau, r2_by_q, flat = fits.slope, fits.r2, q == (method.convention == "standard")
+    r2_by_q[flat] = r2_of_slopes(x[chosen], used.mean_log[:-1][flat], slopes[:-1][flat])
     if method.derivative == "exact":
         alpha, alpha0 = slopes[:-1], float(slopes[-1])
         f = q * alpha - tau
     else:
         alpha, f, alpha0 = _forward(q, tau)
-    r2, curvature = judge(x[chosen], used, tau, fits.r2, slopes[-1], method)
+    r2, curvature = judge(x[chosen], used, tau, r2_by_q, slopes[-1], method)
     share = masses.share_inside if masses else 1.0
     quality = Quality(r2, curvature, used.neurons, len(used.radii), share, verdict(r2, curvature, used.neurons))
     alone = int(np.count_nonzero(masses.counts[:, -1] == 1)) if masses and masses.weight is None else 0
@@ -226,7 +250,7 @@ def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
         alpha0=alpha0,
         width=float(alpha.max() - alpha.min()),
         r2=r2,
-        r2_by_q=fits.r2,
+        r2_by_q=r2_by_q,
         residuals=fits.residuals if used is partition else fits.distance_from(x, partition.log_z),
         radii=partition.radii,
         log_partition=partition.log_z,
@@ -238,6 +262,8 @@ def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
         curvature=curvature,
         verdict=quality.verdict,
         flags=flags_of(quality, q, alpha, f, alone, method.convention),
+        measured=masses is not None and masses.weight is None and is_measured(method),
+        given_radii=isinstance(method.radii, tuple),
         method=method.name,
         method_key=method.key,
         masses=masses,

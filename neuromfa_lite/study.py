@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from . import storage
 from .distances import refuse_bad_network
-from .emergence import degree_of_emergence
+from .emergence import degree_of_emergence, emergence_errors
 from .errors import NeuroMFAError, QualityWarning
 from .fractals.known import KnownFractal, object_of
 from .graphs import is_graph
@@ -145,6 +145,7 @@ def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None)
         **keys,
         **column,
         emergence=_emergence_by_sample(keys, column, method),
+        **_errors_by_sample(rows, method),
         ability=np.array([abilities[row.training_seed, row.step] for row in rows], dtype=np.float64),
         radii=radii,
         flags=flags,
@@ -246,6 +247,15 @@ def _emergence_by_sample(keys, column, method):
     start = np.array([at[seed, 0, sample] for seed, sample in zip(keys["training_seed"], keys["sample"], strict=True)])
     alpha0, width = column["alpha0"], column["width"]
     return degree_of_emergence(alpha0, width, alpha0[start], width[start], method)
+
+
+def _errors_by_sample(rows, method):
+    """Standard errors over neurons of every row, NaN where no two neurons can be compared."""
+    at_start = {(row.training_seed, row.sample): row.spectrum for row in rows if row.step == 0}
+    nows, starts = [row.spectrum for row in rows], [at_start[row.training_seed, row.sample] for row in rows]
+    alpha0, width = np.array([now.errors_of_two or (np.nan, np.nan) for now in nows]).T
+    emergence = emergence_errors(starts, nows, method)
+    return {"alpha0_error": alpha0, "width_error": width, "emergence_error": emergence}
 
 
 def _flags_of_checkpoints(rows):

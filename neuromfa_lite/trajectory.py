@@ -11,7 +11,8 @@ from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
 from .method import PAPER
 
-_COLUMNS = "training_seed step sample alpha0 width r2 share_inside neurons_used emergence".split()
+_ERRORS = ("alpha0_error", "width_error", "emergence_error")
+_COLUMNS = (*"training_seed step sample alpha0 width r2 share_inside neurons_used emergence".split(), *_ERRORS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class Trajectory:
         training_seed, step, sample: (rows,) whole numbers; the same sample has the same neurons at every step.
         alpha0, width, r2, share_inside: (rows,) of each sample's Spectrum; neurons_used (rows,).
         emergence: (rows,) degree of emergence of each sample against the same sample at step 0.
+        alpha0_error, width_error, emergence_error: (rows,) their standard errors over the neurons of the sample, each
+            layer by itself; NaN where no two neurons can be compared.
         ability: (rows,) the ability of the checkpoint, NaN where the run records none.
         flags: {"seed/step": what to distrust there, of the worst sample, and in how many samples}.
         radii: the common radii, empty where each network has its own.
@@ -40,6 +43,9 @@ class Trajectory:
     share_inside: np.ndarray
     neurons_used: np.ndarray
     emergence: np.ndarray
+    alpha0_error: np.ndarray
+    width_error: np.ndarray
+    emergence_error: np.ndarray
     ability: np.ndarray
     radii: np.ndarray
     flags: dict = field(default_factory=dict)
@@ -65,8 +71,15 @@ class Trajectory:
         return (
             f"Trajectory({self.run!r}, method {self.method!r}: steps {self.step.min()}..{self.step.max()}, "
             f"{self.sample.max() + 1} samples, training seeds {list(self.training_seeds)}; "
-            f"E = {last.emergence:.3f} at the end; {self.quality()})"
+            f"E = {last.emergence:.3f}{self._spread_said(last)} at the end; {self.quality()})"
         )
+
+    def _spread_said(self, row):
+        """The spread of E in a row of summary(), in words; "" where nothing is known of it."""
+        samples = self.sample.max() + 1
+        error, of = (row.emergence_sd, f"{samples} samples") if samples > 1 else (row.emergence_error, "its neurons")
+        kind = "sd" if samples > 1 else "standard error"
+        return "" if np.isnan(error) else f" \u00b1 {error:.3f} ({kind} over {of})"
 
     def _repr_html_(self):
         table = self.summary().to_html(index=False, float_format="%.3f")
@@ -85,8 +98,9 @@ class Trajectory:
             training_seed: None: the main run; a number: that seed; "all": every one, told apart by a column.
 
         Returns:
-            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence and the
-            ability under its own name.
+            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence, the
+            standard errors alpha0_error, width_error and emergence_error over its neurons, and the ability under its
+            own name.
 
         Raises:
             NeuroMFAError: a training seed that was not followed.
@@ -108,7 +122,8 @@ class Trajectory:
             DataFrame: step, alpha0, alpha0_sd, width, width_sd, r2 (the smallest), emergence (of the averaged alpha0
             and width, as published), emergence_sd (over samples), the ability under its own name. Kept apart from
             these, the spread over training seeds: training_seeds (how many have this step), emergence_over_seeds,
-            emergence_over_seeds_sd and the same two of the ability; an sd of a single value is missing.
+            emergence_over_seeds_sd and the same two of the ability; an sd of a single value is missing. Where there is
+            a single sample, its errors over neurons stand in: alpha0_error, width_error, emergence_error.
 
         Raises:
             NeuroMFAError: a training seed that was not followed.
@@ -145,6 +160,8 @@ class Trajectory:
             table["alpha0"].to_numpy(), table["width"].to_numpy(), start["alpha0"], start["width"], self.choices
         )
         table["emergence_sd"] = steps["emergence"].std(ddof=1).to_numpy()
+        if self.sample.max() == 0:
+            table = table.assign(**{name: steps[name].first().to_numpy() for name in _ERRORS})
         if self.ability_name:
             table[self.ability_name] = steps[self.ability_name].first().to_numpy()
         return table
@@ -192,6 +209,8 @@ class Trajectory:
         """Read a trajectory written by :meth:`save`; a file of a newer schema is refused."""
         values = storage.load(path, "trajectory")
         score = values.pop("score")
+        for name in _ERRORS:  # a file of an earlier version has none
+            values.setdefault(name, np.full(len(values["step"]), np.nan))
         return cls(**values, choices=PAPER.replace(score=score, name=values["method"]))
 
     def _score_name(self):

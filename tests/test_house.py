@@ -31,7 +31,7 @@ FLOW = (
     ("masses",),
     ("partition", "dimension", "measures"),
     ("scaling", "quality", "influence", "coverage"),
-    ("resampling",),
+    ("resampling", "neuron_bands"),
     ("spectrum",),
     ("emergence", "boxes"),
     ("trajectory", "probe"),

@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from neuromfa_lite import boxes, dimension, fractals, geodesic, one_hop, partition, paths, spectrum, study
+from neuromfa_lite import boxes, dimension, fractals, geodesic, neuron_bands, one_hop, partition, paths, spectrum, study
 from neuromfa_lite import verification as verify
 from neuromfa_lite.blocks import WeightBlock
 from neuromfa_lite.masses import Masses
@@ -147,6 +147,7 @@ def numbers_of(kind):
     """The fields of a dataclass or named tuple that hold numbers."""
     fields = kind._fields if hasattr(kind, "_fields") else [field.name for field in dataclasses.fields(kind)]
     words = {"verdict", "flags", "method", "method_key", "source", "source_hash", "seed", "versions", "choices"}
+    words |= {"measured", "given_radii", "stored_errors"}  # of bands: what is said of them, and those of a file
     return [name for name in fields if name not in words | {"masses", "layers", "convention"}]
 
 
@@ -202,6 +203,19 @@ def test_one_per_cent_of_what_a_spectrum_derives_fails(what, how, monkeypatch):
     assert caught()
 
 
+@pytest.mark.parametrize("name", ["influences_of", "standard_error", "normal_band", "strata_of_masses"])
+@pytest.mark.parametrize("how", HOW)
+def test_one_per_cent_of_what_bands_are_made_of_fails(name, how, monkeypatch):
+    original = getattr(neuron_bands, name)
+
+    def changed(*given):
+        answer = original(*given)
+        return answer._replace(sizes=answer.sizes + 1) if name == "strata_of_masses" else spoiled(answer, how)
+
+    monkeypatch.setattr(neuron_bands, name, changed)
+    assert caught()
+
+
 # The parts of the published methods; those of variants are ideas, whose tests are theirs.
 PUBLISHED_METHODS = (PAPER, PUBLISHED, SCALE_FREE, GEODESIC, SANDBOX, ONE_GRAPH)
 USED = {(field, getattr(method, field)) for field in PARTS for method in PUBLISHED_METHODS if field != "join"}
@@ -226,7 +240,7 @@ def test_one_per_cent_of_a_number_asked_for_by_itself_fails(home, function, how,
 
 KERNELS = [
     (home, name)
-    for home in (paths, geodesic, one_hop, partition, boxes)
+    for home in (paths, geodesic, one_hop, partition, boxes, neuron_bands)
     for name, member in vars(home).items()
     if getattr(member, "__module__", "").startswith("neuromfa_lite.kernels")
 ]

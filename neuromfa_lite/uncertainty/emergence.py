@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..emergence import degree_of_emergence
+from ..emergence import degree_of_emergence, slopes_of_score
 from ..errors import NeuroMFAError
 from ..influence import standard_error, strata_of, strata_of_masses
 from ..resampling import Resampler, draw_weights
@@ -51,17 +51,11 @@ class Steps:
     def _emergence(self, start, now, step, weights):
         """E (rows,) of a step against the first one, and its error by the chain rule."""
         values = np.concatenate([now.values.T, start.values.T])  # alpha0 and width now, then those at the start
-        influence = np.zeros(weights.shape)
+        influence, slopes = np.zeros(weights.shape), slopes_of_score(values, self.method)
         for row, name in enumerate(("alpha0", "width", "alpha0", "width")):
             part, place = (now, self.places[step]) if row < 2 else (start, self.places[0])
-            change = np.zeros_like(values)
-            change[row] = 1e-6 * values[row]
-            slope = (self._score(values + change) - self._score(values - change)) / (2e-6 * values[row])
-            influence[:, place] += slope[:, None] * part.influence[name]
-        return self._score(values), standard_error(influence, weights, self.strata)
-
-    def _score(self, values):
-        return np.asarray(degree_of_emergence(*values, method=self.method), dtype=np.float64)
+            influence[:, place] += slopes[row][:, None] * part.influence[name]
+        return degree_of_emergence(*values, method=self.method), standard_error(influence, weights, self.strata)
 
 
 class Pair(Steps):

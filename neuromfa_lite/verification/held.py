@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .checks import compare, worst, worst_ratio
-from .plain import plain_bend, plain_line, plain_partition, plain_slope
+from .plain import plain_bend, plain_error, plain_line, plain_partition, plain_pulls, plain_slope
 
 TOLERANCE = 1e-9
 ORDERS = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0)
+NINETY = 1.6448536269514722  # standard deviations of a normal variable on either side hold 90 % of it
 WHY = "both are the same sum but for rounding: a thousand times that of its terms"
 
 
@@ -22,6 +23,8 @@ class Counted(NamedTuple):
         centres: their positions; total: neurons there are; inside: share of the connections that are inside the
             window and leave a centre.
         balls: whether the power is q - 1, that of the sandbox.
+        groups: of every centre, those that a band compares with each other; None: all with all.
+        sizes: {group: how many it has}, those that are no centre included; None: the centres themselves.
     """
 
     radii: list
@@ -32,6 +35,8 @@ class Counted(NamedTuple):
     total: int
     inside: float = 1.0
     balls: bool = True
+    groups: list | None = None
+    sizes: dict | None = None
 
     @classmethod
     def of_nodes(cls, radii, masses, nodes, centres):
@@ -78,7 +83,7 @@ def held_against(name, spectrum, counted, scaling_range=None):
     def at_fitted(values):
         return [value for value, there in zip(values, fitted, strict=True) if there]
 
-    rows, bends, r2, alphas = [], [], [], []
+    rows, bends, r2, alphas, pulls = [], [], [], [], []
     for number, q in enumerate(ORDERS):
         log_z, mean_log = plain_partition(counted.shares, counted.weights, q - counted.balls)
         line, alpha = plain_line(at_fitted(x), at_fitted(log_z)), plain_slope(at_fitted(x), at_fitted(mean_log))
@@ -86,8 +91,13 @@ def held_against(name, spectrum, counted, scaling_range=None):
         rows.append(row_of_many(name, "ln Z", q, log_z, spectrum.log_partition[number]))
         residuals = [y - line.intercept - line.slope * a for a, y in zip(x, log_z, strict=True)]
         rows.append(row_of_many(name, "residuals", q, residuals, spectrum.residuals[number]))
-        rows.append(row(name, "r2", q, line.r2, spectrum.r2_by_q[number]))
-        r2, alphas = [*r2, line.r2], [*alphas, alpha]
+        flat = q == (spectrum.convention == "standard")
+        of_q = plain_line(at_fitted(x), at_fitted(mean_log)).r2 if flat else line.r2
+        rows.append(row(name, "r2", q, of_q, spectrum.r2_by_q[number]))
+        r2, alphas = [*r2, of_q], [*alphas, alpha]
+        if spectrum.masses is not None:
+            given = (at_fitted(each) for each in (x, counted.shares, counted.weights))
+            pulls.append(plain_pulls(*given, q - counted.balls, flat))
         if abs(q - (spectrum.convention == "standard")) >= 0.5:
             bends.append(plain_bend(at_fitted(x), at_fitted(log_z)))
         if q == 0:
@@ -99,7 +109,41 @@ def held_against(name, spectrum, counted, scaling_range=None):
     ends = at_fitted(counted.radii)
     found = [*spectrum.scaling_range, spectrum.quality.radii]
     rows.append(row_of_many(name, "scaling range, radii", None, [ends[0], ends[-1], len(ends)], found))
-    return rows + _masses(name, spectrum, counted)
+    rows += _masses(name, spectrum, counted)
+    return rows + bands_held_against(name, spectrum, counted, pulls, alphas, ORDERS.index(0.0))
+
+
+def bands_held_against(name, spectrum, counted, pulls, alphas, zero):
+    """Rows for the bands of all exponents.
+
+    Args:
+        pulls: for each order (those on tau, those on alpha) of every centre; alphas: for each order; zero: the place
+            of alpha0 among them.
+    """
+    if spectrum.masses is None:
+        return []
+    groups = counted.groups or [0] * len(counted.centres)
+    sizes = counted.sizes or {group: groups.count(group) for group in groups}
+    if max(map(groups.count, groups)) < 2:
+        return [row(name, "bands of a single one", None, 1, int(spectrum.band("tau") is None))]
+    tau, alpha = zip(*pulls, strict=True)
+    f = [[q * b - a for a, b in zip(*each, strict=True)] for q, *each in zip(ORDERS, tau, alpha, strict=False)]
+    rows = []
+    for quantity, of_orders in (("tau", tau), ("alpha", alpha), ("f", f)):
+        values = getattr(spectrum, quantity)
+        errors = [NINETY * plain_error(each, groups, sizes) for each in of_orders]
+        ends = [[value + sign * error for value, error in zip(values, errors, strict=False)] for sign in (-1, 1)]
+        found = spectrum.band(quantity)
+        for number, q in enumerate(ORDERS[: len(errors)]):
+            exact = [of_side[number] for of_side in ends]
+            rows.append(row_of_many(name, f"band of {quantity}", q, exact, found[:, number]))
+    high, low = alphas.index(max(alphas)), alphas.index(min(alphas))
+    width = [a - b for a, b in zip(alpha[high], alpha[low], strict=True)]
+    for quantity, pull in (("alpha0", alpha[zero]), ("width", width)):
+        value, error = getattr(spectrum, quantity), NINETY * plain_error(pull, groups, sizes)
+        found = spectrum.band(quantity)
+        rows.append(row_of_many(name, f"band of {quantity}", None, [value - error, value + error], found))
+    return rows
 
 
 def _of_one_order(name, spectrum, number, tau, alpha):

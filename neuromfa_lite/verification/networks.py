@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from ..method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
 from ..network import NeuronNetwork
 from ..sources.matrix import WeightMatrix
 from ..study import measure_spectrum
-from .held import ORDERS, Counted, held_against, row, row_of_many
-from .plain import plain_line, plain_partition
+from .held import ORDERS, Counted, bands_held_against, held_against, row, row_of_many
+from .plain import plain_line, plain_partition, plain_pulls
 
 ANY = PAPER.replace(window=None, rounding=False, minimum_connections=1)
 
@@ -200,7 +201,18 @@ def _counted(distances, method, radii=None):
     shares = [[a / b for a, b in zip(of_radius, masses[-1], strict=True)] for of_radius in masses]
     share = sum(len(inside[number]) for number in kept) / sum(len(of_neuron) for _, of_neuron in distances)
     weights, centres = [[1.0] * len(kept)] * len(radii), [distances[number][0] for number in kept]
-    return Counted(radii, masses, shares, weights, centres, len(distances), share, balls=False)
+    layers = _layers([number for number, _ in distances])
+    groups = [layers[number] for number in kept]
+    sizes = {group: layers.count(group) for group in groups}
+    return Counted(radii, masses, shares, weights, centres, len(distances), share, False, groups, sizes)
+
+
+def _layers(numbers):
+    """The layer of every neuron, by their numbers, which begin anew in each."""
+    layers = [0]
+    for before, number in pairwise(numbers):
+        layers.append(layers[-1] + (number <= before))
+    return layers
 
 
 def _scale_free(network, radii):
@@ -234,7 +246,12 @@ def _forward(network, counted):
         rows.append(row(name, "f", q, f[k], spectrum.f[k]))
     # f is 0 in both intervals around q = 0, and nowhere above: the first of the two counts
     rows.append(row(name, "alpha0", None, alpha[ORDERS.index(0.0) - 1], spectrum.alpha0))
-    return [*rows, row(name, "width", None, max(alpha) - min(alpha), spectrum.width)]
+    rows.append(row(name, "width", None, max(alpha) - min(alpha), spectrum.width))
+    of_tau = [plain_pulls(x, counted.shares, counted.weights, q, q == 0)[0] for q in ORDERS]
+    steps = [[b - a for a, b in zip(*each, strict=True)] for each in pairwise(of_tau)]
+    of_alpha = [[step / (b - a) for step in each] for each, (a, b) in zip(steps, pairwise(ORDERS), strict=True)]
+    pulls = list(zip(of_tau, of_alpha, strict=False))
+    return rows + bands_held_against(name, spectrum, counted, pulls, alpha, ORDERS.index(0.0) - 1)
 
 
 SECTIONS = {"pareto": _pareto, "network": _network}

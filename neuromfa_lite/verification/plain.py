@@ -51,6 +51,38 @@ def _determinant(rows):
     return math.fsum([a * e * i, b * f * g, c * d * h, -c * e * g, -b * d * i, -a * f * h])
 
 
+def plain_pulls(x, shares, weights, order, flat):
+    """([d tau/d v_i], [d alpha/d v_i]), how far every centre i pulls the slopes of ln Z and of d ln Z/d q.
+
+    Args:
+        x: abscissas; shares, weights: as for plain_partition(); flat: whether ln Z has no slope by definition.
+    """
+    mean, (_, mean_log) = math.fsum(x) / len(x), plain_partition(shares, weights, order)
+    spread = math.fsum((a - mean) ** 2 for a in x)
+    of_tau, of_alpha = [], []
+    for i in range(len(shares[0])):
+        tau, alpha = [], []
+        for r, a in enumerate(x):
+            total = math.fsum(w * mu**order for mu, w in zip(shares[r], weights[r], strict=True))
+            part = (a - mean) / spread * weights[r][i] * shares[r][i] ** order / total
+            tau.append(part)
+            alpha.append(part * (math.log(shares[r][i]) - mean_log[r]))
+        of_tau.append(0.0 if flat else math.fsum(tau))
+        of_alpha.append(math.fsum(alpha))
+    return of_tau, of_alpha
+
+
+def plain_error(pulls, groups, sizes):
+    """The standard error of a sum of pulls: of n in a group the variance is n times that of a single one."""
+    variance = 0.0
+    for group, n in sizes.items():
+        mine = [pull for pull, other in zip(pulls, groups, strict=True) if other == group]
+        mean = math.fsum(mine) / n  # those that are no centre pull by 0
+        squares = math.fsum((pull - mean) ** 2 for pull in mine) + (n - len(mine)) * mean**2
+        variance += n / (n - 1) * squares if n > 1 else 0.0
+    return math.sqrt(variance)
+
+
 def plain_partition(shares, weights, order):
     """(ln Z, d ln Z/d q) at every radius, Z = sum_i w_i mu_i^order.
 

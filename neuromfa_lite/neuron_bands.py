@@ -1,0 +1,143 @@
+"""Bands of a spectrum from the spread of its neurons: what every exponent is shown with, and what it is worth."""
+
+from functools import cached_property
+
+import numpy as np
+
+from .coverage import LEVEL, claim, short_claim
+from .influence import AlphaWidth, NeuronErrors, knows_spread, normal_band, notes_on, standard_error, strata_of_masses
+from .kernels.influence import influence_of_neurons
+from .parallel import together
+from .partition import log_masses
+from .regression import weights_of_fit
+
+KIND = "normal"
+SHARED_FROM = 1_000_000  # shares: fewer are summed sooner than a second thread is woken
+NO_BAND = "no band, since no two neurons can be compared"
+
+
+class NeuronBands:
+    """The part of a Spectrum that says how far its exponents would move with other neurons of the same kind."""
+
+    def band(self, name):
+        """Return (2, ...) the low and high end of the band, nominal 90 %, of "alpha0", "width", "tau", "alpha" or "f".
+
+        In which interval does the value lie that all neurons of the population give, of which these are a sample, at
+        the same radii? value -+ 1.645 standard errors, from the influence of every neuron on the value, the neurons of
+        each layer compared with each other; nothing is drawn. :func:`neuromfa_lite.confidence` makes better ones. What
+        such a band is worth, :meth:`claim` says.
+
+        Returns:
+            (2,) or (2, q) float64; None where no two neurons can be compared: a single neuron, boxes.
+
+        Source: influence function and standard error of a stratified sample, A. C. Davison and D. V. Hinkley,
+            Bootstrap Methods and their Application, 1997, sections 2.7 and 3.2.
+
+        Example:
+            >>> from neuromfa_lite import analyze, load_network, load_run
+            >>> spectrum = analyze(load_network(load_run("induction").checkpoint(724)).sample(32, seed=0))
+            >>> low, high = spectrum.band("alpha0")
+            >>> bool(low < spectrum.alpha0 < high), spectrum.band("tau").shape
+            (True, (2, 61))
+        """
+        errors = self.errors_of_two if name in ("alpha0", "width") else self.errors
+        return None if errors is None else normal_band(getattr(self, name), getattr(errors, name), LEVEL)
+
+    @cached_property
+    def errors(self) -> NeuronErrors | None:
+        """Standard errors of all exponents over the neurons, each layer by itself; None where there are none."""
+        if not self._comparable:
+            return self.stored_errors
+        tau, alpha = influences_of(self, self.q)
+        if len(self.alpha) < len(self.q):
+            alpha = _forward(self.q, tau)
+        f = self.q[: len(alpha), None] * alpha - tau[: len(alpha)]
+        return NeuronErrors(*self.errors_of_two, *(self._over_neurons(each) for each in (tau, alpha, f)))
+
+    @cached_property
+    def errors_of_two(self) -> AlphaWidth | None:
+        """Those of alpha0 and the width alone, which take a fraction of the time."""
+        if not self._comparable:
+            return None if self.stored_errors is None else AlphaWidth(*self.stored_errors[:2])
+        return AlphaWidth(*self._over_neurons(self.influences).tolist())
+
+    @cached_property
+    def influences(self) -> np.ndarray:
+        """(2, neurons) influence of every neuron on alpha0 and on the width; the places of the extremes stay."""
+        at = [int(np.argmax(self.alpha)), int(np.argmin(self.alpha))]
+        if len(self.alpha) == len(self.q):
+            at_zero, high, low = influences_of(self, [0.0, *self.q[at]])[1]
+        else:
+            at.append(int(np.argmin(np.abs(self.alpha - self.alpha0))))
+            q = self.q[[[place, place + 1] for place in at]]
+            high, low, at_zero = (_forward(each, influences_of(self, each)[0])[0] for each in q)
+        return np.stack([at_zero, high - low])
+
+    def _over_neurons(self, influences):
+        return standard_error(influences, np.ones((1, influences.shape[1])), strata_of_masses(self.masses))
+
+    @property
+    def _comparable(self):
+        return self.masses is not None and knows_spread(strata_of_masses(self.masses))
+
+    def band_notes(self):
+        """What to know about the bands, in words: a tuple, empty after load()."""
+        if not self._comparable:
+            return ()
+        return notes_on(self.choices, strata_of_masses(self.masses), self.masses, self.seed)
+
+    def claim(self, quantity):
+        """What may be said of a band, in words, with the coverage that was measured of such bands.
+
+        Args:
+            quantity: "alpha0", "width", or "tau(1)", "alpha(-3)", "f(2)" for the band at that order.
+        """
+        if self.band("alpha0") is None:
+            return NO_BAND
+        return claim(quantity, KIND, LEVEL, self._measured_neurons, self.given_radii)
+
+    def shown(self, quantity):
+        """ "alpha0" or "width" with the ends of its band, as text."""
+        ends = self.band(quantity)
+        value = f"{getattr(self, quantity):.4f}"
+        return value if ends is None else f"{value} [{ends[0]:.4f} \u2026 {ends[1]:.4f}]"
+
+    def bands_said(self):
+        """What these two bands are, in a few words; the whole of it says :meth:`claim`."""
+        if self.band("alpha0") is None:
+            return NO_BAND
+        found = [short_claim(name, KIND, self._measured_neurons, self.given_radii) for name in ("alpha0", "width")]
+        return f"[...] over neurons, nominal {LEVEL:.0%}, coverage measured: alpha0 {found[0]}, width {found[1]}"
+
+    @property
+    def _measured_neurons(self):
+        return self.neurons_used * self.measured
+
+
+def _forward(q, of_tau):
+    return np.diff(of_tau, axis=0) / np.diff(q)[:, None]
+
+
+def influences_of(spectrum, q):
+    """The influence of every neuron on tau and on alpha, (2, q, neurons), of a Spectrum with its masses.
+
+    Formula: with p_i(r) = w_i mu_i(r)^q / Z_q(r) and c_r the weight of a radius in the regression,
+    d tau/d v_i = sum_r c_r p_i(r), and d alpha/d v_i = sum_r c_r p_i(r) [ln mu_i(r) - sum_k p_k(r) ln mu_k(r)] (in the
+    standard convention with q - 1 in place of q). Over all neurons either sums to 0.
+
+    Args:
+        spectrum: Spectrum; q: (q,) orders; with derivative="forward" alpha too is the derivative at q.
+    """
+    masses, method, chosen = spectrum.masses, spectrum.choices, spectrum.fitted
+    logs = np.ascontiguousarray(log_masses(masses, method)[chosen])
+    fit = weights_of_fit(np.log(masses.radii[chosen] / masses.radii[-1]))
+    standard = method.convention == "standard"
+    measure = masses.weight if standard and masses.weight is not None else np.ones(logs.shape[1])
+    orders = np.asarray(q, dtype=np.float64) - standard
+    found = np.empty((2, len(orders), logs.shape[1]))
+    at_once = len(orders) if found.size * len(logs) < SHARED_FROM else 1
+    together(
+        lambda j: influence_of_neurons(logs, measure, orders, fit, j, min(j + at_once, len(orders)), *found),
+        range(0, len(orders), at_once),
+    )
+    return found
