@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import storage
+from .coverage import LEVEL
 from .errors import NeuroMFAError
+from .influence import knows_spread, normal_band, standard_error, strata_of
 from .masses import count_masses
 from .method import PAPER
 from .regression import fit_lines, weights_of_fit
@@ -24,6 +26,8 @@ class NeuronDimensions:
         dimension: (neurons,) slope of ln N_i(r) on ln r; r2: (neurons,) how straight; radii: (neurons,) points fitted.
         error: (neurons,) standard error of the dimension over the connections of the neuron.
         grid: "common", whose mean is alpha0, or "own".
+        mean_error: standard error of the mean over the neurons, each layer by itself; on the common grid that of
+            alpha0. NaN where no two neurons can be compared.
         method, method_key, source, source_hash, seed, versions: where it came from.
     """
 
@@ -35,6 +39,7 @@ class NeuronDimensions:
     r2: np.ndarray
     radii: np.ndarray
     grid: str
+    mean_error: float = float("nan")
     method: str = ""
     method_key: str = ""
     source: str = ""
@@ -56,10 +61,24 @@ class NeuronDimensions:
     def __repr__(self):
         mean = "mean = alpha0 =" if self.grid == "common" else "mean"
         return (
-            f"NeuronDimensions({len(self)} neurons, grid {self.grid!r}: {mean} {self.dimension.mean():.4f}, from "
+            f"NeuronDimensions({len(self)} neurons, grid {self.grid!r}: {mean} {self.mean_shown()}, from "
             f"{self.dimension.min():.4f} to {self.dimension.max():.4f}, r2 from {self.r2.min():.3f}; "
             f"standard error of one over its connections {np.median(self.error):.2f}, the median)"
         )
+
+    @property
+    def band(self) -> np.ndarray:
+        """(2, neurons) the low and the high end of the band of each dimension over the neuron's connections, nominal
+        90 %. Of Gaussian and of power-law weights such bands held the dimension of the law in .84 to .88 of the cases
+        (512 connections, and 32).
+        """
+        return normal_band(self.dimension, self.error, LEVEL)
+
+    def mean_shown(self, digits=4):
+        """The mean with the band that its spread over neurons allows, nominal 90 %, as text."""
+        mean, band = self.dimension.mean(), normal_band(self.dimension.mean(), self.mean_error, LEVEL)
+        ends = "" if np.isnan(self.mean_error) else f" [{band[0]:.{digits}f} \u2026 {band[1]:.{digits}f}]"
+        return f"{mean:.{digits}f}{ends}"
 
     def _repr_html_(self):
         table = self.summary().to_html(index=False, float_format="%.3f")
@@ -185,6 +204,7 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
     return NeuronDimensions(
         *(values[kept] for values in columns),
         grid=grid,
+        mean_error=_error_of_the_mean(masses, slope, kept),
         method=method.name,
         method_key=key,
         source=network.origin,
@@ -192,3 +212,11 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
         seed=network.seed,
         versions=storage.versions(),
     )
+
+
+def _error_of_the_mean(masses, slopes, kept):
+    strata = strata_of(masses.layer[kept], masses.layers, masses.neurons_total)
+    if not knows_spread(strata):
+        return float("nan")
+    pulls = ((slopes[kept] - slopes[kept].mean()) / kept.sum())[None]
+    return float(standard_error(pulls, np.ones_like(pulls), strata)[0])

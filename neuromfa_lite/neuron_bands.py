@@ -12,6 +12,7 @@ from .partition import log_masses
 from .regression import weights_of_fit
 
 KIND = "normal"
+NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
 SHARED_FROM = 1_000_000  # shares: fewer are summed sooner than a second thread is woken
 NO_BAND = "no band, since no two neurons can be compared"
 
@@ -20,12 +21,15 @@ class NeuronBands:
     """The part of a Spectrum that says how far its exponents would move with other neurons of the same kind."""
 
     def band(self, name):
-        """Return (2, ...) the low and high end of the band, nominal 90 %, of "alpha0", "width", "tau", "alpha" or "f".
+        """Return (2, ...) the low and high end of the band, nominal 90 %, of an exponent.
 
         In which interval does the value lie that all neurons of the population give, of which these are a sample, at
         the same radii? value -+ 1.645 standard errors, from the influence of every neuron on the value, the neurons of
         each layer compared with each other; nothing is drawn. :func:`neuromfa_lite.confidence` makes better ones. What
         such a band is worth, :meth:`claim` says.
+
+        Args:
+            name: "alpha0", "width", "tau", "alpha", "f", or in the standard convention "dimension".
 
         Returns:
             (2,) or (2, q) float64; None where no two neurons can be compared: a single neuron, boxes.
@@ -41,7 +45,16 @@ class NeuronBands:
             (True, (2, 61))
         """
         errors = self.errors_of_two if name in ("alpha0", "width") else self.errors
-        return None if errors is None else normal_band(getattr(self, name), getattr(errors, name), LEVEL)
+        if errors is None:
+            return None
+        values = getattr(self, name)
+        return normal_band(values, self._dimension_error() if name == "dimension" else getattr(errors, name), LEVEL)
+
+    def _dimension_error(self):
+        one = np.abs(self.q - 1) < NEAR_ONE
+        error = self.errors.tau / np.where(one, 1.0, np.abs(self.q - 1))
+        error[one] = self.errors.alpha[: len(self.q)][one] if one.any() else 0
+        return error
 
     @cached_property
     def errors(self) -> NeuronErrors | None:
@@ -96,18 +109,18 @@ class NeuronBands:
             return NO_BAND
         return claim(quantity, KIND, LEVEL, self._measured_neurons, self.given_radii)
 
-    def shown(self, quantity):
+    def shown(self, quantity, digits=4):
         """ "alpha0" or "width" with the ends of its band, as text."""
         ends = self.band(quantity)
-        value = f"{getattr(self, quantity):.4f}"
-        return value if ends is None else f"{value} [{ends[0]:.4f} \u2026 {ends[1]:.4f}]"
+        value = f"{getattr(self, quantity):.{digits}f}"
+        return value if ends is None else f"{value} [{ends[0]:.{digits}f} \u2026 {ends[1]:.{digits}f}]"
 
     def bands_said(self):
         """What these two bands are, in a few words; the whole of it says :meth:`claim`."""
         if self.band("alpha0") is None:
             return NO_BAND
         found = [short_claim(name, KIND, self._measured_neurons, self.given_radii) for name in ("alpha0", "width")]
-        return f"[...] over neurons, nominal {LEVEL:.0%}, coverage measured: alpha0 {found[0]}, width {found[1]}"
+        return f"[...] over neurons, nominal 90 %, measured {found[0]} (alpha0), {found[1]} (width)"
 
     @property
     def _measured_neurons(self):

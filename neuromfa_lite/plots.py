@@ -39,25 +39,33 @@ def axes_for(ax):
 
 
 def plot_spectrum(spectrum, ax=None, color=BLUE, label=None):
-    """Draw f over alpha, with alpha0 marked and the quality flag written where there is one."""
+    """Draw f over alpha; dotted = alpha0, shaded = its band; the quality flag is written where there is one."""
     ax = axes_for(ax)
     ax.plot(spectrum.alpha, spectrum.f, "o-", ms=3, color=color, label=label)
     ax.axvline(spectrum.alpha0, color=color, ls=":", lw=1.5)
     ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
-    ax.set_title(rf"$\alpha_0$ = {spectrum.alpha0:.3f}, width $w$ = {spectrum.width:.3f}")
-    _write_badge(spectrum, ax)
+    ax.set_title(rf"$\alpha_0$ = {spectrum.shown('alpha0', 3)},  $w$ = {spectrum.shown('width', 3)}", fontsize=11)
+    if spectrum.band("alpha0") is None:
+        _write_badge(spectrum, ax)
+        return ax
+    ax.axvspan(*spectrum.band("alpha0"), color=ORANGE, alpha=0.45, lw=0)
+    _write_badge(spectrum, ax, y=0.13)
+    _write_note(spectrum.bands_said(), ax)
     return ax
 
 
 def plot_tau(spectrum, ax=None, color=BLUE, label=None):
-    """Draw the mass exponent tau over the moment order q, of a Confidence with its band."""
+    """Draw the mass exponent tau over the moment order q with its band, of a Spectrum or of a Confidence."""
     ax = axes_for(ax)
     ax.plot(spectrum.q, spectrum.tau, "-", lw=2, color=color, label=label)
     ax.plot(0, 0, "o", color=color)
     ax.set(xlabel="moment order $q$", ylabel=r"mass exponent $\tau(q)$")
-    if hasattr(spectrum, "tau_band"):
-        ax.fill_between(spectrum.q, *spectrum.tau_band, color=color, alpha=0.35, lw=0)
+    band = spectrum.tau_band if hasattr(spectrum, "tau_band") else spectrum.band("tau")
+    if band is not None:
+        ax.fill_between(spectrum.q, *band, color=color, alpha=0.35, lw=0)
         _write_note(f"$\\tau(1)$: {spectrum.claim('tau(1)')}", ax)
+    if hasattr(spectrum, "flags"):
+        _write_badge(spectrum, ax, y=0.9)
     return ax
 
 
@@ -107,23 +115,30 @@ def plot_dimensions(dimensions, ax=None, by="layer", color=BLUE):
         ax.plot(mine.mean(), row, "D", ms=8, color=ORANGE, mec="black")
     what = r"= $\alpha_0$" if dimensions.grid == "common" else r"(own radii: not $\alpha_0$)"
     ax.axvline(values.mean(), color=RED, ls="--", lw=1.5)
-    ax.set_title(f"mean of all {len(values)} neurons {what}: {values.mean():.3f}")
+    ax.set_title(f"mean of all {len(values)} neurons {what}: {dimensions.mean_shown(3)}")
     ax.set_yticks(range(len(groups)), [f"{name} ({np.count_nonzero(names == name)})" for name in groups])
-    ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel="dimension of the neuron (NFD)")
+    ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel=_name_of_dimension(dimensions))
     return ax
+
+
+def _name_of_dimension(dimensions):
+    error, worst = np.median(dimensions.error), dimensions.r2.min()
+    return rf"dimension of the neuron (NFD), each $\pm$ {error:.2f} over its connections, $r^2 \geq$ {worst:.2f}"
 
 
 def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
     """Draw ln Z_q against ln(r/r_max) with its fitted line, for the values of the spectrum nearest to each q."""
     ax = axes_for(ax)
-    x = np.log(spectrum.radii / spectrum.radii[-1])
+    x, band = np.log(spectrum.radii / spectrum.radii[-1]), spectrum.band("tau")
     for color, wanted in zip(cycle((BLUE, SKY, ORANGE, RED, GREEN, PURPLE)), np.atleast_1d(q), strict=False):
         j = int(np.argmin(np.abs(spectrum.q - wanted)))
         ax.plot(x, spectrum.log_partition[j], ".", color=color, ms=4)
         line = spectrum.log_partition[j] - spectrum.residuals[j]
-        ax.plot(x, line, "-", color=color, lw=1.5, label=rf"$q$ = {spectrum.q[j]:g}, $\tau$ = {spectrum.tau[j]:.2f}")
+        ends = "" if band is None else f" [{band[0, j]:.2f} \u2026 {band[1, j]:.2f}]"
+        name = rf"$q$ = {spectrum.q[j]:g}: $\tau$ = {spectrum.tau[j]:.2f}{ends}, $r^2$ = {spectrum.r2_by_q[j]:.2f}"
+        ax.plot(x, line, "-", color=color, lw=1.5, label=name)
     ax.set(xlabel=r"$\ln(r/r_{\max})$", ylabel=r"$\ln Z_q(r)$")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper right", fontsize=9)
     _write_badge(spectrum, ax)
     return ax
 
@@ -229,9 +244,12 @@ def _shade(trajectory, table, name, ax, color, bands):
     """Shade the band of the main run: +- sd over samples, the span of the samples, or a resampled band."""
     shade = {"color": color, "alpha": 0.2, "lw": 0}
     if bands is None:
-        spread = table[f"{name}_sd"]
+        one = f"{name}_error" in table
+        spread = table[f"{name}_error" if one else f"{name}_sd"]
         if spread.notna().all():
             ax.fill_between(table["step"], table[name] - spread, table[name] + spread, **shade)
+        if one:
+            _say_above("one sample; band: \u00b1 standard error over its neurons", ax)
     elif isinstance(bands, str) and bands == "redraws":
         span, said = trajectory.redraws(name)
         ax.fill_between(table["step"], *span, **shade)
@@ -284,7 +302,7 @@ def _write_note(text, ax, *others, y=0.03):
     ax.text(0.5, y, lines, transform=ax.transAxes, ha="center", fontsize=8, color="#444444", bbox=clear)
 
 
-def _write_badge(spectrum, ax):
+def _write_badge(spectrum, ax, y=0.03):
     color = RED if spectrum.flags else GREY
     clear = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
-    ax.text(0.5, 0.03, badge(spectrum, ax), transform=ax.transAxes, ha="center", fontsize=9, color=color, bbox=clear)
+    ax.text(0.5, y, badge(spectrum, ax), transform=ax.transAxes, ha="center", fontsize=9, color=color, bbox=clear)

@@ -10,13 +10,11 @@ from .errors import NeuroMFAError
 from .influence import NeuronErrors
 from .masses import Masses
 from .method import PAPER
-from .neuron_bands import NeuronBands
+from .neuron_bands import NEAR_ONE, NeuronBands
 from .partition import partition_of_masses
 from .quality import Quality, flags_of, judge, verdict
 from .regression import fit_lines, fit_slopes, r2_of_slopes
 from .scaling import radii_in_range
-
-NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
 
 
 @dataclass(frozen=True, eq=False)

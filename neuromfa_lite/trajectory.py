@@ -171,7 +171,8 @@ class Trajectory:
 
         Args:
             ax: matplotlib Axes; None makes a figure.
-            bands: None: plus and minus the standard deviation over samples; "redraws": from the smallest to the
+            bands: None: plus and minus the standard deviation over samples, of a single one the standard error over
+                its neurons; "redraws": from the smallest to the
                 largest sample, with the probability that a further sample lies there; a TrajectoryConfidence of
                 :func:`neuromfa_lite.trajectory_confidence`: its resampled band, with its measured coverage.
         """

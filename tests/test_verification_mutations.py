@@ -203,6 +203,13 @@ def test_one_per_cent_of_what_a_spectrum_derives_fails(what, how, monkeypatch):
     assert caught()
 
 
+@pytest.mark.parametrize("how", HOW)
+def test_one_per_cent_of_the_error_of_a_dimension_fails(how, monkeypatch):
+    original = dimension.error_over_connections
+    monkeypatch.setattr(dimension, "error_over_connections", lambda *given: spoiled(original(*given), how))
+    assert caught()
+
+
 @pytest.mark.parametrize("name", ["influences_of", "standard_error", "normal_band", "strata_of_masses"])
 @pytest.mark.parametrize("how", HOW)
 def test_one_per_cent_of_what_bands_are_made_of_fails(name, how, monkeypatch):

@@ -21,6 +21,7 @@ from ..plots import RUN_COLOURS, STYLE, no_ability
 from ..trajectory import Trajectory
 
 DPI = 100
+BAND = "_band"
 
 
 class Panel(widgets.VBox):
@@ -31,7 +32,7 @@ class Panel(widgets.VBox):
 
     Attributes:
         controls: {name: widget}; setting ``panel.controls["step"].value`` does what the slider does.
-        numbers: {name: value} of the present setting.
+        numbers: {name: value} of the present setting; {NAME_band: (low, high)} beside those that have a band.
         image: the widget that holds the picture; ``png`` is its content.
     """
 
@@ -94,7 +95,13 @@ class Panel(widgets.VBox):
 
     def readout_html(self):
         """The numbers as the line below the picture; a panel with many of them may arrange them better."""
-        return "&ensp; ".join(f"{name} = <b>{shown(value)}</b>" for name, value in self.numbers.items())
+        return ";&ensp; ".join(self.with_band(name) for name in self.numbers if not name.endswith(BAND))
+
+    def with_band(self, name):
+        """A number in words, followed by the ends of its band where the numbers have one, as NAME_band."""
+        band = self.numbers.get(name + BAND)
+        ends = "" if band is None else f" [{band[0]:.4f} \u2026 {band[1]:.4f}]"
+        return f"{name} = <b>{shown(self.numbers[name])}</b>{ends}"
 
     def _changed(self, change):
         self.update()
@@ -120,6 +127,29 @@ class Panel(widgets.VBox):
 def shown(value):
     """A number as a panel writes it."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def banded(spectrum, *names):
+    """{name: value, NAME_band: (low, high)} of "alpha0" and "width" of a Spectrum, without a band where it has none."""
+    found = {}
+    for name in names:
+        found[name] = getattr(spectrum, name)
+        if spectrum.band(name) is not None:
+            found[name + BAND] = tuple(spectrum.band(name).tolist())
+    return found
+
+
+def lay_band(span, band):
+    """Lay an axvspan() over a band, out of sight where there is none."""
+    span.set_visible(band is not None)
+    if band is not None:
+        span.set_bounds(band[0], 0, band[1] - band[0], 1)
+
+
+def spread_of(row):
+    """{"E_sd": of a row of a Trajectory's summary}, of a single sample {"E_error"}, its standard error over neurons."""
+    one = "emergence_error" in row
+    return {"E_error" if one else "E_sd": float(row["emergence_error" if one else "emergence_sd"])}
 
 
 def open_runs(runs):

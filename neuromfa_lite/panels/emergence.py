@@ -15,7 +15,7 @@ from ..trajectory import Trajectory
 from .base import Panel, colours_of, open_runs, require_ability, step_slider
 
 CURTAIN = "#EFEFEF"
-SHOWN = {"E": "emergence", "E_sd": "emergence_sd", "alpha0": "alpha0", "width": "width"}
+SHOWN = {"E": "emergence", "alpha0": "alpha0", "width": "width", "r2": "r2"}
 
 
 class EmergencePanel(Panel):
@@ -30,7 +30,8 @@ class EmergencePanel(Panel):
         histories: {run name: Trajectory}.
 
     Controls: ``step`` (slider), ``play`` (runs through the steps), ``future`` (False hides what comes after the step).
-    ``numbers``: for every run NAME "E NAME", "E_sd NAME" (over samples), "alpha0 NAME", "width NAME" and its ability.
+    ``numbers``: for every run NAME "E NAME", "alpha0 NAME", "width NAME", each with a "..._sd NAME" over samples (of a
+    single sample a "..._error NAME" over its neurons), "r2 NAME" (the worst fit), and its ability.
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, samples=10, neurons_per_layer=32):
@@ -64,7 +65,9 @@ class EmergencePanel(Panel):
             if legend is not legends[0]:
                 legend.remove()
         history = next(iter(self.histories.values()))
-        spread = f"band: $\\pm$ standard deviation over {history.sample.max() + 1} samples of neurons"
+        many = f"standard deviation over {history.sample.max() + 1} samples of neurons"
+        one = "standard error over the neurons of one sample"
+        spread = f"band: $\\pm$ {many if self._spread(history.run) == 'sd' else one}"
         seeds = ", thin lines: other training seeds" if len(history.training_seeds) > 1 else ""
         self.figure.suptitle(spread + seeds, fontsize=10, color=GREY)
         for ax in axes.flat:
@@ -92,19 +95,26 @@ class EmergencePanel(Panel):
             values = (row["emergence"], row[history.ability_name], row["alpha0"], row["width"])
             for marker, value in zip(self._here[name], values, strict=True):
                 marker.set_data([step], [value])
-            for short, column in {**SHOWN, history.ability_name: history.ability_name}.items():
-                numbers[f"{short} {name}"] = float(row[column])
+            kind, columns = self._spread(name), {**SHOWN, history.ability_name: history.ability_name}
+            columns |= {f"{short}_{kind}": f"{SHOWN[short]}_{kind}" for short in ("E", "alpha0", "width")}
+            numbers |= {f"{short} {name}": float(row[column]) for short, column in columns.items()}
         return numbers
+
+    def _spread(self, name):
+        """Which spread a run's table has: "sd" over samples, or "error" over the neurons of a single one."""
+        return "error" if "emergence_error" in self._tables[name] else "sd"
 
     def readout_html(self):
         """A line per run: E with the four numbers that it is made of, and the ability."""
         lines = []
         for name, history in self.histories.items():
             start, value = self._tables[name].loc[0], lambda short, name=name: f"{self.numbers[f'{short} {name}']:.3f}"
+            kind = self._spread(name)
             lines.append(
                 f"<b>{name}</b>: E = (w(t)/w(0)) ln(&alpha;<sub>0</sub>(0)/&alpha;<sub>0</sub>(t)) = "
                 f"({value('width')} / {start['width']:.3f}) &times; ln({start['alpha0']:.3f} / {value('alpha0')}) = "
-                f"<b>{value('E')}</b> &plusmn; {value('E_sd')}; "
+                f"<b>{value('E')}</b> &plusmn; {value(f'E_{kind}')}; w(t) &plusmn; {value(f'width_{kind}')}, "
+                f"&alpha;<sub>0</sub>(t) &plusmn; {value(f'alpha0_{kind}')}, worst r&sup2; {value('r2')}; "
                 f"{history.ability_name.replace('_', ' ')} <b>{value(history.ability_name)}</b>"
             )
         return "<br>".join(lines)

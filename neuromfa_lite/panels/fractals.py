@@ -24,7 +24,8 @@ class CascadePanel(Panel):
     Attributes:
         cascades, boxes, balls: {p: Cascade, Spectrum by box counting, Spectrum by balls at their natural radii}.
 
-    ``numbers``: exact D_0, D_1, D_2 and width of f(alpha) over the q shown; measured by boxes and balls: D_2 and width.
+    ``numbers``: exact D_0, D_1, D_2 and width of f(alpha) over the q shown; measured by boxes and balls: D_2, width and
+    r2, the worst fit. Those by balls have bands over the centres; boxes cover the whole object, and nothing was chosen.
     """
 
     def __init__(self, levels=9):
@@ -73,8 +74,12 @@ class CascadePanel(Panel):
             "D_1": cascade.exact_dimension(1.0),
             "D_2": cascade.exact_dimension(2.0),
             "D_2 by boxes": float(boxes.dimension[at_two]),
+            "r2 by boxes": boxes.r2,
             "D_2 by balls": float(balls.dimension[at_two]),
+            "D_2 by balls_band": tuple(balls.band("dimension")[:, at_two].tolist()),
+            "r2 by balls": balls.r2,
             "width": float(np.ptp(exact[0])),
             "width by boxes": boxes.width,
             "width by balls": balls.width,
+            "width by balls_band": tuple(balls.band("width").tolist()),
         }

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle
 
+from ..dimension import neuron_fractal_dimension
 from ..drawings import around, rings
 from ..errors import NeuroMFAError
 from ..method import PAPER
@@ -12,7 +13,7 @@ from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..regression import fit_lines
 from ..study import measure_spectrum
-from .base import Panel, open_runs, step_slider
+from .base import Panel, banded, open_runs, step_slider
 
 THICKEST = 6.0  # points; a weight of 0.4 and more
 
@@ -29,8 +30,9 @@ class NetworkPanel(Panel):
         networks: {(run name, step): the sampled NeuronNetwork}; spectra: {(run name, step): its Spectrum}.
 
     ``numbers``: neuron (its number in the layer), connections, inside (the window), strongest (largest weight), mass
-    N(r) in the circle, mass_in_window N(r_max), dimension (slope of ln N on ln r) and alpha0 of the whole sample, the
-    mean of all dimensions. A neuron that the method leaves out has no masses: "left out".
+    N(r) in the circle, mass_in_window N(r_max), dimension (slope of ln N on ln r) with its band over the neuron's
+    connections and dimension_r2, and alpha0 of the whole sample, the mean of all dimensions, with its band and r2. A
+    neuron that the method leaves out has no masses: "left out".
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
@@ -39,12 +41,13 @@ class NetworkPanel(Panel):
                 f"method {method.name!r} has no window for the circle to grow in: give it one with replace()"
             )
         runs, steps = open_runs(runs)
-        self.window, self.networks, self.spectra, self._lines = method.window, {}, {}, {}
+        self.window, self.networks, self.spectra, self._lines, self._dimensions = method.window, {}, {}, {}, {}
         for run in runs:
             for step in steps:
                 whole = load_network(run.checkpoint(step, run.seeds[0]))
                 self.networks[run.name, step] = network = whole.sample(neurons_per_layer, seed=seed)
                 self.spectra[run.name, step] = spectrum = measure_spectrum(network, method)
+                self._dimensions[run.name, step] = neuron_fractal_dimension(network, method)
                 self._lines[run.name, step] = fit_lines(np.log(spectrum.radii), np.log(spectrum.masses.counts))
         self._first = steps[0]
         sources = dict.fromkeys(block.source for block in network.weight_blocks)
@@ -106,7 +109,8 @@ class NetworkPanel(Panel):
             "inside": int(table["distance"].between(*self.window, inclusive="right").sum()),
             "strongest": float(table["weight"].abs().max()),
         }
-        return {**numbers, **self._draw_mass(run, step, layer, number, radius), "alpha0": spectrum.alpha0}
+        mass = self._draw_mass(run, step, layer, number, radius)
+        return {**numbers, **mass, **banded(spectrum, "alpha0"), "r2": spectrum.r2}
 
     def _draw_connections(self, table, radius):
         weights = table["weight"].to_numpy()
@@ -146,4 +150,14 @@ class NetworkPanel(Panel):
         self._curve.set_data(radii, counts)
         self._fit.set_data(radii, np.exp(np.log(counts) - lines.residuals[row]))
         self._here.set_data([radius], [mass])
-        return {"mass": mass, "mass_in_window": int(counts[-1]), "dimension": float(lines.slope[row])}
+        return {"mass": mass, "mass_in_window": int(counts[-1]), **self._dimension(run, step, row)}
+
+    def _dimension(self, run, step, row):
+        """The dimension of a neuron with its band and its fit."""
+        every = self._dimensions[run, step]
+        band = tuple(every.band[:, row].tolist())
+        return {
+            "dimension": float(every.dimension[row]),
+            "dimension_band": band,
+            "dimension_r2": float(every.r2[row]),
+        }

@@ -12,7 +12,7 @@ from ..partition import log_masses
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..quality import POOR_FIT
 from ..study import measure_spectrum
-from .base import Panel, open_runs, step_slider
+from .base import Panel, banded, lay_band, open_runs, step_slider
 
 FAINT = 40  # mass curves shown behind the chosen one
 FAN = 5  # of the moment orders, every fifth is shown behind the chosen one
@@ -29,8 +29,9 @@ class SpectrumPanel(Panel):
     Attributes:
         spectra: {(run name, step): Spectrum of the sample}.
 
-    ``numbers``: tau, alpha and f at the chosen q and r2 of its line; alpha0, width and worst_r2 of the spectrum;
-    flags: what to distrust, "none" when nothing was found. With derivative="forward" the last q has no alpha.
+    ``numbers``: tau, alpha and f at the chosen q and r2 of its line; alpha0, width and worst_r2 of the spectrum; all
+    five exponents with their bands over neurons; flags: what to distrust, "none" when nothing was found. With
+    derivative="forward" the last q has no alpha.
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
@@ -41,6 +42,7 @@ class SpectrumPanel(Panel):
                 network = load_network(run.checkpoint(step, run.seeds[0])).sample(neurons_per_layer, seed=seed)
                 self.spectra[run.name, step] = spectrum = measure_spectrum(network, method)
                 self._logs[run.name, step] = log_masses(spectrum.masses, method).T  # (neurons, radii)
+                spectrum.band("tau")  # here, so that no slider waits for it
         orders = next(iter(self.spectra.values())).frame()["q"].to_numpy()
         near = int(np.argmin(np.abs(orders - 1)))
         fewest = min(spectrum.neurons_used for spectrum in self.spectra.values())
@@ -86,7 +88,8 @@ class SpectrumPanel(Panel):
     def _prepare_exponent(self, ax):
         ax.axhline(0, color="black", lw=0.6)
         ax.axvline(0, color="black", lw=0.6)
-        self._tau = self.moving(*ax.plot([], [], color=BLUE, lw=2.5))
+        self._tau_band = self.moving(ax.fill_between([0], [0], [0], color=BLUE, alpha=0.3, lw=0))
+        self._tau = self.moving(*ax.plot([], [], color=BLUE, lw=1.5))
         self._tangent = self.moving(*ax.plot([], [], ls="--", color=ORANGE, lw=1.5))
         self._at_tau = self.moving(*ax.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
         self._at_zero = self.moving(*ax.plot([], [], "D", ms=7, mfc="none", mec=ORANGE, mew=2))
@@ -96,13 +99,14 @@ class SpectrumPanel(Panel):
 
     def _prepare_spectrum(self, ax):
         self._f = self.moving(*ax.plot([], [], color=BLUE, lw=2.5))
+        self._peak_band = self.moving(ax.axvspan(0, 1, color=ORANGE, alpha=0.4, lw=0))
         self._peak = self.moving(ax.axvline(0, ls=":", color=GREY, lw=1.2))
         self._slope = self.moving(*ax.plot([], [], ls="--", color=ORANGE, lw=1.5))
         self._at_f = self.moving(*ax.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
         style = {"ha": "center", "color": RED, "fontsize": 10, "bbox": {"fc": "white", "ec": "none", "pad": 1}}
         self._warning = self.moving(ax.text(0.5, 0.03, "", transform=ax.transAxes, **style))
         ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
-        ax.set_title(r"4  the spectrum; tangent: slope $q$; dotted: $\alpha_0$", fontsize=11)
+        ax.set_title(r"4  the spectrum; tangent: slope $q$; dotted: $\alpha_0$ and band", fontsize=11)
         low, high = self._each(lambda spectrum: spectrum.f)
         ax.set(xlim=self._each(lambda spectrum: spectrum.alpha), ylim=(low + 0.25 * (low - high), high))
 
@@ -118,6 +122,7 @@ class SpectrumPanel(Panel):
         self._quality.set_text(f"q = {q:g}: slope \u03c4 = {tau:.3f}, r\u00b2 = {r2:.3f}")
         self._quality.set_color(RED if r2 < POOR_FIT else "black")
         self._tau.set_data(spectrum.q, spectrum.tau)
+        self._draw_bands(spectrum)
         _lay(self._tangent, (q, tau), alpha)
         self._at_tau.set_data([q], [tau])
         self._at_zero.set_data([0], [-f])
@@ -126,8 +131,20 @@ class SpectrumPanel(Panel):
         self._at_f.set_data([alpha], [f])
         self._peak.set_xdata([spectrum.alpha0] * 2)
         self._warning.set_text(textwrap.fill("; ".join(spectrum.flags), 52))
-        numbers = {"tau": tau, "alpha": alpha, "f": f, "r2": r2, "alpha0": spectrum.alpha0, "width": spectrum.width}
+        numbers = {}
+        for name, value in (("tau", tau), ("alpha", alpha), ("f", f)):
+            numbers[name], band = value, spectrum.band(name)
+            numbers |= {} if band is None else {f"{name}_band": tuple(band[:, at].tolist())}
+        numbers |= {"r2": r2, **banded(spectrum, "alpha0", "width")}
         return {**numbers, "worst_r2": spectrum.r2, "flags": "; ".join(spectrum.flags) or "none"}
+
+    def _draw_bands(self, spectrum):
+        ends = spectrum.band("tau")
+        self._tau_band.set_visible(ends is not None)
+        if ends is not None:
+            low, high = (np.column_stack([spectrum.q, end]) for end in ends)
+            self._tau_band.set_verts([np.concatenate([low, high[::-1]])])
+        lay_band(self._peak_band, spectrum.band("alpha0"))
 
     def _draw_neuron(self, masses, logs, across, neuron):
         every = max(1, len(logs) // FAINT)

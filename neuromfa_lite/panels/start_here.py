@@ -4,9 +4,9 @@ import ipywidgets as widgets
 
 from ..method import PAPER
 from ..network import load_network
-from ..plots import BLUE, GREY, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
+from ..plots import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
 from ..study import measure_run, measure_spectrum
-from .base import Panel, colours_of, open_runs, require_ability, shown, step_slider
+from .base import Panel, banded, colours_of, lay_band, open_runs, require_ability, spread_of, step_slider
 
 
 class StartHerePanel(Panel):
@@ -20,7 +20,8 @@ class StartHerePanel(Panel):
     Attributes:
         histories: {run name: Trajectory}; spectra: {(run name, step): Spectrum of sample 0}.
 
-    ``numbers``: alpha0, width and r2 of the spectrum shown, E (over all samples) and the ability.
+    ``numbers``: alpha0, width (with their bands over neurons) and r2 of the spectrum shown, E (over all samples) with
+    its standard deviation E_sd (of a single sample with its E_error over neurons), and the ability.
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, samples=10, neurons_per_layer=32):
@@ -53,6 +54,7 @@ class StartHerePanel(Panel):
         self._sigma = self.moving(weights.text(0.03, 0.9, "", transform=weights.transAxes))
         spectrum.plot(first.alpha, first.f, ":", color=GREY, label="untrained")
         self._curve = self.moving(*spectrum.plot([], [], "o-", ms=3, color=BLUE))
+        self._band = self.moving(spectrum.axvspan(0, 1, color=ORANGE, alpha=0.45, lw=0))
         self._peak = self.moving(spectrum.axvline(first.alpha0, color=BLUE, ls="--", lw=1))
         alphas = [value for each in self.spectra.values() for value in (each.alpha.min(), each.alpha.max())]
         lowest = min(each.f.min() for each in self.spectra.values())
@@ -81,6 +83,7 @@ class StartHerePanel(Panel):
         self._sigma.set_text(rf"$\sigma$ = {deviation:.4f}")
         self._curve.set_data(spectrum.alpha, spectrum.f)
         self._curve.set_color(color)
+        lay_band(self._band, spectrum.band("alpha0"))
         self._peak.set_xdata([spectrum.alpha0] * 2)
         self._peak.set_color(color)
         self._badge.set_text(badge(spectrum, self._badge.axes))
@@ -89,18 +92,20 @@ class StartHerePanel(Panel):
         for marker, value in zip(self._here, (row["emergence"], row[name]), strict=True):
             marker.set_data([step], [value])
         return {
-            "alpha0": spectrum.alpha0,
-            "width": spectrum.width,
+            **banded(spectrum, "alpha0", "width"),
             "r2": spectrum.r2,
             "E": float(row["emergence"]),
+            **spread_of(row),
             name: float(row[name]),
         }
 
     def readout_html(self):
         """The numbers in two parts: those of the spectrum shown, and those of the checkpoint."""
-        words = [f"{name} = <b>{shown(value)}</b>" for name, value in self.numbers.items()]
         samples = next(iter(self.histories.values())).sample.max() + 1
+        spread = next(f"{value:.4f}" for name, value in self.numbers.items() if name in ("E_sd", "E_error"))
+        of = f"sd over {samples} samples" if samples > 1 else "standard error over the neurons of one sample"
         return (
-            f"sample 0: {', '.join(words[:3])};&ensp; "
-            f"{samples} sample{'s' if samples > 1 else ''}: {words[3]};&ensp; {words[4]}"
+            f"sample 0: {', '.join(map(self.with_band, ('alpha0', 'width', 'r2')))};&ensp; "
+            f"{self.with_band('E')} &plusmn; {spread} ({of});&ensp; {self.with_band(list(self.numbers)[-1])}<br>"
+            f"<small>{self.spectra[self.controls['run'].value, self.controls['step'].value].bands_said()}</small>"
         )

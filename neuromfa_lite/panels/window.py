@@ -12,7 +12,7 @@ from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..regression import fit_lines
 from ..study import measure_spectrum
-from .base import Panel, open_runs, step_slider
+from .base import Panel, banded, lay_band, open_runs, step_slider
 
 NARROWEST, WIDEST = 20, 400
 SMALLEST, LARGEST = 1, 100
@@ -32,8 +32,9 @@ class WindowPanel(Panel):
         networks: {(run name, step): the sampled NeuronNetwork}; usual: {(run name, step): its Spectrum as usual}.
 
     Controls: ``run``, ``step``, ``window`` (its upper end), ``radius`` (the smallest one fitted).
-    ``numbers``: alpha0, width, r2 (the worst fit), neurons, radii (fitted to), share_inside, and badge, the verdict or
-    the flags in words. Where nothing can be fitted the numbers are "none" and the badge says why.
+    ``numbers``: alpha0 and width with their bands over neurons, r2 (the worst fit), neurons, radii (fitted to),
+    share_inside, and badge, the verdict or the flags in words. Where nothing can be fitted the numbers are "none" and
+    the badge says why.
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
@@ -88,6 +89,7 @@ class WindowPanel(Panel):
     def _prepare_spectrum(self, ax):
         self._before = self.moving(*ax.plot([], [], "-", lw=1.5, color=GREY))
         self._f = self.moving(*ax.plot([], [], "-", lw=2.5, color=BLUE))
+        self._band = self.moving(ax.axvspan(0, 1, color=ORANGE, alpha=0.35, lw=0))
         self._peak = self.moving(ax.axvline(0, ls=":", lw=1.5, color=ORANGE))
         ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
         ax.set(xlim=(0, 5), ylim=(-1.8, 0.15))
@@ -105,14 +107,19 @@ class WindowPanel(Panel):
         except NeuroMFAError as error:
             for artist in (self._fitted, self._line, self._f, self._peak):
                 artist.set_data([], [])
+            lay_band(self._band, None)
             return {**dict.fromkeys(NUMBERS, "none"), "badge": self._write(str(error), RED)}
         self._draw_line(spectrum)
         self._f.set_data(spectrum.alpha, spectrum.f)
         self._peak.set_data([spectrum.alpha0] * 2, [0, 1])
-        numbers = (spectrum.alpha0, spectrum.width, spectrum.r2, spectrum.neurons_used)
-        numbers = (*numbers, spectrum.quality.radii, spectrum.share_inside)
+        lay_band(self._band, spectrum.band("alpha0"))
+        numbers = (spectrum.r2, spectrum.neurons_used, spectrum.quality.radii, spectrum.share_inside)
         text = "; ".join(spectrum.flags) or spectrum.verdict
-        return {**dict(zip(NUMBERS, numbers, strict=True)), "badge": self._write(text, RED if spectrum.flags else GREY)}
+        return {
+            **banded(spectrum, "alpha0", "width"),
+            **dict(zip(NUMBERS[2:], numbers, strict=True)),
+            "badge": self._write(text, RED if spectrum.flags else GREY),
+        }
 
     def _measure(self, run, step, window, radius):
         if radius >= window:

@@ -16,7 +16,7 @@ from ..network import NeuronNetwork
 from ..sources.matrix import WeightMatrix
 from ..study import measure_spectrum
 from .held import ORDERS, Counted, bands_held_against, held_against, row, row_of_many
-from .plain import plain_line, plain_partition, plain_pulls
+from .plain import plain_error_of_one, plain_line, plain_partition, plain_pulls, plain_slope
 
 ANY = PAPER.replace(window=None, rounding=False, minimum_connections=1)
 
@@ -28,16 +28,17 @@ def _pareto():
     spectrum = measure_spectrum(network, PAPER.replace(q=ORDERS))
     rows = held_against(name, spectrum, counted)
     x = [math.log(r) for r in counted.radii]
-    lines = [plain_line(x, [math.log(mass) for mass in masses]) for masses in zip(*counted.masses, strict=True)]
-    mean = math.fsum(line.slope for line in lines) / len(lines)
-    rows.append(row(name, "alpha0, mean dimension", None, mean, spectrum.alpha0))
-    rows += _dimensions(name, "common radii", lines, neuron_fractal_dimension(network))
-    lines = [_own_line([round(d) for d in of_neuron if 0 < d <= 200]) for of_neuron in distances]
-    return rows + _dimensions(name, "own radii", lines, neuron_fractal_dimension(network, grid="own"))
+    curves = [(x, masses) for masses in zip(*counted.masses, strict=True)]
+    slopes = [plain_slope(x, [math.log(mass) for mass in masses]) for x, masses in curves]
+    rows.append(row(name, "alpha0, mean dimension", None, math.fsum(slopes) / len(slopes), spectrum.alpha0))
+    rows += _dimensions(name, "common radii", curves, neuron_fractal_dimension(network))
+    curves = [_own_curve([round(d) for d in of_neuron if 0 < d <= 200]) for of_neuron in distances]
+    return rows + _dimensions(name, "own radii", curves, neuron_fractal_dimension(network, grid="own"))
 
 
-def _dimensions(name, grid, lines, table):
-    """Rows for the dimension of every neuron and its r2."""
+def _dimensions(name, grid, curves, table):
+    """Rows for the dimension of every neuron, its r2 and its error, from its curve (ln r, N(r))."""
+    lines = [plain_line(x, [math.log(mass) for mass in masses]) for x, masses in curves]
     rows = [row(name, f"neurons, {grid}", None, len(lines), len(table))]
     if len(lines) != len(table):
         return rows
@@ -45,15 +46,15 @@ def _dimensions(name, grid, lines, table):
     for line, dimension, r2 in found:
         rows.append(row(name, f"dimension, {grid}", None, line.slope, dimension))
         rows.append(row(name, f"r2 of it, {grid}", None, line.r2, r2))
-    radii = [len(line.residuals) for line in lines]
-    rows.append(row_of_many(name, f"radii of it, {grid}", None, radii, table["radii"]))
+    errors = [plain_error_of_one(*curve) for curve in curves]
+    rows.append(row_of_many(name, f"errors of it, {grid}", None, errors, table["error"]))
+    rows.append(row_of_many(name, f"radii of it, {grid}", None, [len(x) for x, _ in curves], table["radii"]))
     return rows
 
 
-def _own_line(distances):
+def _own_curve(distances):
     radii = sorted({d for d in distances if d > 0})
-    masses = [1 + sum(d <= r for d in distances) for r in radii]
-    return plain_line([math.log(r) for r in radii], [math.log(mass) for mass in masses])
+    return [math.log(r) for r in radii], [1 + sum(d <= r for d in distances) for r in radii]
 
 
 def _network():
@@ -129,8 +130,8 @@ def _choices():
     tenths = [tenth / 10 for tenth in range(-30, 31)]
     rows.append(row_of_many(name, "all orders", None, tenths, measure_spectrum(network, PAPER).q))
     own = [[round(d) for d in of_neuron if 0 < d <= 200] for of_neuron in lengths]
-    lines = [_own_line(of_neuron) for of_neuron in own if len(of_neuron) > 10]
-    return rows + _dimensions(name, "own radii", lines, neuron_fractal_dimension(network, grid="own"))
+    curves = [_own_curve(of_neuron) for of_neuron in own if len(of_neuron) > 10]
+    return rows + _dimensions(name, "own radii", curves, neuron_fractal_dimension(network, grid="own"))
 
 
 def _transformer(hidden=8, wide=20):

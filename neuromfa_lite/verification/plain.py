@@ -83,6 +83,22 @@ def plain_error(pulls, groups, sizes):
     return math.sqrt(variance)
 
 
+def plain_error_of_one(x, masses):
+    """The standard error of the slope of ln N over the connections of a neuron, one after another.
+
+    Args:
+        x: ln r; masses: N(r), the neuron itself counted as 1.
+    """
+    mean = math.fsum(x) / len(x)
+    spread = math.fsum((a - mean) ** 2 for a in x)
+    squares, before = [], 1
+    for place, mass in enumerate(masses):
+        pull = math.fsum((a - mean) / spread / n for a, n in zip(x[place:], masses[place:], strict=True))
+        squares += [pull**2] * (mass - before)
+        before = mass
+    return math.sqrt(math.fsum(squares))
+
+
 def plain_partition(shares, weights, order):
     """(ln Z, d ln Z/d q) at every radius, Z = sum_i w_i mu_i^order.
 
