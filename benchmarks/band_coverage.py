@@ -4,7 +4,7 @@ Populations: the bundled induction run at step 0 and at its end (PAPER and SCALE
 fan-out. A simulation draws 3/8 (in one recipe 3/32) of the neurons of every layer with replacement; each has all of its
 outgoing weights. Seeds are fixed, the numbers do not depend on threads. Bias against the limit is a column of its own:
 of the run, published samples (k = 32, fan-out cut as well) against the whole network; of the known laws, the sample
-against infinitely many connections.
+against infinitely many connections. Before these, the bands of single dimensions over the connections of a neuron.
 
     python benchmarks/band_coverage.py [--simulations 300] [--write] [--only NAME]
 
@@ -17,6 +17,7 @@ import math
 import os
 import time
 from pathlib import Path
+from statistics import NormalDist
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,8 +29,10 @@ import neuromfa_lite as nmfa
 from neuromfa_lite import storage
 from neuromfa_lite.blocks import NeuronLayer, WeightBlock
 from neuromfa_lite.coverage import LEVEL, ORDERS
+from neuromfa_lite.dimension import error_over_connections
 from neuromfa_lite.fractals import ParetoFanOut
 from neuromfa_lite.masses import count_masses
+from neuromfa_lite.regression import weights_of_fit
 from neuromfa_lite.sources.matrix import WeightMatrix
 from neuromfa_lite.uncertainty import measure_coverage
 from neuromfa_lite.uncertainty.emergence import Pair
@@ -105,6 +108,28 @@ def recipes():
     yield "emergence", "E of induction, step 0 to 724", end, both, whole, lambda n: emergence_bias(start, end, n)
 
 
+def single_dimensions(neurons=4000):
+    """Print how often the band of a neuron's dimension over its connections holds the dimension of their law."""
+    radii, rows = np.arange(2.0, 151.0), []
+    fit, x = weights_of_fit(np.log(radii)), np.log(radii)
+    for law in ("Gaussian", "Pareto"):
+        for connections in (40, 300, 512):
+            draw, shape = np.random.default_rng(3), (neurons, connections)
+            if law == "Gaussian":
+                distances = 1 / np.abs(0.03 * draw.standard_normal(shape))
+                inside = [math.erfc(1 / (r * 0.03 * math.sqrt(2))) for r in radii]
+            else:
+                distances, inside = 150 * draw.random(shape) ** (1 / 1.5), (radii / 150) ** 1.5
+            counts = 1 + np.stack([(distances <= r).sum(axis=1) for r in radii], axis=1)
+            truth, slopes = fit @ np.log(1 + connections * np.array(inside)), np.log(counts) @ fit
+            error = error_over_connections(x, counts)
+            held = np.mean(np.abs(slopes - truth) < NormalDist().inv_cdf((1 + LEVEL) / 2) * error)
+            rows.append((law, connections, held, slopes.mean() - truth, slopes.std(), error.mean()))
+    head = ["law of the weights", "connections", "coverage", "bias", "sd", "error"]
+    print(f"\nThe dimension of one neuron, bands over its connections, {neurons} neurons")
+    print(pd.DataFrame(rows, columns=head).round(3).to_string(index=False), flush=True)
+
+
 def measure(simulations, only):
     """(about (recipes,), table) of all recipes."""
     about, tables = [], []
@@ -140,6 +165,7 @@ def main():
     parser.add_argument("--only")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
+    single_dimensions()
     about, table = measure(asked.simulations, asked.only)
     if asked.write and not asked.only:
         rows = [

@@ -87,7 +87,7 @@ def describe(source, revision, method, as_json):
 @click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
 @_json
 def analyze(source, revision, method, neurons_per_layer, seed, as_json):
-    """Compute the multifractal spectrum of SOURCE."""
+    """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
     from .distances import refuse_bad_network
     from .study import measure_spectrum
     from .variants import find_method

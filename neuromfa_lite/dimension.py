@@ -68,9 +68,10 @@ class NeuronDimensions:
 
     @property
     def band(self) -> np.ndarray:
-        """(2, neurons) the low and the high end of the band of each dimension over the neuron's connections, nominal
-        90 %. Of Gaussian and of power-law weights such bands held the dimension of the law in .84 to .88 of the cases
-        (512 connections, and 32).
+        """(2, neurons) the low and high end of the band of each dimension over the neuron's connections, nominal 90 %.
+
+        Such bands held the dimension of the law in .75 (power law, 40 connections) to .92 of the cases (Gaussian
+        weights, 40 connections): ``benchmarks/band_coverage.py``.
         """
         return normal_band(self.dimension, self.error, LEVEL)
 

@@ -1,0 +1,263 @@
+"""Bands of every spectrum: plain loops == kernel == resampler == call, known answers, and what is said of them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import PAPER_Q
+from twins import chain, from_distances, gaussian
+
+import neuromfa_lite as nmfa
+from neuromfa_lite import PAPER, PUBLISHED, SANDBOX, SCALE_FREE, Spectrum, analyze, load_network, load_run
+from neuromfa_lite.coverage import coverage_range
+from neuromfa_lite.dimension import error_over_connections, neuron_fractal_dimension
+from neuromfa_lite.emergence import degree_of_emergence, emergence_errors
+from neuromfa_lite.fractals import Cascade, Lattice, ParetoFanOut
+from neuromfa_lite.kernels.influence import influence_of_neurons
+from neuromfa_lite.masses import count_masses
+from neuromfa_lite.neuron_bands import influences_of
+from neuromfa_lite.partition import log_masses
+from neuromfa_lite.plots import plot_partition, plot_spectrum, plot_tau
+from neuromfa_lite.regression import weights_of_fit
+from neuromfa_lite.resampling import Resampler
+from neuromfa_lite.spectrum import spectrum_of_masses
+from neuromfa_lite.study import measure_spectrum
+from neuromfa_lite.verification.plain import plain_error, plain_pulls
+
+FEW = PAPER.replace(q=[-2.0, -0.5, 0.0, 1.0, 3.0], minimum_connections=3)
+WAYS = [
+    FEW,
+    FEW.replace(convention="standard"),
+    FEW.replace(mass="total-share"),
+    FEW.replace(derivative="forward"),
+    FEW.replace(scaling_range=(15, 90)),
+    SCALE_FREE.replace(q=[-1.0, 0.5, 2.0], minimum_connections=3),
+]
+NINETY = 1.6448536269514722
+
+
+def network(seed=0, deviation=0.05):
+    return chain(gaussian(12, 9, seed=seed, deviation=deviation), gaussian(40, 12, seed=seed + 1, deviation=deviation))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return load_network(load_run("induction").checkpoint(724)).sample(32, seed=0)
+
+
+# --- plain loops, kernel, resampler, call ------------------------------------------------------------------------
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("method", WAYS[:3], ids=lambda method: method.key)
+def test_the_kernel_is_the_plain_loop(method):
+    masses = count_masses(network(), method)
+    logs, x = log_masses(masses, method), np.log(masses.radii / masses.radii[-1])
+    weights = np.linspace(0.5, 2, logs.shape[1])
+    q = np.array(method.q)
+    of_tau, of_alpha = np.empty((2, len(q), logs.shape[1]))
+    influence_of_neurons(logs, weights, q, weights_of_fit(x), 0, len(q), of_tau, of_alpha)
+    shares = np.exp(logs).tolist()
+    for j, order in enumerate(q):
+        expected = plain_pulls(x.tolist(), shares, [weights.tolist()] * len(x), order, order == 0)
+        assert of_tau[j] == pytest.approx(expected[0], rel=1e-9, abs=1e-13)
+        assert of_alpha[j] == pytest.approx(expected[1], rel=1e-9, abs=1e-13)
+
+
+@pytest.mark.parametrize("method", WAYS, ids=lambda method: method.key)
+def test_every_error_is_that_of_the_resampler(method):
+    """Two routes: a kernel for the sample as it is, and matrix products for any weights of the neurons."""
+    spectrum = spectrum_of_masses(count_masses(network(), method), method)
+    found = spectrum.errors
+    mine = np.concatenate([[found.alpha0, found.width], found.tau, found.alpha, found.f])
+    assert mine == pytest.approx(Resampler(spectrum).point.errors[0], rel=1e-9, abs=1e-14)
+    assert (found.alpha0, found.width) == tuple(spectrum.errors_of_two)
+
+
+@pytest.mark.parametrize("method", WAYS, ids=lambda method: method.key)
+def test_an_influence_is_what_a_little_more_of_the_neuron_does(method):
+    spectrum = spectrum_of_masses(count_masses(network(), method), method)
+    work, neurons = Resampler(spectrum), len(spectrum.masses.layer)
+    for neuron in (0, neurons // 2, neurons - 1):
+        weights = np.ones((2, neurons))
+        weights[:, neuron] += (1e-4, -1e-4)
+        more, less = work.alpha0_and_width(weights).values
+        assert spectrum.influences[:, neuron] == pytest.approx((more - less) / 2e-4, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.small
+@given(seed=st.integers(0, 10_000))
+@settings(deadline=None, max_examples=10)
+def test_bands_are_the_same_in_any_order_of_the_neurons_and_hold_the_value(seed):
+    masses = count_masses(network(seed), FEW)
+    order = np.random.default_rng(seed).permutation(len(masses.layer))
+    one, other = (spectrum_of_masses(each, FEW) for each in (masses, masses.subset(order)))
+    for name in ("alpha0", "width", "tau", "alpha", "f"):
+        low, high = one.band(name)
+        assert (low <= getattr(one, name)).all() and (getattr(one, name) <= high).all()
+        assert other.errors is not None
+        # a subset counts the neurons used alone; here none was left out
+        assert other.band(name) == pytest.approx(one.band(name), rel=1e-9, abs=1e-12)
+
+
+# --- known answers -----------------------------------------------------------------------------------------------
+
+
+def test_the_error_of_alpha0_is_that_of_a_mean_within_layers(trained):
+    """alpha0 is the mean dimension; the error of a mean of strata stands in every book on samples."""
+    spectrum, table = measure_spectrum(trained), neuron_fractal_dimension(trained).frame()
+    groups = table.groupby("layer")["dimension"]
+    squares = (groups.var(ddof=1) * groups.size()).sum() / len(table) ** 2
+    assert spectrum.errors.alpha0 == pytest.approx(math.sqrt(squares), rel=1e-9)
+    low, high = spectrum.band("alpha0")
+    assert (high - low) / 2 == pytest.approx(NINETY * math.sqrt(squares), rel=1e-9)
+    assert neuron_fractal_dimension(trained).mean_error == pytest.approx(spectrum.errors.alpha0, rel=1e-9)
+
+
+@pytest.mark.small
+def test_neurons_that_are_alike_leave_no_error():
+    spectrum = measure_spectrum(from_distances([range(2, 22)] * 12), FEW)
+    assert spectrum.errors.alpha0 == pytest.approx(0, abs=1e-15)
+    assert spectrum.band("width") == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.small
+def test_a_single_neuron_and_boxes_have_no_band_and_say_so():
+    one = measure_spectrum(from_distances([range(2, 22)]), FEW)
+    boxes = nmfa.box_counting(Cascade([0.3, 0.7], 6), method=SANDBOX)
+    for spectrum in (one, boxes):
+        assert spectrum.band("alpha0") is None and spectrum.band("tau") is None and spectrum.errors is None
+        assert all("no band" in text for text in (repr(spectrum), spectrum._repr_html_(), spectrum.claim("width")))
+        assert list(spectrum.frame().columns) == ["q", "tau", "alpha", "f", "r2"]
+        plot_spectrum(spectrum), plot_tau(spectrum), plot_partition(spectrum)
+
+
+def test_a_band_shrinks_with_the_root_of_the_number_of_neurons():
+    whole = ParetoFanOut(1.5, 1600, 200).network()
+    masses = count_masses(whole)
+    part = masses.subset(np.arange(1600) % 4 == 0)
+    errors = [spectrum_of_masses(each).errors.alpha0 for each in (masses, part)]
+    assert errors[1] / errors[0] == pytest.approx(2, rel=0.1)
+
+
+# --- what a reader sees ------------------------------------------------------------------------------------------
+
+
+def test_every_exponent_that_is_written_has_its_ends_and_its_fit(trained):
+    spectrum = measure_spectrum(trained)
+    low, high = spectrum.band("alpha0")
+    ends = f"{spectrum.alpha0:.4f} [{low:.4f} \u2026 {high:.4f}]"
+    for text in (repr(spectrum), spectrum._repr_html_()):
+        assert ends in text and f"{spectrum.r2:.3f}" in text and "nominal 90 %" in text
+    table = spectrum.frame()
+    assert list(table.columns) == "q tau tau_low tau_high alpha alpha_low alpha_high f f_low f_high r2".split()
+    assert table["tau_high"].to_numpy() == pytest.approx(spectrum.tau + NINETY * spectrum.errors.tau, abs=1e-12)
+    assert f"[{low:.3f} \u2026 {high:.3f}]" in plot_spectrum(spectrum).get_title()
+    legend = [text.get_text() for text in plot_partition(spectrum).get_legend().get_texts()]
+    assert all("\u2026" in text and "r^2" in text for text in legend)
+
+
+def test_what_is_claimed_is_what_was_measured(trained):
+    own, given = measure_spectrum(trained), measure_spectrum(trained, PAPER.replace(radii=range(2, 151)))
+    low, high = coverage_range("alpha0", "normal", 320)
+    assert 0.85 <= low <= high <= 0.95 and given.claim("alpha0").startswith("90 %: measured")
+    assert own.claim("alpha0").startswith("nominal 90 %, measured") and own.claim("width").startswith("nominal")
+    assert coverage_range("width", "normal", 320)[1] < 0.85
+    assert measure_spectrum(trained, nmfa.GEODESIC).claim("alpha0").endswith("not measured")
+    assert "not at all" in measure_spectrum(Lattice((9, 9)), SANDBOX).bands_said()
+
+
+def test_bands_survive_a_file(trained, tmp_path):
+    for method in (PAPER, PUBLISHED):
+        spectrum = measure_spectrum(trained, method)
+        again = Spectrum.load(spectrum.save(tmp_path / method.name))
+        assert again.frame().equals(spectrum.frame()) and repr(again) == repr(spectrum)
+        assert again.band("width") == pytest.approx(spectrum.band("width"), abs=0)
+        assert Spectrum.load(again.save(tmp_path / "again")).frame().equals(spectrum.frame())
+
+
+def test_a_dimension_of_the_standard_convention_has_the_band_of_its_slope():
+    spectrum = measure_spectrum(Cascade([0.3, 0.7], 7), SANDBOX.replace(q=[-1.0, 0.0, 1.0, 2.0], radii="natural"))
+    low, high = spectrum.band("dimension")
+    half = NINETY * spectrum.errors.tau / np.array([2, 1, 1, 1])
+    half[2] = NINETY * spectrum.errors.alpha[2]
+    assert (high - low) / 2 == pytest.approx(half, abs=1e-12)
+
+
+@pytest.mark.small
+def test_the_fit_of_q_0_is_what_its_neighbours_tend_to():
+    spectrum = measure_spectrum(network(), FEW.replace(q=[-1e-4, 0.0, 1e-4]))
+    assert spectrum.r2_by_q[1] == pytest.approx(spectrum.r2_by_q[[0, 2]].mean(), abs=1e-6) and spectrum.r2_by_q[1] < 1
+
+
+# --- E, runs, single neurons -------------------------------------------------------------------------------------
+
+
+def test_the_error_of_emergence_is_that_of_the_resampled_pair(trained):
+    start = load_network(load_run("induction").checkpoint(0)).sample(32, seed=0)
+    spectra = [measure_spectrum(each) for each in (start, trained)]
+    (error,) = emergence_errors(spectra[:1], spectra[1:])
+    pair = nmfa.emergence_confidence(start, trained, resamples=20)
+    assert error == pytest.approx(pair.error, rel=1e-6)
+
+
+def test_the_score_is_differentiated_in_every_argument():
+    from neuromfa_lite.emergence import slopes_of_score
+
+    a, w, a0, w0 = 0.8, 0.7, 1.4, 0.6
+    slopes = slopes_of_score(np.array([[a], [w], [a0], [w0]]))[:, 0]
+    e = degree_of_emergence(a, w, a0, w0)
+    assert slopes == pytest.approx([-w / w0 / a, e / w, w / w0 / a0, -e / w0], rel=1e-7)
+
+
+def test_a_run_of_one_sample_has_its_errors_in_place_of_a_spread(tmp_path):
+    run = load_run("induction")
+    one = nmfa.follow(run, samples=1, steps=[0, 724])
+    last, row = one.summary().iloc[-1], one.frame().iloc[-1]
+    assert last["emergence_error"] == row["emergence_error"] > 0 and np.isnan(last["emergence_sd"])
+    assert "standard error over its neurons" in repr(one)
+    assert "standard error over its neurons" in one.plot().get_title()
+    two = nmfa.follow(run, samples=2, steps=[0, 724])
+    assert "emergence_error" not in two.summary() and "sd over 2 samples" in repr(two)
+    again = nmfa.Trajectory.load(two.save(tmp_path / "run"))
+    assert again.frame("all").equals(two.frame("all"))
+    spectrum = measure_spectrum(load_network(run.checkpoint(724)).sample(32, seed=0))
+    assert row["alpha0_error"] == spectrum.errors.alpha0 and row["width_error"] == spectrum.errors.width
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("law, connections", [("gaussian", 300), ("pareto", 300), ("gaussian", 40)])
+def test_bands_of_single_dimensions_hold_the_law_about_as_often_as_they_say(law, connections):
+    """400 neurons: 90 % is .90 +- .015; a band of half the width would give .59. (They cover a little less.)"""
+    draw, radii = np.random.default_rng(3), np.arange(2.0, 151.0)
+    shape = (400, connections)
+    gauss = law == "gaussian"
+    distances = 1 / np.abs(0.03 * draw.standard_normal(shape)) if gauss else 150 * draw.random(shape) ** (1 / 1.5)
+    counts = 1 + np.stack([(distances <= r).sum(axis=1) for r in radii], axis=1)
+    share = [math.erfc(1 / (r * 0.03 * math.sqrt(2))) if gauss else (r / 150) ** 1.5 for r in radii]
+    fit = weights_of_fit(np.log(radii))
+    truth, slopes = fit @ np.log(1 + connections * np.array(share)), np.log(counts) @ fit
+    error = error_over_connections(np.log(radii), counts)
+    assert 0.7 < np.mean(np.abs(slopes - truth) < NINETY * error) < 0.94
+
+
+@pytest.mark.small
+def test_the_error_of_a_dimension_is_a_sum_over_connections():
+    x, masses = [0.0, 0.5, 1.5], [3, 3, 7]
+    mean = sum(x) / 3
+    c = [(a - mean) / sum((b - mean) ** 2 for b in x) for a in x]
+    pulls = [sum(c[r] / masses[r] for r in range(first, 3)) for first in (0, 0, 2, 2, 2, 2)]
+    expected = math.sqrt(sum(pull**2 for pull in pulls))
+    assert error_over_connections(np.array(x), np.array([masses])) == pytest.approx([expected], rel=1e-12)
+
+
+def test_plain_errors_count_those_left_out():
+    assert plain_error([1.0, 1.0], [0, 0], {0: 2}) == 0
+    assert plain_error([1.0, 1.0], [0, 0], {0: 4}) == pytest.approx(math.sqrt(4 / 3))
+
+
+def test_all_orders_are_those_of_the_paper(trained):
+    assert influences_of(measure_spectrum(trained), PAPER_Q).shape == (2, 61, 320)
+    assert analyze(trained).band("tau").shape == (2, 61)
