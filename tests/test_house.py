@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # The way of the data; a room imports only from rooms before its own line, or from itself.
 FLOW = (
     ("errors",),
-    ("method", "kernels", "parallel", "regression", "storage"),
+    ("method", "kernels", "parallel", "regression", "storage", "influence", "coverage"),
     ("sources", "variants"),
     ("blocks",),
     ("graphs", "distances", "joins", "sampling"),
@@ -30,7 +30,7 @@ FLOW = (
     ("geodesic", "one_hop"),
     ("masses",),
     ("partition", "dimension", "measures"),
-    ("scaling", "quality", "influence", "coverage"),
+    ("scaling", "quality"),
     ("resampling", "neuron_bands"),
     ("spectrum",),
     ("emergence", "boxes"),

@@ -30,6 +30,7 @@ def from_the_end(request):
 def expected(run, step, samples):
     row = nmfa.follow(run, samples=samples, steps=sorted({0, step})).summary().set_index("step").loc[step]
     names = {"E": "emergence", "E_sd": "emergence_sd", "alpha0": "alpha0", "width": "width"}
+    names |= {"alpha0_sd": "alpha0_sd", "width_sd": "width_sd", "r2": "r2"}
     numbers = {f"{name} {run.name}": row[column] for name, column in names.items()}
     return {**numbers, f"copy_accuracy {run.name}": run.checkpoint(step).abilities["copy_accuracy"]}
 
@@ -46,6 +47,14 @@ def test_five_settings_show_what_follow_gives_and_another_picture(panel):
             assert f"<b>{wanted[f'E {name}']:.3f}</b>" in panel.readout.value
         pictures.add(panel.png)
     assert len(pictures) == 6
+
+
+def test_a_single_sample_is_shown_with_its_errors():
+    panel = EmergencePanel("induction", samples=1)
+    row = panel.histories["induction"].summary().iloc[-1]
+    assert panel.numbers["E_error induction"] == row["emergence_error"] > 0
+    assert f"&plusmn; {row['alpha0_error']:.3f}" in panel.readout.value and "E_sd induction" not in panel.numbers
+    assert "over the neurons of one sample" in panel.figure.get_suptitle()
 
 
 def test_alpha0_and_width_are_the_averages_of_analyze(panel):

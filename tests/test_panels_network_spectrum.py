@@ -64,7 +64,12 @@ def test_network_panel_shows_what_a_fresh_analysis_gives(network_panel):
         spectrum = nmfa.analyze(network)
         place = (spectrum.masses.labels("layer") == settings["layer"]) & (spectrum.masses.number == numbers["neuron"])
         (row,) = np.flatnonzero(place)
-        dimensions = neuron_fractal_dimension(network)["dimension"]
+        every = neuron_fractal_dimension(network)
+        dimensions = every["dimension"]
+        assert numbers["dimension_band"] == pytest.approx(tuple(every.band[:, row]), abs=1e-12)
+        assert numbers["dimension_r2"] == pytest.approx(every.r2[row], abs=1e-12)
+        assert numbers["alpha0_band"] == pytest.approx(tuple(spectrum.band("alpha0")), abs=1e-12)
+        assert numbers["r2"] == spectrum.r2
         distances = network.outgoing(settings["layer"], numbers["neuron"])["distance"]
         inside = np.rint(distances[(distances > 1) & (distances <= 150)])
         assert numbers["alpha0"] == pytest.approx(spectrum.alpha0, abs=1e-12)
@@ -94,6 +99,10 @@ def test_spectrum_panel_shows_what_a_fresh_analysis_gives(spectrum_panel):
         }
         shown = {name: value for name, value in spectrum_panel.numbers.items() if name in expected}
         assert shown == pytest.approx(expected, abs=1e-12)
+        for name in ("tau", "alpha", "f"):
+            assert spectrum_panel.numbers[f"{name}_band"] == pytest.approx(tuple(spectrum.band(name)[:, at]), abs=1e-12)
+        for name in ("alpha0", "width"):
+            assert spectrum_panel.numbers[f"{name}_band"] == pytest.approx(tuple(spectrum.band(name)), abs=1e-12)
         assert spectrum_panel.numbers["flags"] == ("; ".join(spectrum.flags) or "none")
         pictures.add(spectrum_panel.png)
     assert len(pictures) == 5

@@ -33,11 +33,16 @@ def test_numbers_equal_analyze_and_the_picture_changes(panel):
         panel.controls["run"].value, panel.controls["step"].value = name, step
         run = nmfa.load_run(name)
         spectrum = _wanted(run, step)
+        for number in ("alpha0", "width"):
+            low, high = spectrum.band(number)
+            assert panel.numbers[f"{number}_band"] == pytest.approx((low, high), abs=1e-12)
+            assert f"[{low:.4f} \u2026 {high:.4f}]" in panel.readout.value
         for number in ("alpha0", "width", "r2"):
             assert panel.numbers[number] == pytest.approx(getattr(spectrum, number), abs=1e-12)
             assert f"{getattr(spectrum, number):.4f}" in panel.readout.value
         summary = nmfa.follow(run, samples=2, steps=[0, step]).summary().set_index("step").loc[step]
         assert panel.numbers["E"] == pytest.approx(summary["emergence"], abs=1e-12)
+        assert panel.numbers["E_sd"] == pytest.approx(summary["emergence_sd"], abs=1e-12)
         assert panel.numbers["copy_accuracy"] == run.checkpoint(step).abilities["copy_accuracy"]
         pictures.add(panel.png)
     assert len(pictures) == 6
@@ -61,9 +66,10 @@ def test_a_changed_checkpoint_changes_what_is_shown(panel, tmp_path):
 
 def test_the_readout_tells_sample_0_from_all_samples(panel):
     text = re.sub("<.*?>|&ensp;", "", panel.readout.value)
-    first, all_samples, ability = text.split(";")
-    assert first.startswith(f"sample 0: alpha0 = {panel.numbers['alpha0']:.4f}, width = ") and ", r2 = " in first
-    assert all_samples == f" 2 samples: E = {panel.numbers['E']:.4f}"
+    assert panel.spectra["induction", 724].bands_said() in text
+    first, all_samples, ability = text.split("[...]")[0].split(";")
+    assert first.startswith(f"sample 0: alpha0 = {panel.numbers['alpha0']:.4f} [") and ", r2 = " in first
+    assert all_samples == f" E = {panel.numbers['E']:.4f} \u00b1 {panel.numbers['E_sd']:.4f} (sd over 2 samples)"
     assert ability == f" copy_accuracy = {panel.numbers['copy_accuracy']:.4f}"
 
 

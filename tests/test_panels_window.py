@@ -37,6 +37,10 @@ def test_five_settings_show_what_a_fresh_analysis_gives(panel):
         expected = (spectrum.alpha0, spectrum.width, spectrum.r2, spectrum.neurons_used)
         expected = (*expected, np.count_nonzero(spectrum.radii >= low), spectrum.share_inside)
         assert [panel.numbers[name] for name in NUMBERS] == pytest.approx(expected, abs=1e-12)
+        for name in ("alpha0", "width"):
+            low, high = spectrum.band(name)
+            assert panel.numbers[f"{name}_band"] == pytest.approx((low, high), abs=1e-12)
+            assert f"[{low:.4f} \u2026 {high:.4f}]" in panel.readout.value
         assert panel.numbers["badge"] == ("; ".join(spectrum.flags) or spectrum.verdict)
         assert f"{spectrum.alpha0:.4f}" in panel.readout.value
         pictures.add(panel.png)

@@ -240,7 +240,7 @@ def test_pictures_show_the_bands_and_what_they_are_worth(bands, steps):
     ax = bands.plot()
     assert len(ax.lines) == 1 + len(bands.curves_f)
     assert any("measured" in text.get_text().replace("\n", " ") for text in ax.texts)
-    assert len(plot_tau(bands).collections) == 1 and not plot_tau(analyze(steps[1])).collections
+    assert len(plot_tau(bands).collections) == 1 == len(plot_tau(analyze(steps[1])).collections)
     found = nmfa.emergence_confidence(*steps, PAPER.replace(q=ORDERS), resamples=20)
     assert f"{found.emergence:.3f}" in found.plot().get_title()
 

@@ -106,6 +106,6 @@ class StartHerePanel(Panel):
         of = f"sd over {samples} samples" if samples > 1 else "standard error over the neurons of one sample"
         return (
             f"sample 0: {', '.join(map(self.with_band, ('alpha0', 'width', 'r2')))};&ensp; "
-            f"{self.with_band('E')} &plusmn; {spread} ({of});&ensp; {self.with_band(list(self.numbers)[-1])}<br>"
+            f"{self.with_band('E')} \u00b1 {spread} ({of});&ensp; {self.with_band(list(self.numbers)[-1])}<br>"
             f"<small>{self.spectra[self.controls['run'].value, self.controls['step'].value].bands_said()}</small>"
         )
