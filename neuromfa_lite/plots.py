@@ -138,6 +138,9 @@ def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
         name = rf"$q$ = {spectrum.q[j]:g}: $\tau$ = {spectrum.tau[j]:.2f}{ends}, $r^2$ = {spectrum.r2_by_q[j]:.2f}"
         ax.plot(x, line, "-", color=color, lw=1.5, label=name)
     ax.set(xlabel=r"$\ln(r/r_{\max})$", ylabel=r"$\ln Z_q(r)$")
+    low, high = ax.get_ylim()
+    room = (high - low) / 8  # above the curves for the legend, below for the badge
+    ax.set_ylim(low - room, high + room * len(np.atleast_1d(q)))
     ax.legend(frameon=False, loc="upper right", fontsize=9)
     _write_badge(spectrum, ax)
     return ax

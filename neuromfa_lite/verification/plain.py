@@ -57,18 +57,16 @@ def plain_pulls(x, shares, weights, order, flat):
     Args:
         x: abscissas; shares, weights: as for plain_partition(); flat: whether ln Z has no slope by definition.
     """
-    mean, (_, mean_log) = math.fsum(x) / len(x), plain_partition(shares, weights, order)
+    mean, (log_z, mean_log) = math.fsum(x) / len(x), plain_partition(shares, weights, order)
     spread = math.fsum((a - mean) ** 2 for a in x)
+    part = [(a - mean) / spread / math.exp(of_radius) for a, of_radius in zip(x, log_z, strict=True)]
     of_tau, of_alpha = [], []
     for i in range(len(shares[0])):
-        tau, alpha = [], []
-        for r, a in enumerate(x):
-            total = math.fsum(w * mu**order for mu, w in zip(shares[r], weights[r], strict=True))
-            part = (a - mean) / spread * weights[r][i] * shares[r][i] ** order / total
-            tau.append(part)
-            alpha.append(part * (math.log(shares[r][i]) - mean_log[r]))
-        of_tau.append(0.0 if flat else math.fsum(tau))
-        of_alpha.append(math.fsum(alpha))
+        mine = [share[i] for share in shares]
+        pulls = [c * w[i] * mu**order for c, w, mu in zip(part, weights, mine, strict=True)]
+        of_tau.append(0.0 if flat else math.fsum(pulls))
+        above = [math.log(mu) - level for mu, level in zip(mine, mean_log, strict=True)]
+        of_alpha.append(math.fsum(pull * rise for pull, rise in zip(pulls, above, strict=True)))
     return of_tau, of_alpha
 
 
