@@ -5,7 +5,7 @@ from matplotlib.patches import Annulus, Circle, Rectangle
 
 from .errors import NeuroMFAError
 from .method import PAPER
-from .plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, axes_for
+from .plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, axes_for, name_of_dimension
 
 LAYER_COLOURS = {
     "hidden": BLUE, "query": SKY, "key": SKY, "value": SKY,
@@ -156,7 +156,7 @@ def _draw_dimensions(graph, place, dimensions, ax):
     values = [of_neuron[node] for node in known]
     scale = {"cmap": "cividis", "vmin": low, "vmax": high}
     coloured = nx.draw_networkx_nodes(graph, place, known, node_color=values, **scale, **style)
-    ax.figure.colorbar(coloured, ax=ax, label="dimension of the neuron (NFD)", shrink=0.8)
+    ax.figure.colorbar(coloured, ax=ax, label=name_of_dimension(dimensions), shrink=0.8)
 
 
 def _name_layers(network, place, ax):

@@ -83,7 +83,7 @@ def plot_confidence(bands, ax=None, color=BLUE, label=None):
             ("$w$", bands.width, bands.width_band),
         )
     ]
-    ax.set_title(",  ".join(parts), fontsize=11)
+    ax.set_title(f"{',  '.join(parts)},  $r^2$ = {bands.r2:.2f}", fontsize=11)
     _write_note(f"$\\alpha_0$: {bands.claim('alpha0')}", ax, f"$w$: {bands.claim('width')}")
     return ax
 
@@ -95,7 +95,8 @@ def plot_emergence_confidence(bands, ax=None, color=BLUE):
     ax.axvspan(*bands.band, color=ORANGE, alpha=0.35, lw=0)
     ax.axvline(bands.emergence, color="black", lw=1.5)
     ax.set(xlabel="degree of emergence $E$", ylabel="resamples")
-    ax.set_title(f"$E$ = {bands.emergence:.3f} [{bands.band[0]:.3f}, {bands.band[1]:.3f}]")
+    ends = f"[{bands.band[0]:.3f}, {bands.band[1]:.3f}]"
+    ax.set_title(f"$E$ = {bands.emergence:.3f} {ends},  worst $r^2$ = {bands.r2:.2f}")
     ax.set_ylim(top=1.3 * ax.get_ylim()[1])
     _write_note(bands.claim(), ax, y=0.88)
     return ax
@@ -117,13 +118,14 @@ def plot_dimensions(dimensions, ax=None, by="layer", color=BLUE):
     ax.axvline(values.mean(), color=RED, ls="--", lw=1.5)
     ax.set_title(f"mean of all {len(values)} neurons {what}: {dimensions.mean_shown(3)}")
     ax.set_yticks(range(len(groups)), [f"{name} ({np.count_nonzero(names == name)})" for name in groups])
-    ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel=_name_of_dimension(dimensions))
+    ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel=name_of_dimension(dimensions))
     return ax
 
 
-def _name_of_dimension(dimensions):
+def name_of_dimension(dimensions):
+    """What an axis of single neurons' dimensions is called, with how sure and how straight they are."""
     error, worst = np.median(dimensions.error), dimensions.r2.min()
-    return rf"dimension of the neuron (NFD), each $\pm$ {error:.2f} over its connections, $r^2 \geq$ {worst:.2f}"
+    return f"dimension of the neuron (NFD)\neach $\\pm$ {error:.2f} over its connections, $r^2 \\geq$ {worst:.2f}"
 
 
 def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
@@ -210,6 +212,7 @@ def plot_trajectory_confidence(bands, quantity="emergence", ax=None, color=BLUE,
     """Draw E, alpha0 or the width of one sample along a run with its resampled band and what the band is worth."""
     ax = axes_for(ax)
     name = label or f"{bands.run}, {bands.neurons_per_layer or 'all'} neurons a layer"
+    name += rf", $r^2 \geq$ {bands.r2.min():.2f}"
     ax.plot(bands.step, getattr(bands, quantity), "o-", color=color, lw=2, ms=4, label=name)
     ax.fill_between(bands.step, *getattr(bands, f"{quantity}_band"), color=color, alpha=0.25, lw=0)
     ax.set(xlabel="training step", ylabel=LABELS[quantity])
@@ -226,6 +229,9 @@ LABELS = {
 
 
 def _curves(trajectory, name, ax, color, label, bands=None):
+    label = label or trajectory.run
+    if name in LABELS:  # the fit beside the band; of an ability there is none
+        label += rf", $r^2 \geq$ {trajectory.r2.min():.2f}"
     for seed in trajectory.training_seeds:
         table = trajectory.summary(seed)
         main = seed == trajectory.training_seeds[0]
@@ -235,7 +241,7 @@ def _curves(trajectory, name, ax, color, label, bands=None):
             steps, values = np.insert(steps, 1, np.nan), np.insert(values, 1, np.nan)
         ax.plot(
             steps, values, color=color, lw=2.2 if main else 1, ls="-" if main else ":", marker="o", ms=4 if main else 3,
-            label=(label or trajectory.run) if main else None,
+            label=label if main else None,
         )  # fmt: skip
         if main and name in LABELS:
             _shade(trajectory, table, name, ax, color, bands)

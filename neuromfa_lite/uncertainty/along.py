@@ -27,6 +27,7 @@ class TrajectoryConfidence:
     Attributes:
         run: its name; step: (steps,).
         emergence, alpha0, width: (steps,) of the sample; emergence_band, alpha0_band, width_band: (2, steps).
+        r2: (steps,) the worst fit at each.
         kind, level, resamples, seed, given_radii: as for :class:`neuromfa_lite.Confidence`.
         measured: whether the measured coverages are of such an analysis; neurons: how many were resampled.
         neurons_per_layer: size of the sample, which is the first one of :func:`neuromfa_lite.follow`; None: whole.
@@ -42,6 +43,7 @@ class TrajectoryConfidence:
     emergence_band: np.ndarray
     alpha0_band: np.ndarray
     width_band: np.ndarray
+    r2: np.ndarray
     kind: str
     level: float
     resamples: int
@@ -63,7 +65,7 @@ class TrajectoryConfidence:
         low, high = self.emergence_band[:, -1]
         return (
             f"TrajectoryConfidence({self.run!r}, steps {self.step[0]}..{self.step[-1]}: E = {self.emergence[-1]:.3f} "
-            f"[{low:.3f} \u2026 {high:.3f}] at the end; {self.claim('emergence')})"
+            f"[{low:.3f} \u2026 {high:.3f}] at the end, worst r2 {self.r2.min():.3f}; {self.claim('emergence')})"
         )
 
     def _repr_html_(self):
@@ -76,14 +78,14 @@ class TrajectoryConfidence:
         return claim(quantity, self.kind, self.level, self.neurons * self.measured, self.given_radii)
 
     def frame(self):
-        """pandas DataFrame, a row per step: step, then value, low and high of emergence, alpha0 and width."""
+        """pandas DataFrame, a row per step: step, then value, low and high of emergence, alpha0 and width, r2."""
         import pandas as pd
 
         columns = {"step": self.step}
         for name in QUANTITIES:
             low, high = getattr(self, f"{name}_band")
             columns |= {name: getattr(self, name), f"{name}_low": low, f"{name}_high": high}
-        return pd.DataFrame(columns)
+        return pd.DataFrame({**columns, "r2": self.r2})
 
     def plot(self, ax=None, quantity="emergence"):
         """Draw "emergence", "alpha0" or "width" over the steps with its band and what it is worth; returns the Axes."""
@@ -150,6 +152,7 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
         step=np.array(at),
         **dict(zip(QUANTITIES, values, strict=True)),
         **{f"{name}_band": each for name, each in zip(QUANTITIES, ends, strict=True)},
+        r2=every.r2,
         kind=KIND,
         level=LEVEL,
         resamples=int(resamples),

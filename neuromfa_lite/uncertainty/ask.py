@@ -86,6 +86,8 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         neurons=len(masses.layer),
         measured=is_measured(method, by_layer) and masses.weight is None,
         given_radii=isinstance(method.radii, tuple),
+        r2=spectrum.r2,
+        verdict=spectrum.verdict,
         notes=notes_on(method, strata, masses, spectrum.seed),
         method=spectrum.method,
         method_key=spectrum.method_key,
@@ -139,6 +141,7 @@ def emergence_confidence(start, now, method=PAPER, level=0.9, resamples=400, see
         neurons=both.neurons,
         only_start=both.only_start,
         only_now=both.only_now,
+        r2=float(both.r2.min()),
         notes=notes_on(method, both.strata, masses[1], now.seed),
         method=method.name,
         method_key=method.key,
@@ -176,7 +179,7 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         raise NeuroMFAError(f"samples={samples!r} must be a whole number of at least 2")
     spectra = [measure_spectrum(network.sample(neurons_per_layer, seed), method) for seed in range(samples)]
     values = {name: np.array([getattr(each, name) for each in spectra]) for name in _NAMES}
-    given = isinstance(method.radii, tuple)
+    given, worst = isinstance(method.radii, tuple), min(spectra, key=lambda spectrum: spectrum.r2)
     return Confidence(
         q=spectra[0].q,
         **{name: each.mean(axis=0) for name, each in values.items() if each.ndim > 1},
@@ -192,6 +195,8 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         neurons=round(np.mean([each.neurons_used for each in spectra])),
         measured=False,
         given_radii=given,
+        r2=worst.r2,
+        verdict=worst.verdict,
         notes=() if given else (f"each of the {samples} samples has radii of its own",),
         method=method.name,
         method_key=method.key,

@@ -28,7 +28,9 @@ class Steps:
         self.strata = strata_of(every >> 40, masses[0].layers, total, by_layer)
         self.neurons, self.method = len(every), method
         self.places = [np.searchsorted(every, each) for each in names]
-        self.steps = [Resampler(spectrum_of_masses(each, method), strata_of_masses(each, by_layer)) for each in masses]
+        spectra = [spectrum_of_masses(each, method) for each in masses]
+        self.steps = [Resampler(each, strata_of_masses(each.masses, by_layer)) for each in spectra]
+        self.r2 = np.array([each.r2 for each in spectra])
         self.point = self.estimates(np.ones((1, self.neurons)))
 
     def resampled(self, resamples, seed):

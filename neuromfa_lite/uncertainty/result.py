@@ -23,6 +23,7 @@ class Confidence:
         measured: whether the measured coverages are of such an analysis: the paper's chain and convention, one hop,
             exact derivative.
         given_radii: whether the method names the radii; else the sample's own ones, which another would not have.
+        r2, verdict: the worst fit of the sample and the quality of its fits in words; of redraws those of the worst.
         notes: what to know about these bands, in words.
         method, method_key, source, source_hash, versions: where it came from.
     """
@@ -48,6 +49,8 @@ class Confidence:
     neurons: int
     measured: bool
     given_radii: bool
+    r2: float
+    verdict: str
     notes: tuple[str, ...] = ()
     method: str = ""
     method_key: str = ""
@@ -61,7 +64,8 @@ class Confidence:
     def __repr__(self):
         return (
             f"Confidence(alpha0={self.alpha0:.4f} [{_ends(self.alpha0_band)}], "
-            f"width={self.width:.4f} [{_ends(self.width_band)}], {self.kind}, {self.resamples} resamples; "
+            f"width={self.width:.4f} [{_ends(self.width_band)}], {self.verdict}, "
+            f"{self.kind}, {self.resamples} resamples; "
             f"alpha0: {self.claim('alpha0')}; width: {self.claim('width')})"
         )
 
@@ -114,7 +118,7 @@ class Confidence:
         return (
             f"<b>Confidence</b> of {self.source} ({self.method}), {self.kind}, {self.resamples} resamples of "
             f"{self.neurons} neurons<table><tr><th></th><th>value</th><th>band</th><th>coverage</th></tr>{rows}</table>"
-            f"<small>{notes.removeprefix('<br>')}</small>"
+            f"<small>fits: {self.verdict}{notes}</small>"
         )
 
     def save(self, path):
@@ -136,6 +140,7 @@ class EmergenceConfidence:
         emergence: E of the sample; band: (2,) low and high end; error: its standard error.
         resampled: (resamples,) E of each resample.
         kind, level, resamples, seed, by_layer, measured, given_radii: as for :class:`Confidence`.
+        r2: the worst fit of the two spectra.
         neurons: how many were resampled: those used at either step; only_start, only_now: how many of them the method
             uses at one of the steps only, where alone they count.
         method, method_key, source, versions: where it came from.
@@ -155,6 +160,7 @@ class EmergenceConfidence:
     neurons: int
     only_start: int
     only_now: int
+    r2: float
     notes: tuple[str, ...] = ()
     method: str = ""
     method_key: str = ""
@@ -166,7 +172,8 @@ class EmergenceConfidence:
 
     def __repr__(self):
         return (
-            f"EmergenceConfidence(E={self.emergence:.4f} [{_ends(self.band)}], {self.kind}, {self.neurons} neurons, "
+            f"EmergenceConfidence(E={self.emergence:.4f} [{_ends(self.band)}], worst r2 {self.r2:.3f}, {self.kind}, "
+            f"{self.neurons} neurons, "
             f"{self.only_start} at the start only, {self.only_now} now only; {self.claim()})"
         )
 
@@ -175,11 +182,11 @@ class EmergenceConfidence:
         return claim("emergence", self.kind, self.level, self.neurons * self.measured, self.given_radii)
 
     def frame(self):
-        """pandas DataFrame of one row: quantity, value, low, high, error, coverage in words."""
+        """pandas DataFrame of one row: quantity, value, low, high, error, r2, coverage in words."""
         import pandas as pd
 
-        row = ("emergence", self.emergence, *self.band, self.error, self.claim())
-        return pd.DataFrame([row], columns=["quantity", "value", "low", "high", "error", "coverage"])
+        row = ("emergence", self.emergence, *self.band, self.error, self.r2, self.claim())
+        return pd.DataFrame([row], columns=["quantity", "value", "low", "high", "error", "r2", "coverage"])
 
     def plot(self, ax=None):
         """Draw E of the resamples as a histogram, with the band; returns the Axes."""
@@ -190,7 +197,8 @@ class EmergenceConfidence:
     def _repr_html_(self):
         return (
             f"<b>Degree of emergence</b> of {self.source} ({self.method}): E = {self.emergence:.4f}, band "
-            f"{_ends(self.band)} ({self.kind}; {self.claim()}); {self.neurons} neurons, {self.only_start} of them used "
+            f"{_ends(self.band)} ({self.kind}; {self.claim()}); worst r&sup2; {self.r2:.3f}; "
+            f"{self.neurons} neurons, {self.only_start} of them used "
             f"at the start only, {self.only_now} now only"
         )
 
