@@ -13,6 +13,7 @@ from .regression import weights_of_fit
 
 KIND = "normal"
 NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
+LARGEST_BLOCK = 1 << 21  # influences held at once, 16 MB of each kind
 SHARED_FROM = 1_000_000  # shares: fewer are summed sooner than a second thread is woken
 NO_BAND = "no band, since no two neurons can be compared"
 
@@ -61,11 +62,18 @@ class NeuronBands:
         """Standard errors of all exponents over the neurons, each layer by itself; None where there are none."""
         if not self._comparable:
             return self.stored_errors
-        tau, alpha = influences_of(self, self.q)
-        if len(self.alpha) < len(self.q):
-            alpha = _forward(self.q, tau)
-        f = self.q[: len(alpha), None] * alpha - tau[: len(alpha)]
-        return NeuronErrors(*self.errors_of_two, *(self._over_neurons(each) for each in (tau, alpha, f)))
+        at_once = max(1, LARGEST_BLOCK // len(self.masses.layer))
+        parts = [self._errors_of_orders(start, start + at_once) for start in range(0, len(self.q), at_once)]
+        return NeuronErrors(*self.errors_of_two, *map(np.concatenate, zip(*parts, strict=True)))
+
+    def _errors_of_orders(self, start, stop):
+        """Those of tau, alpha and f at some of the orders."""
+        forward = len(self.alpha) < len(self.q)
+        q = self.q[start : stop + forward]
+        tau, alpha = influences_of(self, q)
+        alpha = _forward(q, tau) if forward else alpha
+        tau, f = tau[: stop - start], q[: len(alpha), None] * alpha - tau[: len(alpha)]
+        return [self._over_neurons(each) for each in (tau, alpha, f)]
 
     @cached_property
     def errors_of_two(self) -> AlphaWidth | None:

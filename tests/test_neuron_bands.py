@@ -10,7 +10,7 @@ from oracle import PAPER_Q
 from twins import chain, from_distances, gaussian
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import PAPER, PUBLISHED, SANDBOX, SCALE_FREE, Spectrum, analyze, load_network, load_run
+from neuromfa_lite import PAPER, PUBLISHED, SANDBOX, SCALE_FREE, Spectrum, analyze, load_network, load_run, neuron_bands
 from neuromfa_lite.coverage import coverage_range
 from neuromfa_lite.dimension import error_over_connections, neuron_fractal_dimension
 from neuromfa_lite.emergence import degree_of_emergence, emergence_errors
@@ -74,6 +74,17 @@ def test_every_error_is_that_of_the_resampler(method):
     mine = np.concatenate([[found.alpha0, found.width], found.tau, found.alpha, found.f])
     assert mine == pytest.approx(Resampler(spectrum).point.errors[0], rel=1e-9, abs=1e-14)
     assert (found.alpha0, found.width) == tuple(spectrum.errors_of_two)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("method", [FEW, FEW.replace(derivative="forward")], ids=lambda method: method.key)
+def test_blocks_of_orders_give_the_same_errors(method, monkeypatch):
+    masses = count_masses(network(), method)
+    whole = spectrum_of_masses(masses, method).errors
+    for neurons in (1, 2, 3):
+        monkeypatch.setattr(neuron_bands, "LARGEST_BLOCK", neurons * len(masses.layer))
+        for one, other in zip(whole, spectrum_of_masses(masses, method).errors, strict=True):
+            assert one == pytest.approx(other, rel=1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize("method", WAYS, ids=lambda method: method.key)
