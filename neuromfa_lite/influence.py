@@ -120,7 +120,7 @@ def standard_error(influence, weights, strata):
 def notes_on(method, strata, masses, seed):
     """What to know about a band over neurons, in words; seed: of the sample, None for a whole network."""
     notes = []
-    if seed is None:
+    if seed is None and masses.weight is None:
         notes.append("this is a whole network: the band is for one with ever more neurons like these in every layer")
     alone = int((strata.sizes == 1).sum())
     if alone:

@@ -15,7 +15,8 @@ KIND = "normal"
 NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
 LARGEST_BLOCK = 1 << 21  # influences held at once, 16 MB of each kind
 SHARED_FROM = 1_000_000  # shares: fewer are summed sooner than a second thread is woken
-NO_BAND = "no band, since no two neurons can be compared"
+NO_BAND = "no band, since no layer has two neurons to compare"
+NO_NEURONS = "no band: without neurons there is nothing to compare (boxes, or a file of an earlier version)"
 
 
 class NeuronBands:
@@ -114,7 +115,7 @@ class NeuronBands:
             quantity: "alpha0", "width", or "tau(1)", "alpha(-3)", "f(2)" for the band at that order.
         """
         if self.band("alpha0") is None:
-            return NO_BAND
+            return NO_BAND if self.masses is not None else NO_NEURONS
         return claim(quantity, KIND, LEVEL, self._measured_neurons, self.given_radii)
 
     def shown(self, quantity, digits=4):
@@ -126,7 +127,7 @@ class NeuronBands:
     def bands_said(self):
         """What these two bands are, in a few words; the whole of it says :meth:`claim`."""
         if self.band("alpha0") is None:
-            return NO_BAND
+            return NO_BAND if self.masses is not None else NO_NEURONS
         found = [short_claim(name, KIND, self._measured_neurons, self.given_radii) for name in ("alpha0", "width")]
         return f"[...] over neurons, nominal 90 %, measured {found[0]} (alpha0), {found[1]} (width)"
 

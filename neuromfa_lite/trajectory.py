@@ -82,7 +82,7 @@ class Trajectory:
         return "" if np.isnan(error) else f" \u00b1 {error:.3f} ({kind} over {of})"
 
     def _repr_html_(self):
-        table = self.summary().to_html(index=False, float_format="%.3f")
+        table = self.summary().dropna(axis=1, how="all").to_html(index=False, float_format="%.3f", na_rep="-")
         warning = f"<b style='color:#b00'>&#9888; {self.quality()}</b>" if self.flags else ""
         return f"<b>{self.run}</b> followed with method {self.method}{table}{warning}"
 
