@@ -19,9 +19,10 @@ from neuromfa_lite.laboratory.changes import PRESERVING, changed
 from neuromfa_lite.laboratory.controls import emergence_from
 from neuromfa_lite.laboratory.scorecards import SHIPPED, Scorecard, shipped_scorecard
 from neuromfa_lite.laboratory.scorecards.curves import curves_of, rise_after
-from neuromfa_lite.laboratory.scorecards.properties import association, contrast, half_way
+from neuromfa_lite.laboratory.scorecards.properties import association, contrast
 from neuromfa_lite.laboratory.scorecards.shipped import shipped_measures
 from neuromfa_lite.laboratory.scorecards.subjects import subject_of
+from neuromfa_lite.laboratory.scorecards.timing import half_way
 from neuromfa_lite.laboratory.token_clouds import token_cloud
 
 
