@@ -52,9 +52,9 @@ def timing_cells(curves):
 
     The mean over all pairs of training seed and sample. Between few checkpoints the time of half comes out wrong, and
     of the seeds after the first few are stored. What that does is known of the first: thinned to the steps of another
-    seed it is half way at another time, and by this difference, mean over samples, the other seed is corrected. So the
-    range is one over seeds and samples and not over checkpoints. A seed in which the measure or the ability does not
-    rise is left out, and the note says so.
+    seed it is half way at another time, and by this difference, mean over samples, the other seed is corrected, roughly
+    where the two are half way between different checkpoints. So the range is one over seeds and samples and not over
+    checkpoints. A seed in which the measure or the ability does not rise is left out, and the note says so.
     """
     first, *others = curves.seeds
     name, run, looks = "half way after ability", curves.run.name, curves.rises[first].size
