@@ -1,0 +1,231 @@
+"""Two measures of what a model makes of tokens, frozen before the runs that judge them were trained.
+
+A model takes a token in through its embedding and hands one out through its unembedding; in between, each attention
+head carries something of every token it looks at towards every token it speaks for: a network of tokens whose link
+from j to i is C_ij = (unembedding O_h V_h embedding^T)_ij. On data whose tokens tell nothing of each other, nothing
+brings the two ways together. What is measured is whether they come together: by geometry alone (token_agreement), or
+link by link through the weights (reciprocity).
+
+Both were chosen out of 22 definitions, by the bundled runs, training seeds 0, 1 and 2, so only trainings of other
+seeds can say whether they hold; their definitions stay as they are. Neither feels a common factor, nor any change of
+the weights that leaves the linear part of a path as it was. Of attention patterns, positions, biases and the bend of
+the MLP's function they know nothing.
+
+Source: circuits: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; reciprocity: Garlaschelli and
+Loffredo 2004, Physical Review Letters 93, 268701; agreement: Kriegeskorte et al. 2008, Frontiers in Systems
+Neuroscience 2:4.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import NeuroMFAError
+from ..sources import open_source
+from ..sources.parts import embedding_of, gain_of, unembedding_of
+
+READERS = ("query", "key", "value", "mlp-in")
+
+
+def token_agreement(source):
+    """How far tokens that are alike on their way in are alike on their way out.
+
+    Pearson's correlation, over all pairs of tokens i < j, of cos(e_i, e_j) and cos(u_i, u_j): e the rows of the
+    embedding, u those of the unembedding with the last gain folded in, both without their mean over the hidden neurons
+    and centred over tokens. About 0 untrained, 1 where both ways see the same resemblances. The blocks play no part.
+
+    Args:
+        source: what :func:`neuromfa_lite.sources.open_source` takes, e.g. a checkpoint of a run.
+
+    Returns:
+        float, from -1 to 1.
+
+    Raises:
+        NeuroMFAError: NaN or infinite weights, a token without direction, tokens that are all equally alike;
+        SourceError: a model without embedding.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> run = load_run("induction")
+        >>> token_agreement(run.checkpoint(0)) < 0.1 < 0.7 < token_agreement(run.checkpoint(724))
+        True
+    """
+    return agreement(*token_ways(open_source(source)))
+
+
+def reciprocity(source):
+    """How far the links between tokens, through the attention heads, go both ways: the mean of rho^2 over all paths.
+
+    Every head h is one path, C_h = U O_h V_h E^T, and every head behind the MLP of an earlier layer l another one,
+    C_hl = U O_h V_h M_l I_l E^T: E embedding and U unembedding as of :func:`token_agreement`, V, O, I and M the
+    matrices of values, attention output, MLP-in and MLP-out, gains folded in. rho = tr(C^2)/sum_ij C_ij^2 is 1 where
+    every link is returned, -1 where each is returned with the other sign, about 0 where the way back knows nothing of
+    the way there.
+
+    Args:
+        source: as of :func:`token_agreement`.
+
+    Returns:
+        float, from 0 to 1.
+
+    Raises:
+        NeuroMFAError: NaN or infinite weights, a path that carries nothing, matrices that do not fit together;
+        SourceError: a model without embedding.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> run = load_run("induction")
+        >>> reciprocity(run.checkpoint(0)) < 0.01 < 0.3 < reciprocity(run.checkpoint(724))
+        True
+    """
+    return float(np.mean([returned(written, read) ** 2 for written, read in token_paths(source)]))
+
+
+def returned(written, read):
+    """rho of the network of tokens C = W R^T: tr(C^2)/sum_ij C_ij^2, without making C.
+
+    Args:
+        written: (tokens, width) W, what a unit of the path adds to each token; read: (tokens, width) R, what each token
+            adds to that unit.
+
+    Returns:
+        float, from -1 to 1.
+
+    Raises:
+        NeuroMFAError: a network without links.
+
+    Example:
+        >>> there = np.array([[0.0], [1.0], [0.0]])
+        >>> back = np.array([[1.0], [0.0], [0.0]])
+        >>> returned(there, back), returned(there, there), returned(np.hstack([there, -back]), np.hstack([back, there]))
+        (0.0, 1.0, -1.0)
+    """
+    size = float(np.sum((written.T @ written) * (read.T @ read)))
+    if not size > 0:
+        raise NeuroMFAError("a path through an attention head links no tokens: all its weights are alike")
+    crossing = read.T @ written
+    return float(np.sum(crossing * crossing.T)) / size
+
+
+def agreement(first, second):
+    """Correlation, over all pairs of rows, of the cosines in one cloud and in another.
+
+    Args:
+        first, second: (n, columns) and (n, other columns), no row zero.
+
+    Returns:
+        float, from -1 to 1; computed without making a table of all pairs.
+
+    Raises:
+        NeuroMFAError: a row of zeros, or cosines that are all equal.
+
+    Example:
+        >>> square = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        >>> round(agreement(square, 5 * square @ [[0, 1], [1, 0]]), 12)
+        1.0
+    """
+    units = [_directions(each) for each in (first, second)]
+    tokens = len(first)
+    pairs = tokens * (tokens - 1)
+    means = [(np.square(each.sum(axis=0)).sum() - tokens) / pairs for each in units]
+
+    def covariance(a, b):
+        products = np.square(units[a].T @ units[b]).sum() - tokens
+        return products / pairs - means[a] * means[b]
+
+    spreads = [covariance(each, each) for each in (0, 1)]
+    if not min(spreads) > 1e-12:
+        raise NeuroMFAError("the tokens are all equally alike, so there is nothing to agree on: take another step")
+    return float(covariance(0, 1) / np.sqrt(spreads[0] * spreads[1]))
+
+
+def token_ways(source):
+    """Embedding and unembedding as the model's function sees them.
+
+    Args:
+        source: WeightSource.
+
+    Returns:
+        (embedding, unembedding), both (tokens, hidden) float64.
+    """
+    incoming, outgoing = (_finite(each) for each in (embedding_of(source), unembedding_of(source)))
+    gain = gain_of(source, "unembedding")
+    outgoing = outgoing if gain is None else outgoing * gain
+    return tuple(_centred(_without_mean(each)) for each in (incoming, outgoing))
+
+
+def token_paths(source):
+    """Every path from tokens to tokens through one attention head, directly or behind an earlier layer's MLP.
+
+    Args:
+        source: what :func:`neuromfa_lite.sources.open_source` takes.
+
+    Yields:
+        (written, read), both (tokens, head size): C = written read^T.
+
+    Raises:
+        as :func:`reciprocity`.
+    """
+    source = open_source(source)
+    incoming, outgoing = token_ways(source)
+    arriving = [incoming]  # what stands in the residual stream of each token: itself, and what each MLP made of it
+    for layer in _layers(source):
+        yield from _through_heads(source, layer, arriving, outgoing)
+        if {"mlp-in", "mlp-out"} <= layer.keys():
+            arriving.append(incoming @ layer["mlp-in"].T @ layer["mlp-out"].T)
+
+
+def _through_heads(source, layer, arriving, outgoing):
+    values, output = layer["value"], layer["attention-output"]
+    heads = source.config["num_attention_heads"]
+    if len(values) != output.shape[1] or len(values) % heads:
+        raise NeuroMFAError(
+            f"{source.origin}: values of {len(values)} neurons and an attention output of {output.shape[1]} do not "
+            f"make {heads} heads: paths through heads need as many values as outputs"
+        )
+    for value, out in zip(np.split(values, heads), np.split(output, heads, axis=1), strict=True):
+        for each in arriving:
+            yield outgoing @ out, each @ value.T
+
+
+def _layers(source):
+    """{role: weights} of every block, in order: readers with their gain, all without the mean that a norm takes out."""
+    layer = {}
+    for join in source.wiring().joins:
+        if join.matrix is None or join.role not in (*READERS, "attention-output", "mlp-out"):
+            continue
+        if join.role in layer:
+            yield layer
+            layer = {}
+        weights = _finite(join.matrix)
+        if join.role in READERS:
+            gain = gain_of(source, join.matrix.name.partition("[")[0])
+            layer[join.role] = _without_mean(weights if gain is None else weights * gain)
+        else:
+            layer[join.role] = weights - weights.mean(axis=0)
+    if layer:
+        yield layer
+
+
+def _finite(matrix):
+    weights = matrix.read().astype(np.float64)
+    if not np.isfinite(weights).all():
+        raise NeuroMFAError(
+            f"{matrix.origin}: matrix {matrix.name!r} holds NaN or infinite weights: take an earlier checkpoint"
+        )
+    return weights
+
+
+def _directions(vectors):
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        raise NeuroMFAError(f"{int((lengths == 0).sum())} of {len(vectors)} tokens are zero and have no direction")
+    return vectors / lengths
+
+
+def _without_mean(vectors):
+    return vectors - vectors.mean(axis=1, keepdims=True)
+
+
+def _centred(vectors):
+    return vectors - vectors.mean(axis=0)
