@@ -147,11 +147,12 @@ def token_ways(source):
 
     Returns:
         (embedding, unembedding), both (tokens, hidden) float64.
+
+    Raises:
+        NeuroMFAError: all tokens alike.
     """
-    incoming, outgoing = (_finite(each) for each in (embedding_of(source), unembedding_of(source)))
-    gain = gain_of(source, "unembedding")
-    outgoing = outgoing if gain is None else outgoing * gain
-    return tuple(_centred(_without_mean(each)) for each in (incoming, outgoing))
+    matrices, gains = (embedding_of(source), unembedding_of(source)), (None, gain_of(source, "unembedding"))
+    return tuple(_centred(matrix, _folded(matrix, gain)) for matrix, gain in zip(matrices, gains, strict=True))
 
 
 def token_paths(source):
@@ -197,11 +198,10 @@ def _layers(source):
         if join.role in layer:
             yield layer
             layer = {}
-        weights = _finite(join.matrix)
         if join.role in READERS:
-            gain = gain_of(source, join.matrix.name.partition("[")[0])
-            layer[join.role] = _without_mean(weights if gain is None else weights * gain)
+            layer[join.role] = _folded(join.matrix, gain_of(source, join.matrix.name.partition("[")[0]))
         else:
+            weights = _finite(join.matrix)
             layer[join.role] = weights - weights.mean(axis=0)
     if layer:
         yield layer
@@ -223,9 +223,14 @@ def _directions(vectors):
     return vectors / lengths
 
 
-def _without_mean(vectors):
-    return vectors - vectors.mean(axis=1, keepdims=True)
+def _folded(matrix, gain):
+    """A matrix that reads the residual stream: with the gain in front of it, without what the norm takes out."""
+    weights = _finite(matrix) if gain is None else _finite(matrix) * gain
+    return weights - weights.mean(axis=1, keepdims=True)
 
 
-def _centred(vectors):
-    return vectors - vectors.mean(axis=0)
+def _centred(matrix, vectors):
+    apart = vectors - vectors.mean(axis=0)
+    if not np.linalg.norm(apart) > 1e-12 * np.linalg.norm(vectors):  # what is left is rounding
+        raise NeuroMFAError(f"{matrix.origin}: matrix {matrix.name!r} has the same vector for every token")
+    return apart
