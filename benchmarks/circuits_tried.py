@@ -17,7 +17,7 @@ import numpy as np
 import neuromfa_lite as nmfa
 from neuromfa_lite.laboratory import RECIPES
 from neuromfa_lite.laboratory.changes import WIRING, changed
-from neuromfa_lite.laboratory.circuits import _layers, returned, token_paths, token_ways
+from neuromfa_lite.laboratory.circuits import folded_layers, returned, token_paths, token_ways
 from neuromfa_lite.laboratory.scorecards.curves import curves_of
 from neuromfa_lite.laboratory.scorecards.properties import contrast
 from neuromfa_lite.laboratory.scorecards.subjects import subject_of
@@ -31,7 +31,7 @@ class Circuits:
         source = open_source(checkpoint)
         self.E, self.U = token_ways(source)
         heads = source.config["num_attention_heads"]
-        layers = list(_layers(source))
+        layers = list(folded_layers(source))
         self.mlps = [(layer["mlp-out"], layer["mlp-in"]) for layer in layers]
         self.readers = [
             piece for layer in layers for role in ("query", "key", "value") for piece in np.split(layer[role], heads)

@@ -16,7 +16,7 @@ from neuromfa_lite.laboratory import RECIPES, train
 from neuromfa_lite.laboratory.scorecards.shipped import measure_named
 
 SEEDS = (3, 4)
-MEASURES = ("published", "token cloud", "two neighbours")
+MEASURES = ("published", "token cloud", "two neighbours", "token agreement", "reciprocity")
 
 
 def trained(name, folder):

@@ -170,7 +170,7 @@ def token_paths(source):
     source = open_source(source)
     incoming, outgoing = token_ways(source)
     arriving = [incoming]  # what stands in the residual stream of each token: itself, and what each MLP made of it
-    for layer in _layers(source):
+    for layer in folded_layers(source):
         yield from _through_heads(source, layer, arriving, outgoing)
         if {"mlp-in", "mlp-out"} <= layer.keys():
             arriving.append(incoming @ layer["mlp-in"].T @ layer["mlp-out"].T)
@@ -189,8 +189,16 @@ def _through_heads(source, layer, arriving, outgoing):
             yield outgoing @ out, each @ value.T
 
 
-def _layers(source):
-    """{role: weights} of every block, in order: readers with their gain, all without the mean that a norm takes out."""
+def folded_layers(source):
+    """The matrices of every block, in order, as the model's function sees them.
+
+    Args:
+        source: WeightSource.
+
+    Yields:
+        {role: (targets, sources) float64}: what reads the residual stream with its gain folded in, and all without the
+        mean that a layer norm takes out.
+    """
     layer = {}
     for join in source.wiring().joins:
         if join.matrix is None or join.role not in (*READERS, "attention-output", "mlp-out"):

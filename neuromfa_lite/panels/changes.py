@@ -7,6 +7,7 @@ import numpy as np
 
 from ..laboratory.abilities_after import ability_after
 from ..laboratory.changes import EVERY_CHANGE
+from ..laboratory.circuits import reciprocity, token_agreement
 from ..laboratory.scorecards.curves import rise_after
 from ..laboratory.scorecards.subjects import subject_of
 from ..laboratory.token_clouds import token_cloud, two_neighbours
@@ -21,6 +22,8 @@ MEASURES = {
     "scale-free E": SCALE_FREE,
     "token cloud": token_cloud,
     "two neighbours": two_neighbours,
+    "token agreement": token_agreement,
+    "reciprocity": reciprocity,
 }
 
 

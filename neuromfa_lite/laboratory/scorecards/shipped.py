@@ -9,6 +9,7 @@ from ...method import GEODESIC, METHODS, PAPER, PUBLISHED, SCALE_FREE
 from ...variants import IDEAS, TOKEN_CLOUD, find_method, load_variant
 from ..abilities_after import store
 from ..baselines import BASELINES
+from ..circuits import reciprocity, token_agreement
 from ..token_clouds import token_cloud, two_neighbours
 from .ask import bundled_runs, has_ability, scorecard
 from .result import Scorecard
@@ -23,7 +24,8 @@ def shipped_measures():
     dimension = PAPER.replace(score="regularity", name="NFD only")
     ideas = [idea for idea in IDEAS if idea is not TOKEN_CLOUD]  # which token_cloud is, as it was frozen
     return [
-        PUBLISHED, PAPER, SCALE_FREE, GEODESIC, dimension, token_cloud, two_neighbours, *ideas, *BASELINES.values(),
+        PUBLISHED, PAPER, SCALE_FREE, GEODESIC, dimension, token_cloud, two_neighbours, token_agreement, reciprocity,
+        *ideas, *BASELINES.values(),
     ]  # fmt: skip
 
 
