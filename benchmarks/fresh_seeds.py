@@ -1,9 +1,10 @@
 """Judge measures on trainings younger than their definitions: python benchmarks/fresh_seeds.py [--folder DIR] [RUN ...]
 
 Trains two further seeds (3 and 4) of a run and each of its controls, "induction" by default, one training a minute or
-more, and prints how specific the published E and the two frozen measures of tokens are there. The bundled trainings of
-induction are older than those measures, which had been chosen on them. With --folder what was trained is kept, and a
-second call goes on from it.
+more, and prints how specific the published E and the frozen measures are there, how they rise, and what permuted
+connections leave of the rise. Token cloud and two neighbours had been chosen on older trainings of induction, token
+agreement and reciprocity on all bundled ones. With --folder what was trained is kept, and a second call goes on from
+it.
 """
 
 import argparse
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.laboratory import RECIPES, train
+from neuromfa_lite.laboratory.scorecards.ask import MODEL
 from neuromfa_lite.laboratory.scorecards.shipped import measure_named
 
 SEEDS = (3, 4)
+ASKED = ("specific against", "rise at the end", "moved by permuted connections")
 MEASURES = ("published", "token cloud", "two neighbours", "token agreement", "reciprocity")
 
 
@@ -30,13 +33,13 @@ def trained(name, folder):
 
 
 def judge(name, folder):
-    """Print the specificity of every measure on one run against each of its controls."""
+    """Print what is asked of every measure on one run and each of its controls."""
     names = [name, *(each.name for each in RECIPES.values() if each.control_of == name)]
     runs = [trained(each, folder) for each in names]
     table = nmfa.scorecard([measure_named(measure) for measure in MEASURES], runs, progress=False).frame()
-    for cell in table[table["property"].str.startswith("specific")].itertuples():
-        spread = f"{cell.value:+.2f} ({cell.low:+.2f} to {cell.high:+.2f})"
-        print(f"{name}, step {cell.step:4.0f}, {cell.property}: {cell.method:15} {spread}", flush=True)
+    for cell in table[table["property"].str.startswith(ASKED) & (table["method"] != MODEL)].itertuples():
+        spread = f"{cell.value:+.4f} ({cell.low:+.4f} to {cell.high:+.4f})"
+        print(f"{cell.run}, step {cell.step:4.0f}, {cell.property}: {cell.method:15} {spread}", flush=True)
 
 
 def main():
