@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,10 +19,12 @@ from neuromfa_lite.laboratory.baselines import BASELINES
 from neuromfa_lite.laboratory.changes import PRESERVING, changed
 from neuromfa_lite.laboratory.controls import emergence_from
 from neuromfa_lite.laboratory.scorecards import SHIPPED, Scorecard, shipped_scorecard
-from neuromfa_lite.laboratory.scorecards.curves import curves_of, rise_after
-from neuromfa_lite.laboratory.scorecards.properties import association, contrast, half_way
+from neuromfa_lite.laboratory.scorecards.curves import Curves, curves_of, rise_after
+from neuromfa_lite.laboratory.scorecards.properties import association, contrast, control_cells
 from neuromfa_lite.laboratory.scorecards.shipped import shipped_measures
+from neuromfa_lite.laboratory.scorecards.spreads import jackknife, smallest_largest
 from neuromfa_lite.laboratory.scorecards.subjects import subject_of
+from neuromfa_lite.laboratory.scorecards.timing import half_way, timing_cells
 from neuromfa_lite.laboratory.token_clouds import token_cloud
 
 
@@ -53,6 +56,179 @@ def test_half_way():
     assert half_way(np.array([0, 1, 3]), np.array([0.0, 0.5, 1.0])) == pytest.approx(1.0)
     assert half_way(np.array([0, 1, 3]), np.array([0.0, 0.0, -2.0])) == pytest.approx(math.exp(1.5 * math.log(2)) - 1)
     assert half_way(np.array([0, 1]), np.array([1.0, 1.0])) == 0 and half_way(np.array([0, 1]), np.zeros(2)) is None
+
+
+def curves_made_up(name, rises, steps=None, ability=None):
+    """Curves of an invented run: {seed: (steps, samples) rises}."""
+    steps = steps or {seed: np.arange(len(values)) for seed, values in rises.items()}
+    samples = next(iter(rises.values())).shape[1]
+    subject = SimpleNamespace(samples=10)
+    return Curves(SimpleNamespace(name=name), subject, {}, steps, rises, ability or {}), samples
+
+
+def in_standard_deviations(mine, theirs):
+    """An effect size in plain loops: the difference of means in the root of the mean variance."""
+    means, variances = [], []
+    for values in (mine, theirs):
+        means.append(sum(values) / len(values))
+        variances.append(sum((value - means[-1]) ** 2 for value in values) / (len(values) - 1))
+    return (means[0] - means[1]) / math.sqrt(sum(variances) / 2)
+
+
+def test_the_range_of_an_effect_where_one_seed_holds_the_step_leaves_out_samples():
+    generator = np.random.default_rng(4)
+    steps = {0: np.array([0, 256, 500]), 1: np.array([0, 500]), 2: np.array([0, 500])}
+    sides = []
+    for name, height in (("able", 3.0), ("control", 1.0)):
+        rises = {seed: generator.normal(height, 1, (len(each), 6)) for seed, each in steps.items()}
+        sides.append(curves_made_up(name, rises, steps)[0])
+    mine, theirs = (side.rises[0][1].tolist() for side in sides)
+    without = [
+        in_standard_deviations(mine[:place] + mine[place + 1 :], theirs[:place] + theirs[place + 1 :])
+        for place in range(6)
+    ]
+    middle = sum(without) / 6
+    error = math.sqrt(5 / 6 * sum((each - middle) ** 2 for each in without))
+    early, late = (cell for cell in control_cells(*sides) if cell.property == "effect against control")
+    value = in_standard_deviations(mine, theirs)
+    assert early.step == 256 and early.looks == 12
+    half = 1.6448536 * error
+    assert (early.value, early.low, early.high) == pytest.approx((value, value - half, value + half))
+    assert early.note == "one training seed at this step; range over samples alone"
+    assert late.note == "" and late.low <= late.value <= late.high
+
+
+def test_a_jackknife_covers_what_it_says_and_the_smallest_and_largest_do_not():
+    """Nine in ten intervals hold the truth, or as many as with 1.64 in place of Student's 1.83 (0.866)."""
+    generator, truth, draws = np.random.default_rng(0), 2.0, 1000
+    held = {jackknife: 0, smallest_largest: 0}
+    for _ in range(draws):
+        mine, theirs = generator.normal(truth, 1, 10), generator.normal(0, 1, 10)
+        value = in_standard_deviations(mine, theirs)
+        without = [in_standard_deviations(np.delete(mine, i), np.delete(theirs, i)) for i in range(10)]
+        for spread in held:
+            low, high = spread(value, without)
+            held[spread] += low <= truth <= high
+    doubt = 3 * math.sqrt(0.9 * 0.1 / draws)
+    assert 0.866 - doubt < held[jackknife] / draws < 0.9 + doubt
+    assert held[smallest_largest] / draws < 0.6
+
+
+def octaves_by_hand(steps, rises, ability):
+    """log2 of the ratio of 1 + the steps at which rises and ability first reach half of their ends, in plain loops."""
+
+    def half(values):
+        for place in range(1, len(values)):
+            if values[place] / values[-1] >= 0.5:
+                before, after = values[place - 1] / values[-1], values[place] / values[-1]
+                low, high = math.log(1 + steps[place - 1]), math.log(1 + steps[place])
+                return math.exp(low + (0.5 - before) / (after - before) * (high - low))
+
+    return math.log2(half(rises) / half([value - ability[0] for value in ability]))
+
+
+def timing_made_up():
+    """Steps, rises and ability of three invented trainings, the first stored at seven steps, the others at four."""
+    steps = {0: [0, 1, 3, 7, 15, 31, 63], 1: [0, 3, 15, 63], 2: [0, 3, 15, 63]}
+    clock = {seed: np.log1p(each) / np.log(64) for seed, each in steps.items()}
+    ability = {seed: 0.1 + clock[seed] ** (3 + seed) for seed in steps}
+    rises = {
+        seed: np.stack([clock[seed] ** (2.0 + 0.2 * sample + 0.1 * seed) for sample in range(4)], 1) for seed in steps
+    }
+    return steps, rises, ability
+
+
+def test_half_way_of_all_seeds_corrects_for_the_steps_that_the_others_lack():
+    steps, rises, ability = timing_made_up()
+
+    def by_hand(seed, taken):
+        places = [steps[seed].index(step) for step in taken]
+        return [octaves_by_hand(taken, rises[seed][places, sample], ability[seed][places]) for sample in range(4)]
+
+    fine, thinned = by_hand(0, steps[0]), by_hand(0, steps[1])
+    shift = (sum(fine) - sum(thinned)) / 4
+    assert abs(shift) > 0.01
+    pairs = fine + [each + shift for seed in (1, 2) for each in by_hand(seed, steps[1])]
+    curves, _ = curves_made_up("able", rises, {seed: np.array(each) for seed, each in steps.items()}, ability)
+    (cell,) = timing_cells(curves)
+    assert cell.value == pytest.approx(sum(pairs) / 12)
+    assert (cell.low, cell.high) == pytest.approx(
+        tuple(np.quantile(pairs, (0.05, 0.95)))
+    ) and cell.low < cell.value < cell.high
+    assert cell.looks == 4 * (7 + 4 + 4)
+    assert (
+        "seed 0, of 7 steps" in cell.note
+        and cell.note.count("of 4, ") == 2
+        and f"corrected by {shift:+.2f}" in cell.note
+    )
+
+
+def test_seeds_of_the_same_steps_are_not_corrected():
+    steps, rises, ability = timing_made_up()
+    rises, ability = {0: rises[1], 1: rises[2]}, {0: ability[1], 1: ability[2]}
+    (cell,) = timing_cells(curves_made_up("able", rises, {0: np.array(steps[1]), 1: np.array(steps[2])}, ability)[0])
+    pairs = [octaves_by_hand(steps[1], rises[seed][:, sample], ability[seed]) for seed in (0, 1) for sample in range(4)]
+    assert cell.value == pytest.approx(sum(pairs) / 8) and "corrected" not in cell.note
+
+
+def test_a_seed_without_a_time_of_half_is_left_out_in_words():
+    steps, rises, ability = timing_made_up()
+    steps = {seed: np.array(each) for seed, each in steps.items()}
+    rises[1] = rises[1] * [1, -1, 1, -1]
+    ability[2] = ability[2][::-1]
+    (cell,) = timing_cells(curves_made_up("able", rises, steps, ability)[0])
+    assert "seed 1 left out: its own rise is within twice its spread over samples" in cell.note
+    assert "seed 2 left out: the ability does not rise" in cell.note and cell.looks == 28
+    assert cell.low < cell.value < cell.high
+    alone = {seed: values[:, :1] for seed, values in rises.items()}
+    (cell,) = timing_cells(curves_made_up("able", {0: alone[0]}, {0: steps[0]}, {0: ability[0]})[0])
+    assert (cell.low, cell.high) == (None, None)
+    assert cell.note.endswith("one training seed and nothing drawn: no spread can be known")
+    rises[0] = rises[0] * [1, -1, 1, -1]
+    (cell,) = timing_cells(curves_made_up("able", rises, steps, ability)[0])
+    assert cell.value is None and cell.note == "its own rise is within twice its spread over samples"
+
+
+def test_two_trainings_with_two_steps_in_common_do_not_time_each_other():
+    steps, rises, ability = timing_made_up()
+    ends = {0: np.array(steps[0]), 1: np.array([0, 63])}
+    rises, ability = {0: rises[0], 1: rises[1][[0, 3]]}, {0: ability[0], 1: ability[1][[0, 3]]}
+    (cell,) = timing_cells(curves_made_up("able", rises, ends, ability)[0])
+    assert cell.looks == 28 and "seed 1 left out: too few of its steps are those of seed 0" in cell.note
+
+
+def test_samples_that_are_all_equal_are_one_look():
+    """The vocabulary of induction is small: every draw of tokens is all of them."""
+
+    def undrawn(checkpoint):
+        return token_cloud(checkpoint)
+
+    drawn = nmfa.scorecard([token_cloud, undrawn], pair(), samples=4, progress=False).frame()
+    columns = ["property", "run", "step", "value", "low", "high", "looks", "note"]
+    one, other = (drawn[drawn["method"] == name][columns].reset_index(drop=True) for name in ("token cloud", "undrawn"))
+    assert one.equals(other) and len(one) > 20
+    noise = one[one["property"] == "noise of samples"]
+    assert noise["value"].isna().all() and set(noise["note"]) == {"nothing drawn"}
+    assert one.set_index(["property", "run"]).loc[("rise at the end", "induction"), "looks"] == 3
+
+
+@pytest.mark.parametrize(("seeds", "samples"), [((0,), 1), ((0,), 4), ((0, 1), 1), ((0, 1), 4)])
+def test_a_number_without_a_spread_says_so_in_words(seeds, samples):
+    def few(run):
+        entries = [entry for entry in run.manifest["checkpoints"] if entry["seed"] in seeds]
+        return type(run)(run.name, run.folder, run.manifest | {"checkpoints": entries})
+
+    card = nmfa.scorecard([nmfa.PAPER, weight_size], [few(run) for run in pair()], samples=samples, progress=False)
+    without = 0
+    for row in card.rows:
+        if row["value"] is None:
+            assert row["note"], row
+        elif row["low"] is None:
+            assert row["high"] is None and row["note"].endswith("no spread can be known"), row
+            without += 1
+        else:
+            assert row["low"] <= row["high"] and "no spread" not in row["note"], row
+    assert without > 0
 
 
 def test_the_rise_of_a_method_is_the_emergence_of_follow():
@@ -184,17 +360,28 @@ def test_the_model_itself_is_on_the_card(card):
     assert whole > 0.95 and broken < 0.1
 
 
-def test_every_cell_is_a_number_with_its_looks_or_says_why_not(card):
-    for row in card.rows:
+INSIDE = ("rise", "noise", "follows", "half way", "effect", "ability")  # all but contrasts of means
+
+
+def assert_whole(rows):
+    """Every number has its looks and its range, the number inside where it is no contrast; what is missing says why."""
+    for row in rows:
         if row["value"] is None:
-            assert row["note"], row
+            assert row["note"] and row["low"] is row["high"] is None, row
             continue
-        assert math.isfinite(row["value"]) and row["looks"] > 0
-        assert row["low"] is not None or row["note"], row
-        if row["low"] is not None:
-            assert row["low"] <= row["high"]
-            if row["property"].startswith(("effect", "noise of seeds")):
-                assert row["low"] <= row["value"] <= row["high"]
+        assert math.isfinite(row["value"]) and row["looks"] > 0, row
+        if row["low"] is None:
+            assert row["high"] is None and row["note"].endswith("nothing drawn: no spread can be known"), row
+            continue
+        assert math.isfinite(row["low"]) and math.isfinite(row["high"]) and row["low"] <= row["high"], row
+        if row["property"].startswith(INSIDE):
+            rounding = 1e-5 * abs(row["value"])
+            assert row["low"] - rounding <= row["value"] <= row["high"] + rounding, row
+
+
+def test_every_cell_is_a_number_with_its_looks_or_says_why_not(card):
+    assert_whole(card.rows)
+    assert all(row["low"] is not None for row in card.rows if row["value"] is not None)
     keys = [(row["method"], row["property"], row["run"], row["step"]) for row in card.rows]
     assert len(set(keys)) == len(keys)
 
@@ -305,6 +492,16 @@ def test_the_shipped_card_holds_the_published_method_its_variants_and_every_base
     assert {name.replace("_", " ") for name in BASELINES} <= set(methods)
     names = [subject_of(each, 1, 32).name for each in shipped_measures()]
     assert list(methods[: len(names)]) == names
+
+
+def test_every_shipped_cell_is_a_number_with_its_range_or_says_why_not():
+    rows = shipped_scorecard().rows
+    assert_whole(rows)
+    # One training of these runs is stored at step 256, and these measures draw nothing there: one number each.
+    for row in rows:
+        if row["value"] is not None and row["low"] is None:
+            assert row["step"] == 256 and row["run"] in ("code-lm", "modular-addition"), row
+            assert row["property"].startswith("specific against") and row["looks"] == 2, row
 
 
 def assert_shipped(measures):

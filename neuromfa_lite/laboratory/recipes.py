@@ -143,7 +143,7 @@ class CodeRecipe(Recipe):
     held_out_sequences: int = 256
     measured_every: int = 100
     first_seed_checkpoints: tuple[int, ...] = (0, 32, 128, 256, 512, 1024, 1448)
-    other_seed_checkpoints: tuple[int, ...] = (0, 128, 512, 1448)
+    other_seed_checkpoints: tuple[int, ...] = (0, 128, 256, 1448)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,7 @@ class ModularAdditionRecipe(Recipe):
     steps: int = 2500
     measured_every: int = 50
     first_seed_checkpoints: tuple[int, ...] = (0, 64, 256, 512, 724, 1024, 1448, 1792, 2500)
-    other_seed_checkpoints: tuple[int, ...] = (0, 512, 1024, 2500)
+    other_seed_checkpoints: tuple[int, ...] = (0, 256, 1024, 2500)
 
 
 _RECIPES = (

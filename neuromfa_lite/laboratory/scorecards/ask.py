@@ -12,9 +12,12 @@ from ..baselines import BASELINES
 from ..changes import PRESERVING, SCALE, WIRING, WIRING_AND_TOKENS
 from ..runs import Run, list_runs, load_run
 from . import properties
+from .cells import Cell
 from .curves import curves_of, refuse_bad_run
 from .result import Scorecard, row_of
+from .spreads import worded
 from .subjects import FunctionSubject, subject_of
+from .timing import timing_cells
 
 MODEL = "the model itself"
 COMPARED_WITH = {"log(step)": "log_step", "weight deviation": "weight_deviation"}
@@ -100,7 +103,7 @@ def _cells(subject, runs, baselines, bar):
         mine = curves[run.name]
         cells += properties.sign_cells(mine) + properties.noise_cells(mine)
         if has_ability(run):
-            cells += properties.tracking_cells(mine, baselines[run.name]) + properties.timing_cells(mine)
+            cells += properties.tracking_cells(mine, baselines[run.name]) + timing_cells(mine)
             for control in runs:
                 if control.control_of == run.name:
                     cells += properties.control_cells(mine, curves[control.name])
@@ -117,7 +120,7 @@ def _changes(curves):
     for words, other in curves.subject.settings().items():
         if isinstance(other, str):
             name = f"moved by {words}"
-            cells.append(properties.Cell(name, curves.run.name, None, None, None, None, 0, other))
+            cells.append(Cell(name, curves.run.name, None, None, None, None, 0, other))
         else:
             cells += properties.change_cells(f"moved by {words}", curves, curves.by(other))
     return cells
@@ -145,9 +148,11 @@ def _ability_rows(run):
         found[f"ability after {words}"] = [ability_after(run, words, seed) for seed in run.seeds]
     for name, values in found.items():
         known = [value for value in values if value is not None]
-        numbers = (float(np.mean(known)), min(known), max(known)) if known else (None, None, None)
+        value = float(np.mean(known)) if known else None
+        low, high = (min(known), max(known)) if len(known) > 1 else (None, None)
         note = run.ability if known else "needs torch and transformers"
-        yield row_of(MODEL, properties.Cell(name, run.name, lasts[0].step, *numbers, len(known), note))
+        cell = Cell(name, run.name, lasts[0].step, value, low, high, len(known), note)
+        yield row_of(MODEL, worded(cell, len(known), "nothing drawn"))
 
 
 def has_ability(run):

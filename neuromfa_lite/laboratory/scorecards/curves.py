@@ -18,8 +18,8 @@ class Curves:
         run: the Run.
         subject: what measured it.
         starts: {seed: state of step 0}.
-        rises: {seed: (steps, samples)}; steps: {seed: (steps,)}; ability: {seed: (steps,)}, empty where the run
-            records none.
+        rises: {seed: (steps, samples)}, one sample where all are equal all along the run, because nothing is drawn;
+            steps: {seed: (steps,)}; ability: {seed: (steps,)}, empty where the run records none.
     """
 
     run: object
@@ -39,16 +39,28 @@ class Curves:
         shared = set.intersection(*(set(steps.tolist()) for steps in self.steps.values()))
         return sorted(shared - {0})
 
-    def at(self, step):
-        """(seeds * samples,) the rises at one step, of every seed that has it."""
-        return np.concatenate(
-            [self.rises[seed][steps.tolist().index(step)] for seed, steps in self.steps.items() if step in steps]
-        )
+    @property
+    def samples(self):
+        """How many samples of a training seed there are to spread over."""
+        return self.rises[self.seeds[0]].shape[1]
+
+    @property
+    def drawn(self):
+        """What was drawn of every training seed, in words."""
+        if self.samples > 1:
+            return f"{self.samples} samples"
+        return "one sample asked for" if self.subject.samples == 1 else "nothing drawn"
+
+    def by_seed(self, step):
+        """{seed: (samples,)} the rises at one step, of every seed that has it."""
+        return {
+            seed: self.rises[seed][steps.tolist().index(step)] for seed, steps in self.steps.items() if step in steps
+        }
 
     def after(self, words):
         """(seeds, samples) rises of the last checkpoints after a change of :mod:`neuromfa_lite.laboratory.changes`."""
         subject, starts = self.subject, self.starts
-        return np.array(
+        return self._distinct(
             [subject.rise(subject.state(changed(self.run, words, seed)), starts[seed]) for seed in self.seeds]
         )
 
@@ -58,7 +70,12 @@ class Curves:
         for seed, steps in self.steps.items():
             start, last = (subject.state(self.run.checkpoint(int(step), seed)) for step in (0, steps[-1]))
             rises.append(subject.rise(last, start))
-        return np.array(rises)
+        return self._distinct(rises)
+
+    def _distinct(self, rises):
+        """One sample of each seed where nothing is drawn; half as many neurons may be drawn where all were not."""
+        rises = np.array(rises)
+        return rises[:, :1] if self.samples == 1 and (rises == rises[:, :1]).all() else rises
 
 
 def refuse_bad_run(run):
@@ -92,14 +109,17 @@ def curves_of(run, subject):
     """
     checkpoints = {seed: run.checkpoints(seed) for seed in run.seeds}
     subject = subject.for_run([checkpoint for each in checkpoints.values() for checkpoint in each])
-    starts, steps, rises, ability = {}, {}, {}, {}
+    starts, steps, rises, ability, drawn = {}, {}, {}, {}, False
     for seed, each in checkpoints.items():
         states = [subject.state(checkpoint) for checkpoint in each]
+        drawn = drawn or any((state != state[0]).any() for state in states)
         starts[seed] = states[0]
         steps[seed] = np.array([checkpoint.step for checkpoint in each])
         rises[seed] = np.array([subject.rise(state, states[0]) for state in states])
         if run.ability:
             ability[seed] = np.array([checkpoint.abilities[run.ability] for checkpoint in each])
+    if not drawn:
+        rises = {seed: values[:, :1] for seed, values in rises.items()}
     return Curves(run, subject, starts, steps, rises, ability)
 
 

@@ -6,36 +6,13 @@ where b is nothing beside a or of the other sign. Unlike a ratio it stays small 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from .cells import Cell
+from .spreads import FEWEST, ends, jackknife, joined, smallest_largest, worded
+
 EARLY = 256
-SPREAD = (0.05, 0.95)  # the quantiles over training seeds and samples that are called low and high
-ONE_SEED = "one training seed at this step"
-
-
-class Cell(NamedTuple):
-    """One number of a scorecard.
-
-    Attributes:
-        property: what was asked; run, step: of what; step is None where the answer is of a whole run.
-        value: the answer, None where there is none; note says why.
-        low, high: 5 % and 95 % quantile over all pairs of training seed and sample; a contrast of two means may lie
-            outside, where they nearly cancel. Of an effect size and of the noise of seeds the smallest and the largest
-            with all seeds and with one left out.
-        looks: how many measured numbers went into it.
-        note: what to know.
-    """
-
-    property: str
-    run: str
-    step: int | None
-    value: float | None
-    low: float | None
-    high: float | None
-    looks: int
-    note: str = ""
+OVER_SAMPLES = "range over samples alone"
 
 
 def contrast(a, b):
@@ -88,49 +65,14 @@ def tracking_cells(curves, baselines):
         curves: Curves; baselines: {words: Curves of a baseline on the same run}.
     """
     looks = sum(rises.size for rises in curves.rises.values())
-    cells = [_spread("follows ability", curves.run, association(curves), looks)]
-    for words, other in baselines.items():
-        cells.append(_spread(f"follows ability beyond {words}", curves.run, association(curves, other), looks))
+    asked = {"follows ability": association(curves)}
+    asked |= {f"follows ability beyond {words}": association(curves, other) for words, other in baselines.items()}
+    pairs = len(curves.seeds) * curves.samples
+    cells = []
+    for name, found in asked.items():
+        still = f"{pairs - len(found)} of {pairs} pairs stand still" if len(found) < pairs else ""
+        cells.append(_mean(name, curves, found, looks, note=still))
     return cells
-
-
-def timing_cells(curves):
-    """Is it half way before or after the ability is? In doublings of the training step; below 0 it leads.
-
-    Of the first seed alone: the others are stored at four steps, too few to say where half is.
-    """
-    seed = curves.seeds[0]
-    steps, rises, ability = curves.steps[seed], curves.rises[seed], curves.ability[seed]
-    last, noise = rises[-1].mean(), rises[-1].std(ddof=1) if rises.shape[1] > 1 else 0.0
-    name, looks = "half way after ability", rises.size
-    reached = half_way(steps, ability - ability[0])
-    if reached is None or abs(last) <= 2 * noise:
-        note = (
-            "the ability does not rise" if reached is None else "its own rise is within twice its spread over samples"
-        )
-        return [Cell(name, curves.run.name, None, None, None, None, looks, note)]
-    halves = [half_way(steps, column) for column in rises.T]
-    octaves = np.array([np.log2((half + 1) / (reached + 1)) for half in halves if half is not None])
-    return [_spread(name, curves.run, octaves, looks)._replace(note=f"training seed {seed} alone")]
-
-
-def half_way(steps, rises):
-    """The step at which a curve first reaches half of its last value; None where that is 0.
-
-    Between checkpoints the curve is taken as straight over log(1 + step).
-
-    Example:
-        >>> round(half_way(np.array([0, 1, 3, 7]), np.array([0.0, 0.0, 4.0, 4.0])), 3)
-        1.828
-    """
-    if rises[-1] == 0:
-        return None
-    share, time = rises / rises[-1], np.log1p(steps)
-    above = int(np.argmax(share >= 0.5))
-    if above == 0:
-        return float(steps[0])
-    low, high = share[above - 1], share[above]
-    return float(np.expm1(time[above - 1] + (0.5 - low) / (high - low) * (time[above] - time[above - 1])))
 
 
 def control_cells(curves, control):
@@ -142,41 +84,65 @@ def control_cells(curves, control):
     shared = set(curves.common_steps) & set(control.common_steps)
     shared |= {EARLY} & set(curves.steps[curves.seeds[0]].tolist()) & set(control.steps[control.seeds[0]].tolist())
     for step in sorted(shared):
-        mine, theirs = curves.at(step), control.at(step)
-        looks = len(mine) + len(theirs)
-        note = ONE_SEED if any(_seeds_at(each, step) == 1 for each in (curves, control)) else ""
-        pairs = contrast(*(each.ravel() for each in np.meshgrid(mine, theirs)))
-        value = contrast(mine.mean(), theirs.mean())
-        low, high = np.quantile(pairs, SPREAD)
-        name = f"specific against {control.run.name}"
-        cells.append(Cell(name, curves.run.name, step, float(value), float(low), float(high), looks, note))
-        cells.append(_effect(curves, control, step, looks, note))
+        sides = [each.by_seed(step) for each in (curves, control)]
+        cells += [_specific(curves, control, step, sides), _effect_cell(curves, control, step, sides)]
     return cells
 
 
-def _seeds_at(curves, step):
-    return sum(step in steps for steps in curves.steps.values())
+def _specific(curves, control, step, sides):
+    mine, theirs = (np.concatenate(list(side.values())) for side in sides)
+    pairs = contrast(*(each.ravel() for each in np.meshgrid(mine, theirs)))
+    name, value = f"specific against {control.run.name}", contrast(mine.mean(), theirs.mean())
+    note = joined(_seeds_of(sides), OVER_SAMPLES if max(map(len, sides)) == 1 else "") if len(pairs) > 1 else ""
+    cell = Cell(name, curves.run.name, step, float(value), *ends(pairs), len(mine) + len(theirs), note)
+    return worded(cell, 1, curves.drawn, " at this step")
 
 
-def _effect(curves, control, step, looks, note):
-    """The difference of two runs in their common standard deviation, over seeds and samples."""
-    name = f"effect against {control.run.name}"
+def _seeds_of(sides):
+    """What is to be said where a step is there of fewer training seeds than it takes to leave one out."""
+    count = min(map(len, sides))
+    return f"{'one training seed' if count == 1 else f'{count} training seeds'} at this step" if count < FEWEST else ""
 
-    def effect(left_out=None):
-        sides = []
-        for each in (curves, control):
-            seeds = [seed for seed in each.seeds if seed != left_out and step in each.steps[seed]]
-            sides.append(np.concatenate([each.rises[s][each.steps[s].tolist().index(step)] for s in seeds]))
-        spread = np.sqrt(np.mean([side.var(ddof=1) for side in sides])) if min(map(len, sides)) > 1 else 0.0
-        size = max(float(np.abs(side).max()) for side in sides)  # a spread of rounding alone is none
-        return float((sides[0].mean() - sides[1].mean()) / spread) if spread > 1e-12 * size else None
 
-    value = effect()
+def effect(mine, theirs):
+    """The difference of two runs in their common standard deviation, over seeds and samples.
+
+    Args:
+        mine, theirs: {training seed: (samples,) rises}.
+
+    Returns:
+        float; None where either has a single number, or no spread but that of rounding.
+
+    Example:
+        >>> effect({0: np.array([3.0, 5.0])}, {0: np.array([0.0, 2.0])}) == 3 / 2**0.5
+        True
+    """
+    sides = [np.concatenate(list(side.values())) for side in (mine, theirs)]
+    spread = np.sqrt(np.mean([side.var(ddof=1) for side in sides])) if min(map(len, sides)) > 1 else 0.0
+    size = max(float(np.abs(side).max()) for side in sides)
+    return float((sides[0].mean() - sides[1].mean()) / spread) if spread > 1e-12 * size else None
+
+
+def _effect_cell(curves, control, step, sides):
+    """With its range: without one seed, or where there are too few of them without one sample, in both runs alike."""
+    name, run = f"effect against {control.run.name}", curves.run.name
+    value, looks = effect(*sides), sum(len(rises) for side in sides for rises in side.values())
     if value is None:
-        return Cell(name, curves.run.name, step, None, None, None, looks, "no spread to measure the difference in")
-    shared = [seed for seed in curves.seeds if seed in control.seeds and step in curves.steps[seed]]
-    without = [found for found in map(effect, shared) if found is not None] if len(shared) > 2 else []
-    return Cell(name, curves.run.name, step, value, *_range(value, without), looks, note)
+        return Cell(name, run, step, None, None, None, looks, "no spread to measure the difference in")
+    seeds = [seed for seed in sides[0] if seed in sides[1]]
+    samples = min(len(rises) for side in sides for rises in side.values())
+    if len(seeds) >= FEWEST:
+        without = [effect(*({s: side[s] for s in side if s != seed} for side in sides)) for seed in seeds]
+        low, high = smallest_largest(value, [found for found in without if found is not None])
+        return worded(Cell(name, run, step, value, low, high, looks), len(seeds), curves.drawn)
+    places = range(samples) if samples >= FEWEST else ()
+    low, high = jackknife(value, [effect(*(_without_sample(side, place) for side in sides)) for place in places])
+    note = joined(_seeds_of(sides), OVER_SAMPLES) if low is not None else ""
+    return worded(Cell(name, run, step, value, low, high, looks, note), len(seeds), curves.drawn, " at this step")
+
+
+def _without_sample(side, place):
+    return {seed: np.delete(rises, place) for seed, rises in side.items()}
 
 
 def change_cells(name, curves, changed, note=""):
@@ -187,39 +153,47 @@ def change_cells(name, curves, changed, note=""):
     """
     before = np.array([curves.rises[seed][-1] for seed in curves.seeds])
     pairs = contrast(changed, before).ravel()
-    value = contrast(changed.mean(), before.mean())
-    return [Cell(name, curves.run.name, _last(curves), value, *_ends(pairs), 2 * pairs.size, note)]
+    value, looks = contrast(changed.mean(), before.mean()), changed.size + before.size
+    cell = Cell(name, curves.run.name, _last(curves), value, *ends(pairs), looks, note)
+    return [worded(cell, len(curves.seeds), curves.drawn)]
 
 
 def sign_cells(curves):
     """The rise at the last checkpoint, in the measure's own units, and how many pairs of seed and sample rise."""
     values = np.concatenate([curves.rises[seed][-1] for seed in curves.seeds])
-    cell = _spread("rise at the end", curves.run, values, values.size)
-    return [cell._replace(step=_last(curves), note=f"{np.mean(values > 0):.0%} of seeds and samples rise")]
+    note = f"{np.mean(values > 0):.0%} of seeds and samples rise"
+    return [_mean("rise at the end", curves, values, values.size, _last(curves), note)]
 
 
 def noise_cells(curves):
     """How large is its spread beside its rise? sd/(sd + |mean|) at the end: 0 without noise, 1 where noise is all."""
-    name, last = curves.run.name, _last(curves)
-    ends = [curves.rises[seed][-1] for seed in curves.seeds]
-    cells = []
-    if len(ends[0]) > 1:
-        shares = np.array([_share(end.std(ddof=1), end.mean()) for end in ends])
-        cells.append(_spread("noise of samples", curves.run, shares, sum(map(len, ends)))._replace(step=last))
-    if len(ends) > 1:
-        means = np.array([end.mean() for end in ends])
-        without = [np.delete(means, place) for place in range(len(means))] if len(means) > 2 else []
-        value, *others = [_share(each.std(ddof=1), each.mean()) for each in (means, *without)]
-        cells.append(Cell("noise of seeds", name, last, value, *_range(value, others), len(ends)))
-    return cells
+    lasts = [curves.rises[seed][-1] for seed in curves.seeds]
+    return [_noise_of_samples(curves, lasts), _noise_of_seeds(curves, np.array([last.mean() for last in lasts]))]
 
 
-def _range(value, others):
-    """The smallest and the largest of a value and of what it is with one seed left out."""
-    return (min(value, *others), max(value, *others)) if others else (None, None)
+def _noise_of_samples(curves, lasts):
+    name, run, step, looks = "noise of samples", curves.run.name, _last(curves), sum(map(len, lasts))
+    if curves.samples == 1:
+        return Cell(name, run, step, None, None, None, looks, curves.drawn)
+    shares = np.array([_share(last) for last in lasts])
+    if len(lasts) > 1:
+        return _mean(name, curves, shares, looks, step)
+    low, high = jackknife(shares[0], [_share(np.delete(lasts[0], place)) for place in range(curves.samples)])
+    note = joined("one training seed", OVER_SAMPLES) if low is not None else ""
+    return worded(Cell(name, run, step, float(shares[0]), low, high, looks, note), 1, curves.drawn)
 
 
-def _share(spread, mean):
+def _noise_of_seeds(curves, means):
+    name, run, step, count = "noise of seeds", curves.run.name, _last(curves), len(means)
+    if count == 1:
+        return Cell(name, run, step, None, None, None, 1, "one training seed")
+    without = [_share(np.delete(means, place)) for place in range(count)] if count >= FEWEST else []
+    cell = Cell(name, run, step, _share(means), *smallest_largest(_share(means), without), count)
+    return worded(cell, count, curves.drawn)
+
+
+def _share(values):
+    spread, mean = values.std(ddof=1), values.mean()
     total = spread + abs(mean)
     return float(spread / total) if total > 0 else 0.0
 
@@ -228,11 +202,10 @@ def _last(curves):
     return int(curves.steps[curves.seeds[0]][-1])
 
 
-def _spread(name, run, values, looks):
+def _mean(name, curves, values, looks, step=None, note=""):
+    """The mean of numbers and their quantiles."""
+    run = curves.run.name
     if not len(values):
-        return Cell(name, run.name, None, None, None, None, looks, "it stands still")
-    return Cell(name, run.name, None, float(values.mean()), *_ends(values), looks)
-
-
-def _ends(values):
-    return tuple(float(end) for end in np.quantile(values, SPREAD)) if len(values) > 1 else (None, None)
+        return Cell(name, run, step, None, None, None, looks, "it stands still")
+    cell = Cell(name, run, step, float(values.mean()), *ends(values), looks, note)
+    return worded(cell, len(curves.seeds), curves.drawn)

@@ -23,7 +23,7 @@ class Scorecard:
 
     Attributes:
         rows: tuple of dicts with the keys method, property, run, step, value, low, high, looks, note; see
-            :class:`neuromfa_lite.laboratory.scorecards.properties.Cell`.
+            :class:`neuromfa_lite.laboratory.scorecards.cells.Cell`.
         versions: of what computed it.
 
     Example:
