@@ -303,7 +303,7 @@ def _broken(text, ax):
 
 def _say_above(text, ax):
     """What may be said of bands over steps, above the picture: below, the curves would run through it."""
-    ax.set_title(_broken(text, ax), fontsize=9, color="#444444")
+    ax.set_title(_broken(text, ax), fontsize=9)  # no colour: a title put over it later would keep that
 
 
 def _write_note(text, ax, *others, y=0.03):
