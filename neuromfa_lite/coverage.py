@@ -10,9 +10,12 @@ from importlib.resources import files
 
 import numpy as np
 
+from .method import PAPER, SCALE_FREE
+
 LEVEL = 0.9
 ALLOWED = (0.85, 0.95)  # a band is called one of 90 % where all measured coverages lie here
 ENOUGH = 300  # neurons: a sample of the paper (k = 32) has 320 in two blocks
+MEASURED = tuple("join distance reach window rounding mass convention derivative scaling_range".split())
 ORDERS = (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0)
 
 
@@ -71,9 +74,9 @@ def claim(quantity, kind, level=LEVEL, neurons=0, given_radii=True):
 
 
 def short_claim(quantity, kind, neurons=0, given_radii=True):
-    """The measured coverages of a band of 90 % in a few letters, ".86-.91", or "not at all" where there are none."""
+    """The measured coverages of a band of 90 % in a few letters, ".86-.91"; "" where there are none."""
     found = coverage_range(quantity, kind, neurons, "population" if given_radii else "own")
-    return _range(*found) if found else "not at all"
+    return _range(*found) if found else ""
 
 
 def coverage_range(quantity, kind, neurons, radii="population"):
@@ -112,6 +115,12 @@ def _short(share):
 
 
 def is_measured(method, by_layer=True):
-    """Whether coverage was measured of such analyses: the paper's chain and convention, one hop, exact derivative."""
-    choices = (method.join, method.reach, method.convention, method.derivative)
-    return bool(by_layer) and choices == ("chain", "one-hop", "paper", "exact")
+    """Whether coverage was measured of such analyses: those of PAPER and SCALE_FREE, at any radii, for |q| up to 3."""
+    chosen = [getattr(method, part) for part in MEASURED]
+    alike = any(chosen == [getattr(other, part) for part in MEASURED] for other in (PAPER, SCALE_FREE))
+    return bool(by_layer) and alike and max(map(abs, method.q)) <= max(ORDERS)
+
+
+def width_is_measured(q):
+    """Whether orders q reach from -3 to 3, as those of the measured width and E do."""
+    return min(q) == min(ORDERS) and max(q) == max(ORDERS)

@@ -7,7 +7,7 @@ import numpy as np
 from . import storage
 from .coverage import LEVEL
 from .errors import NeuroMFAError
-from .influence import knows_spread, normal_band, standard_error, strata_of
+from .influence import knows_spread, normal_band, standard_error, strata_of, with_ends
 from .masses import count_masses
 from .method import PAPER
 from .regression import fit_lines, weights_of_fit
@@ -24,7 +24,8 @@ class NeuronDimensions:
     Attributes:
         layer, role, neuron: (neurons,) names of its layer and of its role, and its number in the layer.
         dimension: (neurons,) slope of ln N_i(r) on ln r; r2: (neurons,) how straight; radii: (neurons,) points fitted.
-        error: (neurons,) standard error of the dimension over the connections of the neuron.
+        error: (neurons,) standard error of the dimension over the connections of the neuron; NaN by paths, which depend
+            on each other, and for a neuron whose connections all lie within the first radius.
         grid: "common", whose mean is alpha0, or "own".
         mean_error: standard error of the mean over the neurons, each layer by itself; on the common grid that of
             alpha0. NaN where no two neurons can be compared.
@@ -62,8 +63,7 @@ class NeuronDimensions:
         mean = "mean = alpha0 =" if self.grid == "common" else "mean"
         return (
             f"NeuronDimensions({len(self)} neurons, grid {self.grid!r}: {mean} {self.mean_shown()}, from "
-            f"{self.dimension.min():.4f} to {self.dimension.max():.4f}, r2 from {self.r2.min():.3f}; "
-            f"standard error of one over its connections {np.median(self.error):.2f}, the median)"
+            f"{self.dimension.min():.4f} to {self.dimension.max():.4f}, r2 from {self.r2.min():.3f}{self.error_said()})"
         )
 
     @property
@@ -77,9 +77,13 @@ class NeuronDimensions:
 
     def mean_shown(self, digits=4):
         """The mean with the band that its spread over neurons allows, nominal 90 %, as text."""
-        mean, band = self.dimension.mean(), normal_band(self.dimension.mean(), self.mean_error, LEVEL)
-        ends = "" if np.isnan(self.mean_error) else f" [{band[0]:.{digits}f} \u2026 {band[1]:.{digits}f}]"
-        return f"{mean:.{digits}f}{ends}"
+        mean, known = self.dimension.mean(), not np.isnan(self.mean_error)
+        return with_ends(mean, normal_band(mean, self.mean_error, LEVEL) if known else None, digits)
+
+    def error_said(self):
+        """How sure a single dimension is, in words; "" where nothing is known of it."""
+        known = self.error[~np.isnan(self.error)]
+        return f"; each \u00b1 {np.median(known):.2f} over its connections (median)" if len(known) else ""
 
     def _repr_html_(self):
         table = self.summary().to_html(index=False, float_format="%.3f")
@@ -145,7 +149,7 @@ def error_over_connections(x, counts):
         x: (radii,) ln r; counts: (neurons, radii) N_i(r), the neuron itself counted as 1.
 
     Returns:
-        (neurons,) float64.
+        (neurons,) float64; NaN for a neuron whose mass does not grow from the first radius on.
 
     Example:
         >>> error_over_connections(np.log([1.0, 2.0, 4.0]), np.array([[2, 4, 8]])).round(3)   # one, two, four new ones
@@ -153,7 +157,8 @@ def error_over_connections(x, counts):
     """
     pulls = np.cumsum((weights_of_fit(x) / counts)[:, ::-1], axis=1)[:, ::-1]
     new = np.diff(counts.astype(np.int64), axis=1, prepend=1)
-    return np.sqrt((new * pulls**2).sum(axis=1))
+    error = np.sqrt((new * pulls**2).sum(axis=1))
+    return np.where(counts[:, 0] < counts[:, -1], error, np.nan)
 
 
 def neuron_fractal_dimension(network, method=PAPER, grid="common"):
@@ -198,6 +203,8 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
             line = fit_lines(x[1:][own[i]], logs[i, None, 1:][:, own[i]])
             slope[i], r2[i] = line.slope[0], line.r2[0]
             error[i] = error_over_connections(x[1:][own[i]], masses.counts[i, None, 1:][:, own[i]])[0]
+    if method.reach != "one-hop":
+        error[:] = np.nan
     kept = radii > 1
     if not kept.any():
         raise NeuroMFAError(f'{network.origin}: no neuron has two radii of its own to fit a line to: use grid="common"')

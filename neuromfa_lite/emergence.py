@@ -3,7 +3,7 @@
 import numpy as np
 
 from .errors import NeuroMFAError
-from .influence import knows_spread, standard_error, strata_of
+from .influence import standard_error, strata_of
 from .method import PAPER
 
 
@@ -54,7 +54,7 @@ def degree_of_emergence(alpha0, width, alpha0_start, width_start, method=PAPER):
 
 
 def slopes_of_score(values, method=PAPER):
-    """The derivative of the score in each of its arguments, by central differences.
+    """The derivative of the score in each of its arguments, by differences: central ones, at 0 upwards alone.
 
     Args:
         values: (4, rows) alpha0 and width now, alpha0 and width at the start.
@@ -66,8 +66,9 @@ def slopes_of_score(values, method=PAPER):
     for row, value in enumerate(values):
         step = np.zeros(np.shape(values))
         step[row] = 1e-6 * np.where(value == 0, 1.0, np.abs(value))
-        difference = degree_of_emergence(*values + step, method) - degree_of_emergence(*values - step, method)
-        slopes[row] = difference / (2 * step[row])
+        below = np.where(values == 0, 0.0, step)
+        difference = degree_of_emergence(*values + step, method) - degree_of_emergence(*values - below, method)
+        slopes[row] = difference / (step + below)[row]
     return slopes
 
 
@@ -82,7 +83,7 @@ def emergence_errors(starts, nows, method=PAPER):
         method: Method; its score acts here.
 
     Returns:
-        (pairs,) float64; NaN where no layer has two neurons to compare, of whose spread nothing is known.
+        (pairs,) float64; NaN where too few neurons can be compared.
 
     Example:
         >>> from neuromfa_lite import analyze, load_network, load_run
@@ -96,11 +97,13 @@ def emergence_errors(starts, nows, method=PAPER):
 
 
 def _emergence_error(start, now, slopes):
+    if start.errors_of_two is None or now.errors_of_two is None:
+        return np.nan
+    if start is now:
+        return 0.0
     names = [each.masses.layer.astype(np.int64) << 40 | each.masses.number for each in (start, now)]
     every, total = np.unique(np.concatenate(names)), max(start.neurons_total, now.neurons_total)
     strata = strata_of(every >> 40, now.masses.layers, total)
-    if not knows_spread(strata):
-        return np.nan
     influence = np.zeros((1, len(every)))
     for each, of_each, by in ((start, names[0], slopes[2:]), (now, names[1], slopes[:2])):
         influence[0, np.searchsorted(every, of_each)] += by @ each.influences

@@ -79,6 +79,19 @@ def normal_band(value, error, level):
     return np.stack([value - half, value + half])
 
 
+def with_ends(value, ends, digits=4):
+    """A number with the ends of its band as text, the number alone where ends is None.
+
+    Example:
+        >>> with_ends(0.5, (0.25, 0.75), 2)
+        '0.50 [0.25 \u2026 0.75]'
+    """
+    if ends is None:
+        return f"{value:.{digits}f}"
+    low, high = (round(float(end), digits) + 0.0 for end in ends)  # no minus in front of a 0
+    return f"{value:.{digits}f} [{low:.{digits}f} \u2026 {high:.{digits}f}]"
+
+
 def strata_of(layer, layers, total, by_layer=True):
     """Return the Strata of neurons: their layers, or all of them as one.
 
@@ -101,8 +114,9 @@ def strata_of(layer, layers, total, by_layer=True):
 
 
 def strata_of_masses(masses, by_layer=True):
-    """Return the Strata of the neurons of Masses."""
-    return strata_of(masses.layer, masses.layers, masses.neurons_total, by_layer)
+    """Return the Strata of the neurons of Masses; of chosen centres the chosen ones alone."""
+    total = 0 if masses.chosen else masses.neurons_total
+    return strata_of(masses.layer, masses.layers, total, by_layer)
 
 
 def standard_error(influence, weights, strata):
@@ -124,7 +138,8 @@ def notes_on(method, strata, masses, seed):
         notes.append("this is a whole network: the band is for one with ever more neurons like these in every layer")
     alone = int((strata.sizes == 1).sum())
     if alone:
-        notes.append(f"{alone} layers have a single neuron, whose spread the bands leave out")
+        have = "1 layer has" if alone == 1 else f"{alone} layers have"
+        notes.append(f"{have} a single neuron, whose spread the bands leave out")
     if method.reach != "one-hop" or masses.weight is not None:
         notes.append(
             "balls of one object overlap: the band says what the choice of centres does, not how another object "

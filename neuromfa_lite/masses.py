@@ -23,6 +23,7 @@ class Masses:
         inside: (neurons,) connections of each neuron inside the window; places: (neurons,) all its places for a weight.
         neurons_total, places_total: the same of the whole network, neurons that were not kept included.
         weight: (neurons,) the measure at each neuron, where neurons carry one; None: the same for all.
+        chosen: whether the neurons were named as centres; then those of their layers that were not are no part of them.
     """
 
     radii: np.ndarray
@@ -35,6 +36,7 @@ class Masses:
     neurons_total: int
     places_total: int
     weight: np.ndarray | None = None
+    chosen: bool = False
 
     def __post_init__(self):
         for name in self._per_neuron():
@@ -102,7 +104,7 @@ def count_masses(network, method=PAPER, centres=None):
     network = network.rejoined(method.join)
     chosen = None if centres is None else _chosen(centres, network)
     count = count_connections if method.reach == "one-hop" else count_geodesics
-    return _masses(*count(network, method, chosen))
+    return _masses(*count(network, method, chosen), chosen is not None)
 
 
 def _chosen(centres, network):
@@ -119,11 +121,12 @@ def _chosen(centres, network):
     return chosen
 
 
-def _masses(radii, counts, kept, table, inside):
+def _masses(radii, counts, kept, table, inside, chosen):
     if counts[-1].max() == 1:
         raise NeuroMFAError(
             f"no connection is as short as the largest radius, {radii[-1]:g}, so no mass grows: name larger radii"
         )
     per_neuron = (table.layer, table.number, inside, table.places)
     kept_ones = (each[kept] for each in per_neuron)
-    return Masses(radii, counts.T, *kept_ones, table.layers, table.total, int(table.places.sum()))
+    total = int(table.places.sum())
+    return Masses(radii, counts.T, *kept_ones, table.layers, table.total, total, chosen=chosen)

@@ -1,22 +1,35 @@
 """Bands of a spectrum from the spread of its neurons: what every exponent is shown with, and what it is worth."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
-from .coverage import LEVEL, claim, short_claim
-from .influence import AlphaWidth, NeuronErrors, knows_spread, normal_band, notes_on, standard_error, strata_of_masses
-from .kernels.influence import influence_of_neurons
+from .coverage import LEVEL, claim, short_claim, width_is_measured
+from .errors import NeuroMFAError
+from .influence import (
+    AlphaWidth,
+    NeuronErrors,
+    knows_spread,
+    normal_band,
+    notes_on,
+    standard_error,
+    strata_of_masses,
+    with_ends,
+)
+from .kernels.influence import influence_of_counts, influence_of_neurons
 from .parallel import together
 from .partition import log_masses
+from .quality import FEW_NEURONS
 from .regression import weights_of_fit
 
 KIND = "normal"
 NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
 LARGEST_BLOCK = 1 << 21  # influences held at once, 16 MB of each kind
+LARGEST_EXPONENT = 300.0  # of powers that are looked up, far from what a float64 can hold
 SHARED_FROM = 1_000_000  # shares: fewer are summed sooner than a second thread is woken
-NO_BAND = "no band, since no layer has two neurons to compare"
-NO_NEURONS = "no band: without neurons there is nothing to compare (boxes, or a file of an earlier version)"
+BANDED = ("alpha0", "width", "tau", "alpha", "f", "dimension")
+NO_BAND = f"no band: fewer than {FEW_NEURONS} neurons, or none of them with another one in its layer"
+NO_NEURONS = "no band: boxes cover the whole object, nothing was drawn"
 
 
 class NeuronBands:
@@ -34,7 +47,10 @@ class NeuronBands:
             name: "alpha0", "width", "tau", "alpha", "f", or in the standard convention "dimension".
 
         Returns:
-            (2,) or (2, q) float64; None where no two neurons can be compared: a single neuron, boxes.
+            (2,) or (2, q) float64; None where too few neurons can be compared, or none: boxes.
+
+        Raises:
+            NeuroMFAError: another name, or "dimension" in the paper's convention, which has none.
 
         Source: influence function and standard error of a stratified sample, A. C. Davison and D. V. Hinkley,
             Bootstrap Methods and their Application, 1997, sections 2.7 and 3.2.
@@ -46,6 +62,8 @@ class NeuronBands:
             >>> bool(low < spectrum.alpha0 < high), spectrum.band("tau").shape
             (True, (2, 61))
         """
+        if name not in BANDED:
+            raise NeuroMFAError(f"there is no band of {name!r}: there are those of {', '.join(map(repr, BANDED))}")
         errors = self.errors_of_two if name in ("alpha0", "width") else self.errors
         if errors is None:
             return None
@@ -100,12 +118,14 @@ class NeuronBands:
 
     @property
     def _comparable(self):
-        return self.masses is not None and knows_spread(strata_of_masses(self.masses))
+        known = self.masses is not None and self.neurons_used >= FEW_NEURONS
+        return known and knows_spread(strata_of_masses(self.masses))
 
-    def band_notes(self):
-        """What to know about the bands, in words: a tuple, empty after load()."""
+    @cached_property
+    def band_notes(self) -> tuple[str, ...]:
+        """What to know about the bands, in words."""
         if not self._comparable:
-            return ()
+            return self.stored_notes
         return notes_on(self.choices, strata_of_masses(self.masses), self.masses, self.seed)
 
     def claim(self, quantity):
@@ -114,26 +134,38 @@ class NeuronBands:
         Args:
             quantity: "alpha0", "width", or "tau(1)", "alpha(-3)", "f(2)" for the band at that order.
         """
+        if quantity.split("(")[0] not in BANDED:
+            raise NeuroMFAError(f"there is no band of {quantity!r}: ask for alpha0, width, or such as tau(1)")
         if self.band("alpha0") is None:
-            return NO_BAND if self.masses is not None else NO_NEURONS
-        return claim(quantity, KIND, LEVEL, self._measured_neurons, self.given_radii)
+            return self._no_band()
+        if quantity == "width" and len(self.alpha) == 1:
+            return "0 by definition: there is a single order"
+        return claim(quantity, KIND, LEVEL, self._measured_neurons(quantity), self.given_radii)
+
+    def _no_band(self):
+        if self.masses is not None:
+            return NO_BAND
+        return self.stored_notes[0] if self.stored_notes else NO_NEURONS
 
     def shown(self, quantity, digits=4):
         """ "alpha0" or "width" with the ends of its band, as text."""
-        ends = self.band(quantity)
-        value = f"{getattr(self, quantity):.{digits}f}"
-        return value if ends is None else f"{value} [{ends[0]:.{digits}f} \u2026 {ends[1]:.{digits}f}]"
+        return with_ends(getattr(self, quantity), self.band(quantity), digits)
 
     def bands_said(self):
         """What these two bands are, in a few words; the whole of it says :meth:`claim`."""
         if self.band("alpha0") is None:
-            return NO_BAND if self.masses is not None else NO_NEURONS
-        found = [short_claim(name, KIND, self._measured_neurons, self.given_radii) for name in ("alpha0", "width")]
-        return f"[...] over neurons, nominal 90 %, measured {found[0]} (alpha0), {found[1]} (width)"
+            return self._no_band()
+        found = {}
+        for name in ("alpha0", "width"):
+            found[name] = short_claim(name, KIND, self._measured_neurons(name), self.given_radii)
+        known = [f"{name} {coverage}" for name, coverage in found.items() if coverage]
+        said = "coverage " + (f"measured: {', '.join(known)}" if known else "not measured")
+        left_out = [note for note in self.band_notes if "a single neuron" in note]
+        return "; ".join([f"[ \u2026 ] over neurons, nominal 90 %, {said}", *left_out])
 
-    @property
-    def _measured_neurons(self):
-        return self.neurons_used * self.measured
+    def _measured_neurons(self, quantity):
+        known = self.measured and (quantity != "width" or width_is_measured(self.q))
+        return self.neurons_used * known
 
 
 def _forward(q, of_tau):
@@ -151,15 +183,25 @@ def influences_of(spectrum, q):
         spectrum: Spectrum; q: (q,) orders; with derivative="forward" alpha too is the derivative at q.
     """
     masses, method, chosen = spectrum.masses, spectrum.choices, spectrum.fitted
-    logs = np.ascontiguousarray(log_masses(masses, method)[chosen])
     fit = weights_of_fit(np.log(masses.radii[chosen] / masses.radii[-1]))
     standard = method.convention == "standard"
-    measure = masses.weight if standard and masses.weight is not None else np.ones(logs.shape[1])
+    measure = masses.weight if standard and masses.weight is not None else np.ones(len(masses.layer))
     orders = np.asarray(q, dtype=np.float64) - standard
-    found = np.empty((2, len(orders), logs.shape[1]))
-    at_once = len(orders) if found.size * len(logs) < SHARED_FROM else 1
+    found = np.empty((2, len(orders), len(masses.layer)))
+    work = _work_on(masses, method, chosen, orders)
+    at_once = len(orders) if found.size * len(fit) < SHARED_FROM else 1
     together(
-        lambda j: influence_of_neurons(logs, measure, orders, fit, j, min(j + at_once, len(orders)), *found),
+        lambda j: work(measure, orders, fit, j, min(j + at_once, len(orders)), *found),
         range(0, len(orders), at_once),
     )
     return found
+
+
+def _work_on(masses, method, chosen, orders):
+    """The kernel with its masses: by their counts where the powers of these can be looked up, else by logarithms."""
+    if method.mass == "final-share" and masses.counts.dtype.kind in "iu":
+        counts = np.ascontiguousarray(masses.counts.T)
+        logarithms = np.log(np.maximum(np.arange(int(counts[-1].max()) + 1), 1))
+        if np.abs(orders).max() * logarithms[-1] < LARGEST_EXPONENT:
+            return partial(influence_of_counts, counts[chosen], counts[-1], logarithms)
+    return partial(influence_of_neurons, np.ascontiguousarray(log_masses(masses, method)[chosen]))

@@ -45,11 +45,9 @@ def plot_spectrum(spectrum, ax=None, color=BLUE, label=None):
     ax.axvline(spectrum.alpha0, color=color, ls=":", lw=1.5)
     ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
     ax.set_title(rf"$\alpha_0$ = {spectrum.shown('alpha0', 3)},  $w$ = {spectrum.shown('width', 3)}", fontsize=11)
-    if spectrum.band("alpha0") is None:
-        _write_badge(spectrum, ax)
-        return ax
-    ax.axvspan(*spectrum.band("alpha0"), color=ORANGE, alpha=0.45, lw=0)
-    _write_badge(spectrum, ax, y=0.13)
+    if spectrum.band("alpha0") is not None:
+        ax.axvspan(*spectrum.band("alpha0"), color=ORANGE, alpha=0.45, lw=0)
+    _write_badge(spectrum, ax, y=0.14)
     _write_note(spectrum.bands_said(), ax)
     return ax
 
@@ -58,14 +56,13 @@ def plot_tau(spectrum, ax=None, color=BLUE, label=None):
     """Draw the mass exponent tau over the moment order q with its band, of a Spectrum or of a Confidence."""
     ax = axes_for(ax)
     ax.plot(spectrum.q, spectrum.tau, "-", lw=2, color=color, label=label)
-    ax.plot(0, 0, "o", color=color)
+    ax.plot(1 if getattr(spectrum, "convention", "paper") == "standard" else 0, 0, "o", color=color)
     ax.set(xlabel="moment order $q$", ylabel=r"mass exponent $\tau(q)$")
     band = spectrum.tau_band if hasattr(spectrum, "tau_band") else spectrum.band("tau")
     if band is not None:
         ax.fill_between(spectrum.q, *band, color=color, alpha=0.35, lw=0)
-        _write_note(f"$\\tau(1)$: {spectrum.claim('tau(1)')}", ax)
-    if hasattr(spectrum, "flags"):
-        _write_badge(spectrum, ax, y=0.9)
+    _write_note(f"$\\tau(1)$: {spectrum.claim('tau(1)')}", ax)
+    _write_badge(spectrum, ax, y=0.9)
     return ax
 
 
@@ -124,8 +121,8 @@ def plot_dimensions(dimensions, ax=None, by="layer", color=BLUE):
 
 def name_of_dimension(dimensions):
     """What an axis of single neurons' dimensions is called, with how sure and how straight they are."""
-    error, worst = np.median(dimensions.error), dimensions.r2.min()
-    return f"dimension of the neuron (NFD)\neach $\\pm$ {error:.2f} over its connections, $r^2 \\geq$ {worst:.2f}"
+    sure = dimensions.error_said() or "; no band: not over connections"
+    return f"dimension of the neuron (NFD)\n{sure[2:]}, $r^2 \\geq$ {dimensions.r2.min():.2f}"
 
 
 def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
@@ -144,7 +141,11 @@ def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
     room = (high - low) / 8  # above the curves for the legend, below for the badge
     ax.set_ylim(low - room, high + room * len(np.atleast_1d(q)))
     ax.legend(frameon=False, loc="upper right", fontsize=9)
-    _write_badge(spectrum, ax)
+    if band is None:
+        _write_badge(spectrum, ax, y=0.1)
+        _write_note(spectrum.bands_said(), ax)
+    else:
+        _write_badge(spectrum, ax)
     return ax
 
 
@@ -257,8 +258,8 @@ def _shade(trajectory, table, name, ax, color, bands):
         spread = table[f"{name}_error" if one else f"{name}_sd"]
         if spread.notna().all():
             ax.fill_between(table["step"], table[name] - spread, table[name] + spread, **shade)
-        if one:
-            _say_above("one sample; band: \u00b1 standard error over its neurons", ax)
+            over = "standard error over the neurons of one sample" if one else "standard deviation over samples"
+            _say_above(f"band: \u00b1 {over}", ax)
     elif isinstance(bands, str) and bands == "redraws":
         span, said = trajectory.redraws(name)
         ax.fill_between(table["step"], *span, **shade)
@@ -290,8 +291,9 @@ def no_ability(run):
 
 def badge(spectrum, ax):
     """The quality of a spectrum in words, broken to the width of ax: its first flag, or that its fits are straight."""
-    text = f"\u26a0 {spectrum.flags[0]}" if spectrum.flags else spectrum.verdict
-    return _broken(text, ax)
+    flags = getattr(spectrum, "flags", ())
+    text = f"\u26a0 {flags[0]}" if flags else spectrum.verdict
+    return _broken(text if "r2" in text else f"{text} (worst r2 = {spectrum.r2:.3f})", ax)
 
 
 def _broken(text, ax):
@@ -301,7 +303,7 @@ def _broken(text, ax):
 
 def _say_above(text, ax):
     """What may be said of bands over steps, above the picture: below, the curves would run through it."""
-    ax.set_title(_broken(text, ax), fontsize=9, color="#444444")
+    ax.set_title(_broken(text, ax), fontsize=9)  # no colour: a title put over it later would keep that
 
 
 def _write_note(text, ax, *others, y=0.03):
@@ -312,6 +314,6 @@ def _write_note(text, ax, *others, y=0.03):
 
 
 def _write_badge(spectrum, ax, y=0.03):
-    color = RED if spectrum.flags else GREY
+    color = RED if getattr(spectrum, "flags", ()) else GREY
     clear = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
     ax.text(0.5, y, badge(spectrum, ax), transform=ax.transAxes, ha="center", fontsize=9, color=color, bbox=clear)

@@ -81,6 +81,7 @@ class Spectrum(NeuronBands):
     masses: Masses | None = field(default=None, repr=False)
     choices: object = field(default=None, repr=False)
     stored_errors: NeuronErrors | None = field(default=None, repr=False)
+    stored_notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self):
         for value in vars(self).values():
@@ -104,7 +105,7 @@ class Spectrum(NeuronBands):
         return (
             f"<b>Spectrum</b> of {self.source} ({self.method}): {values}, r&sup2; = {self.r2:.3f}, "
             f"{self.neurons_used} of {self.neurons_total} neurons{badge}"
-            f"<br><small style='color:#555'>bands over neurons; {'<br>'.join([*said, *self.band_notes()])}</small>"
+            f"<br><small style='color:#555'>bands over neurons; {'<br>'.join([*said, *self.band_notes])}</small>"
         )
 
     def frame(self):
@@ -173,7 +174,7 @@ class Spectrum(NeuronBands):
 
     def save(self, path):
         """Write everything but the masses to an .npz file; returns its path."""
-        values = {name: getattr(self, name) for name in _STORED}
+        values = {name: getattr(self, name) for name in _STORED} | {"stored_notes": self.band_notes}
         errors = {} if self.errors is None else self.errors._asdict()
         return storage.save(path, "spectrum", values | {f"error_of_{name}": value for name, value in errors.items()})
 
@@ -184,6 +185,7 @@ class Spectrum(NeuronBands):
         values["flags"], values["scaling_range"] = tuple(values["flags"]), tuple(values["scaling_range"])
         errors = {name: values.pop(f"error_of_{name}", None) for name in NeuronErrors._fields}
         known = errors["alpha0"] is not None
+        values["stored_notes"] = tuple(values.get("stored_notes", ("no band: the file is of an earlier version",)))
         return cls(**values, stored_errors=NeuronErrors(**errors) if known else None)
 
 

@@ -23,11 +23,13 @@ def draw():
             network = nmfa.load_network(run.checkpoint(step))
             shown.append(nmfa.analyze(network.sample(32, seed=0)))
             spectra.plot(shown[-1].alpha, shown[-1].f, "o-", ms=3, color=color)
+            spectra.axvspan(*shown[-1].band("alpha0"), ymax=0.93, color=color, alpha=0.4, lw=0)
             spectra.text(shown[-1].alpha0, 0.02, f"step {step}", color=color, ha="center", va="bottom")
         spectra.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha)$", ylim=(None, 0.08))
         spectra.set_title("the spectrum of the weights moves")
         worst = min(spectrum.r2 for spectrum in shown)
-        spectra.text(0.02, 0.03, f"fits: $r^2 \\geq$ {worst:.2f}", transform=spectra.transAxes, fontsize=10)
+        said = f"fits: $r^2 \\geq$ {worst:.2f}; shaded: bands of $\\alpha_0$"
+        spectra.text(0.02, 0.03, said, transform=spectra.transAxes, fontsize=10)
         for name, color in (("induction", plots.BLUE), ("induction-control", plots.ORANGE)):
             history = nmfa.follow(nmfa.load_run(name))
             plots.plot_trajectory(history, ax=emergence, color=color)

@@ -1,5 +1,6 @@
 """Bands of every spectrum: plain loops == kernel == resampler == call, known answers, and what is said of them."""
 
+import json
 import math
 
 import numpy as np
@@ -10,12 +11,24 @@ from oracle import PAPER_Q
 from twins import chain, from_distances, gaussian
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import PAPER, PUBLISHED, SANDBOX, SCALE_FREE, Spectrum, analyze, load_network, load_run, neuron_bands
+from neuromfa_lite import (
+    PAPER,
+    PUBLISHED,
+    SANDBOX,
+    SCALE_FREE,
+    NeuroMFAError,
+    Spectrum,
+    analyze,
+    load_network,
+    load_run,
+    neuron_bands,
+)
 from neuromfa_lite.coverage import coverage_range
 from neuromfa_lite.dimension import error_over_connections, neuron_fractal_dimension
 from neuromfa_lite.emergence import degree_of_emergence, emergence_errors
 from neuromfa_lite.fractals import Cascade, Lattice, ParetoFanOut
-from neuromfa_lite.kernels.influence import influence_of_neurons
+from neuromfa_lite.influence import NeuronErrors
+from neuromfa_lite.kernels.influence import influence_of_counts, influence_of_neurons
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.neuron_bands import influences_of
 from neuromfa_lite.partition import log_masses
@@ -51,14 +64,22 @@ def trained():
 
 
 @pytest.mark.small
+@pytest.mark.parametrize("counted", [False, True])
 @pytest.mark.parametrize("method", WAYS[:3], ids=lambda method: method.key)
-def test_the_kernel_is_the_plain_loop(method):
+def test_the_kernels_are_the_plain_loop(method, counted):
     masses = count_masses(network(), method)
+    method = method if not counted else FEW
     logs, x = log_masses(masses, method), np.log(masses.radii / masses.radii[-1])
     weights = np.linspace(0.5, 2, logs.shape[1])
     q = np.array(method.q)
     of_tau, of_alpha = np.empty((2, len(q), logs.shape[1]))
-    influence_of_neurons(logs, weights, q, weights_of_fit(x), 0, len(q), of_tau, of_alpha)
+    where = 0, len(q), of_tau, of_alpha
+    if counted:
+        counts = np.ascontiguousarray(masses.counts.T)
+        logarithms = np.log(np.maximum(np.arange(counts.max() + 1), 1))
+        influence_of_counts(counts, counts[-1], logarithms, weights, q, weights_of_fit(x), *where)
+    else:
+        influence_of_neurons(logs, weights, q, weights_of_fit(x), *where)
     shares = np.exp(logs).tolist()
     for j, order in enumerate(q):
         expected = plain_pulls(x.tolist(), shares, [weights.tolist()] * len(x), order, order == 0)
@@ -137,12 +158,15 @@ def test_neurons_that_are_alike_leave_no_error():
 @pytest.mark.small
 def test_a_single_neuron_and_boxes_have_no_band_and_say_so():
     one = measure_spectrum(from_distances([range(2, 22)]), FEW)
+    nine = measure_spectrum(from_distances([range(2, 22 + k) for k in range(9)]), FEW)
     boxes = nmfa.box_counting(Cascade([0.3, 0.7], 6), method=SANDBOX)
-    for spectrum in (one, boxes):
+    for spectrum in (one, nine, boxes):
         assert spectrum.band("alpha0") is None and spectrum.band("tau") is None and spectrum.errors is None
         assert all("no band" in text for text in (repr(spectrum), spectrum._repr_html_(), spectrum.claim("width")))
         assert list(spectrum.frame().columns) == ["q", "tau", "alpha", "f", "r2"]
-        plot_spectrum(spectrum), plot_tau(spectrum), plot_partition(spectrum)
+        for ax in (plot_spectrum(spectrum), plot_tau(spectrum), plot_partition(spectrum)):
+            texts = " ".join(text.get_text().replace("\n", " ") for text in ax.texts)
+            assert "no band" in texts and "r2 = " in texts
 
 
 def test_a_band_shrinks_with_the_root_of_the_number_of_neurons():
@@ -177,7 +201,44 @@ def test_what_is_claimed_is_what_was_measured(trained):
     assert own.claim("alpha0").startswith("nominal 90 %, measured") and own.claim("width").startswith("nominal")
     assert coverage_range("width", "normal", 320)[1] < 0.85
     assert measure_spectrum(trained, nmfa.GEODESIC).claim("alpha0").endswith("not measured")
-    assert "not at all" in measure_spectrum(Lattice((9, 9)), SANDBOX).bands_said()
+    assert "coverage not measured" in measure_spectrum(Lattice((9, 9)), SANDBOX).bands_said()
+    for other in ({"window": (1, 90)}, {"scaling_range": (10, 60)}, {"distance": "minus-log"}, {"q": (-9.0, 0.0, 9.0)}):
+        assert measure_spectrum(trained, PAPER.replace(**other)).claim("alpha0").endswith("not measured"), other
+    short = measure_spectrum(trained, PAPER.replace(q=(-1.0, 0.0, 1.0)))
+    assert "measured ." in short.claim("alpha0") and short.claim("width").endswith("not measured")
+
+
+def test_centres_are_compared_among_themselves(trained):
+    """Five of each of two layers, again and again: the spread of their alpha0 is what one draw says of itself."""
+    draw, found = np.random.default_rng(0), []
+    layers = [np.arange(5 * 32)[:32], 32 * 4 + np.arange(32)]  # the block's input, and its attention
+    for _ in range(150):
+        centres = np.concatenate([draw.choice(layer, 5, replace=False) for layer in layers])
+        found.append(measure_spectrum(trained, PAPER.replace(radii=range(5, 151)), centres=centres))
+    said = np.mean([spectrum.errors.alpha0 for spectrum in found])
+    seen = np.std([spectrum.alpha0 for spectrum in found]) / np.sqrt(1 - 5 / 32)  # drawn without replacement
+    assert said == pytest.approx(seen, rel=0.15)
+
+
+def test_large_orders_are_not_looked_up(trained):
+    """Powers of counts would be more than a float64 can hold: logarithms take over."""
+    spectrum = measure_spectrum(trained, PAPER.replace(q=(-300.0, 0.0, 300.0)))
+    assert np.isfinite(spectrum.errors.tau).all() and np.isfinite(spectrum.errors.width)
+
+
+def test_other_names_are_refused(trained):
+    spectrum = measure_spectrum(trained)
+    for ask in (spectrum.band, spectrum.claim):
+        with pytest.raises(NeuroMFAError, match="no band of 'tauu'"):
+            ask("tauu")
+    with pytest.raises(NeuroMFAError, match="standard convention"):
+        spectrum.band("dimension")
+
+
+def test_a_layer_with_a_single_neuron_is_said_to_be_left_out(trained):
+    centres = [0, *range(32 * 4, 32 * 4 + 12)]
+    spectrum = measure_spectrum(trained, centres=centres)
+    assert "1 layer has a single neuron" in repr(spectrum) and "1 layer has" in spectrum.band_notes[0]
 
 
 def test_bands_survive_a_file(trained, tmp_path):
@@ -187,6 +248,31 @@ def test_bands_survive_a_file(trained, tmp_path):
         assert again.frame().equals(spectrum.frame()) and repr(again) == repr(spectrum)
         assert again.band("width") == pytest.approx(spectrum.band("width"), abs=0)
         assert Spectrum.load(again.save(tmp_path / "again")).frame().equals(spectrum.frame())
+        assert again.band_notes == spectrum.band_notes
+
+
+def test_files_of_the_time_before_bands_open_and_say_so(trained, tmp_path):
+    start = load_network(load_run("induction").checkpoint(0)).sample(32, seed=0)
+    run = nmfa.follow(load_run("induction"), samples=1, steps=[0, 724])
+    of_spectra = ["measured", "given_radii", "stored_notes", *(f"error_of_{name}" for name in NeuronErrors._fields)]
+    new = {
+        measure_spectrum(trained): of_spectra,
+        nmfa.confidence(trained, resamples=20): ["r2", "r2_by_q", "verdict"],
+        nmfa.emergence_confidence(start, trained, resamples=20): ["r2"],
+        nmfa.trajectory_confidence(load_run("induction"), steps=[0, 724], resamples=20): ["r2"],
+        neuron_fractal_dimension(trained): ["error", "mean_error"],
+        run: ["alpha0_error", "width_error", "emergence_error"],
+    }
+    for number, (result, names) in enumerate(new.items()):
+        path = result.save(tmp_path / str(number))
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files if name not in names}
+        header = json.loads(str(arrays.pop("header")))
+        header["plain"] = {name: value for name, value in header["plain"].items() if name not in names}
+        np.savez_compressed(path, header=np.array(json.dumps(header)), **arrays)
+        again = type(result).load(path)
+        assert repr(again) and again._repr_html_() and again.plot()
+    assert "earlier version" in repr(Spectrum.load(tmp_path / "0.npz"))
 
 
 def test_a_dimension_of_the_standard_convention_has_the_band_of_its_slope():
@@ -223,13 +309,30 @@ def test_the_score_is_differentiated_in_every_argument():
     assert slopes == pytest.approx([-w / w0 / a, e / w, w / w0 / a0, -e / w0], rel=1e-7)
 
 
+def test_e_of_the_start_has_no_error_and_a_width_of_0_has_a_slope(trained):
+    spectrum = measure_spectrum(trained)
+    assert emergence_errors([spectrum], [spectrum])[0] == 0
+    from neuromfa_lite.emergence import slopes_of_score
+
+    root = PAPER.replace(score=lambda alpha0, width, alpha0_start, width_start: np.sqrt(width) + alpha0)
+    slopes = slopes_of_score(np.array([[1.0], [0.0], [1.0], [1.0]]), root)
+    assert np.isfinite(slopes).all() and slopes[0, 0] == pytest.approx(1)
+
+
+def test_paths_and_masses_that_do_not_grow_have_no_band_over_connections(trained):
+    by_paths = neuron_fractal_dimension(trained, nmfa.GEODESIC)
+    assert np.isnan(by_paths.error).all() and "connections" not in repr(by_paths)
+    assert "no band" in by_paths.plot().get_xlabel()
+    assert np.isnan(error_over_connections(np.log([2.0, 3.0]), np.array([[5, 5]]))).all()
+
+
 def test_a_run_of_one_sample_has_its_errors_in_place_of_a_spread(tmp_path):
     run = load_run("induction")
     one = nmfa.follow(run, samples=1, steps=[0, 724])
     last, row = one.summary().iloc[-1], one.frame().iloc[-1]
     assert last["emergence_error"] == row["emergence_error"] > 0 and np.isnan(last["emergence_sd"])
     assert "standard error over its neurons" in repr(one)
-    assert "standard error over its neurons" in one.plot().get_title()
+    assert "standard error over the neurons of one sample" in one.plot().get_title()
     two = nmfa.follow(run, samples=2, steps=[0, 724])
     assert "emergence_error" not in two.summary() and "sd over 2 samples" in repr(two)
     again = nmfa.Trajectory.load(two.save(tmp_path / "run"))

@@ -109,7 +109,8 @@ def test_a_trajectory_shows_the_band_that_was_asked_for(history, bands, name):
     rows, table = history.frame().groupby("step")[name], history.summary()
     assert shaded(redrawn)[0] == pytest.approx(rows.min()) and shaded(redrawn)[1] == pytest.approx(rows.max())
     assert "probability 0.67, by symmetry" in said(redrawn)  # 5 samples: 4/6
-    assert shaded(plain)[1] == pytest.approx(table[name] + table[f"{name}_sd"]) and not said(plain)
+    assert shaded(plain)[1] == pytest.approx(table[name] + table[f"{name}_sd"])
+    assert said(plain) == "band: \u00b1 standard deviation over samples"
     assert shaded(resampled) == pytest.approx(getattr(bands, f"{name}_band"))
     assert bands.claim(name) in said(resampled)
     alone = bands.plot(quantity=name)

@@ -147,7 +147,7 @@ def numbers_of(kind):
     """The fields of a dataclass or named tuple that hold numbers."""
     fields = kind._fields if hasattr(kind, "_fields") else [field.name for field in dataclasses.fields(kind)]
     words = {"verdict", "flags", "method", "method_key", "source", "source_hash", "seed", "versions", "choices"}
-    words |= {"measured", "given_radii", "stored_errors"}  # of bands: what is said of them, and those of a file
+    words |= {"measured", "given_radii", "stored_errors", "stored_notes", "chosen"}  # of bands: what is said of them
     return [name for name in fields if name not in words | {"masses", "layers", "convention"}]
 
 

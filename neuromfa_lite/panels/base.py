@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..errors import NeuroMFAError
+from ..influence import with_ends
 from ..laboratory import load_run
 from ..plots import RUN_COLOURS, STYLE, no_ability
 from ..trajectory import Trajectory
@@ -33,12 +34,13 @@ class Panel(widgets.VBox):
     Attributes:
         controls: {name: widget}; setting ``panel.controls["step"].value`` does what the slider does.
         numbers: {name: value} of the present setting; {NAME_band: (low, high)} beside those that have a band.
+        said: what the bands of the numbers are, in words.
         image: the widget that holds the picture; ``png`` is its content.
     """
 
     def __init__(self, controls, width=1000, height=420):
         self.controls = controls
-        self.numbers = {}
+        self.numbers, self.said = {}, ""
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         # An Image in a box stretches unless both sizes are fixed.
@@ -95,13 +97,15 @@ class Panel(widgets.VBox):
 
     def readout_html(self):
         """The numbers as the line below the picture; a panel with many of them may arrange them better."""
-        return ";&ensp; ".join(self.with_band(name) for name in self.numbers if not name.endswith(BAND))
+        numbers = ";&ensp; ".join(self.with_band(name) for name in self.numbers if not name.endswith(BAND))
+        return f"{numbers}<br><small>{self.said}</small>" if self.said else numbers
 
     def with_band(self, name):
         """A number in words, followed by the ends of its band where the numbers have one, as NAME_band."""
         band = self.numbers.get(name + BAND)
-        ends = "" if band is None else f" [{band[0]:.4f} \u2026 {band[1]:.4f}]"
-        return f"{name} = <b>{shown(self.numbers[name])}</b>{ends}"
+        value = self.numbers[name]
+        ends = "" if band is None else with_ends(value, band).removeprefix(f"{value:.4f}")
+        return f"{name} = <b>{shown(value)}</b>{ends}"
 
     def _changed(self, change):
         self.update()

@@ -114,7 +114,9 @@ class EmergencePanel(Panel):
                 f"<b>{name}</b>: E = (w(t)/w(0)) ln(&alpha;<sub>0</sub>(0)/&alpha;<sub>0</sub>(t)) = "
                 f"({value('width')} / {start['width']:.3f}) &times; ln({start['alpha0']:.3f} / {value('alpha0')}) = "
                 f"<b>{value('E')}</b> &plusmn; {value(f'E_{kind}')}; w(t) &plusmn; {value(f'width_{kind}')}, "
-                f"&alpha;<sub>0</sub>(t) &plusmn; {value(f'alpha0_{kind}')}, worst r&sup2; {value('r2')}; "
+                f"&alpha;<sub>0</sub>(t) &plusmn; {value(f'alpha0_{kind}')}, worst r&sup2; {value('r2')} "
+                f"(at step 0: w &plusmn; {start[f'width_{kind}']:.3f}, &alpha;<sub>0</sub> &plusmn; "
+                f"{start[f'alpha0_{kind}']:.3f}, r&sup2; {start['r2']:.3f}); "
                 f"{history.ability_name.replace('_', ' ')} <b>{value(history.ability_name)}</b>"
             )
         return "<br>".join(lines)

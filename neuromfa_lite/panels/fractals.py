@@ -69,6 +69,7 @@ class CascadePanel(Panel):
         for line, values in zip(self._f, (exact, (boxes.alpha, boxes.f), (balls.alpha, balls.f)), strict=True):
             line.set_data(*values)
         at_two = ORDERS.index(2.0)
+        self.said = f"balls: {balls.bands_said()}, for another choice of centres; boxes: {boxes.bands_said()}"
         return {
             "D_0": cascade.exact_dimension(0.0),
             "D_1": cascade.exact_dimension(1.0),

@@ -110,6 +110,9 @@ class NetworkPanel(Panel):
             "strongest": float(table["weight"].abs().max()),
         }
         mass = self._draw_mass(run, step, layer, number, radius)
+        self.said = f"alpha0: {spectrum.bands_said()}"
+        if "dimension_band" in mass:
+            self.said = f"dimension: [ \u2026 ] over the neuron's connections, nominal 90 %; {self.said}"
         return {**numbers, **mass, **banded(spectrum, "alpha0"), "r2": spectrum.r2}
 
     def _draw_connections(self, table, radius):
@@ -155,9 +158,7 @@ class NetworkPanel(Panel):
     def _dimension(self, run, step, row):
         """The dimension of a neuron with its band and its fit."""
         every = self._dimensions[run, step]
-        band = tuple(every.band[:, row].tolist())
-        return {
-            "dimension": float(every.dimension[row]),
-            "dimension_band": band,
-            "dimension_r2": float(every.r2[row]),
-        }
+        numbers = {"dimension": float(every.dimension[row])}
+        if not np.isnan(every.error[row]):
+            numbers["dimension_band"] = tuple(every.band[:, row].tolist())
+        return {**numbers, "dimension_r2": float(every.r2[row])}

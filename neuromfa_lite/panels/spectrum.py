@@ -115,6 +115,7 @@ class SpectrumPanel(Panel):
         columns = (spectrum.tau, spectrum.alpha, spectrum.f, spectrum.r2_by_q)
         tau, alpha, f, r2 = (float(values[at]) for values in columns)
         across = _across(spectrum)
+        self.said = spectrum.bands_said()
         self._draw_neuron(spectrum.masses, self._logs[run, step], across, neuron)
         self._fan.set_segments([np.column_stack([across, each]) for each in spectrum.log_partition[::FAN]])
         self._points.set_data(across, spectrum.log_partition[at])

@@ -81,6 +81,7 @@ class StartHerePanel(Panel):
         self._bars.set_data(density)
         self._bars.set_edgecolor(color)
         self._sigma.set_text(rf"$\sigma$ = {deviation:.4f}")
+        self.said = spectrum.bands_said()
         self._curve.set_data(spectrum.alpha, spectrum.f)
         self._curve.set_color(color)
         lay_band(self._band, spectrum.band("alpha0"))
@@ -107,5 +108,5 @@ class StartHerePanel(Panel):
         return (
             f"sample 0: {', '.join(map(self.with_band, ('alpha0', 'width', 'r2')))};&ensp; "
             f"{self.with_band('E')} \u00b1 {spread} ({of});&ensp; {self.with_band(list(self.numbers)[-1])}<br>"
-            f"<small>{self.spectra[self.controls['run'].value, self.controls['step'].value].bands_said()}</small>"
+            f"<small>{self.said}</small>"
         )

@@ -108,7 +108,9 @@ class WindowPanel(Panel):
             for artist in (self._fitted, self._line, self._f, self._peak):
                 artist.set_data([], [])
             lay_band(self._band, None)
+            self.said = ""
             return {**dict.fromkeys(NUMBERS, "none"), "badge": self._write(str(error), RED)}
+        self.said = spectrum.bands_said()
         self._draw_line(spectrum)
         self._f.set_data(spectrum.alpha, spectrum.f)
         self._peak.set_data([spectrum.alpha0] * 2, [0, 1])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import storage
-from ..coverage import LEVEL, claim, is_measured
+from ..coverage import LEVEL, claim, is_measured, width_is_measured
 from ..influence import notes_on
 from ..masses import count_masses
 from ..method import PAPER
@@ -102,6 +102,7 @@ class TrajectoryConfidence:
     def load(cls, path):
         """Read bands written by :meth:`save`; a file of a newer schema is refused."""
         values = storage.load(path, "trajectory-confidence")
+        values.setdefault("r2", np.full(len(values["step"]), np.nan))  # an earlier version kept none
         return cls(**{**values, "notes": tuple(values["notes"])})
 
 
@@ -157,7 +158,7 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
         level=LEVEL,
         resamples=int(resamples),
         seed=int(seed),
-        measured=is_measured(history.choices, True) and history.choices.score == "emergence",
+        measured=is_measured(history.choices) and width_is_measured(method.q) and method.score == "emergence",
         given_radii=isinstance(history.choices.radii, tuple),
         neurons=every.neurons,
         neurons_per_layer=neurons_per_layer,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import storage
-from ..coverage import is_measured
+from ..coverage import is_measured, width_is_measured
 from ..errors import NeuroMFAError
 from ..influence import knows_spread, notes_on, strata_of_masses
 from ..masses import count_masses
@@ -63,7 +63,8 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
     refuse_one_neuron(strata)
     work = Resampler(spectrum, strata)
     point = work.point.values[0], work.point.errors[0]
-    resampled = work.resampled(int(resamples), int(seed))
+    resamples = 0 if kind == "normal" else int(resamples)
+    resampled = work.resampled(resamples, int(seed)) if resamples else tuple(each[None] for each in point)
     ends = band(point, resampled, level, kind)
     n, a = len(spectrum.q), len(spectrum.alpha)
     places = np.cumsum([2, n, a])
@@ -80,13 +81,14 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         curves_f=drawn[:, places[2] :],
         kind=kind,
         level=float(level),
-        resamples=int(resamples),
+        resamples=resamples,
         seed=int(seed),
         by_layer=bool(by_layer),
         neurons=len(masses.layer),
         measured=is_measured(method, by_layer) and masses.weight is None,
         given_radii=isinstance(method.radii, tuple),
         r2=spectrum.r2,
+        r2_by_q=spectrum.r2_by_q,
         verdict=spectrum.verdict,
         notes=notes_on(method, strata, masses, spectrum.seed),
         method=spectrum.method,
@@ -136,7 +138,7 @@ def emergence_confidence(start, now, method=PAPER, level=0.9, resamples=400, see
         resamples=int(resamples),
         seed=int(seed),
         by_layer=True,
-        measured=is_measured(method, True) and method.score == "emergence",
+        measured=is_measured(method) and width_is_measured(method.q) and method.score == "emergence",
         given_radii=isinstance(method.radii, tuple),
         neurons=both.neurons,
         only_start=both.only_start,
@@ -196,6 +198,7 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         measured=False,
         given_radii=given,
         r2=worst.r2,
+        r2_by_q=np.min([each.r2_by_q for each in spectra], axis=0),
         verdict=worst.verdict,
         notes=() if given else (f"each of the {samples} samples has radii of its own",),
         method=method.name,

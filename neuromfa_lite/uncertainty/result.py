@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import storage
-from ..coverage import LEVEL, claim, coverage_range
+from ..coverage import LEVEL, claim, coverage_range, width_is_measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,8 @@ class Confidence:
         measured: whether the measured coverages are of such an analysis: the paper's chain and convention, one hop,
             exact derivative.
         given_radii: whether the method names the radii; else the sample's own ones, which another would not have.
-        r2, verdict: the worst fit of the sample and the quality of its fits in words; of redraws those of the worst.
+        r2, r2_by_q (q,), verdict: the worst fit of the sample, that of every order, and the quality of the fits in
+            words; of redraws the worst of all samples.
         notes: what to know about these bands, in words.
         method, method_key, source, source_hash, versions: where it came from.
     """
@@ -50,6 +51,7 @@ class Confidence:
     measured: bool
     given_radii: bool
     r2: float
+    r2_by_q: np.ndarray
     verdict: str
     notes: tuple[str, ...] = ()
     method: str = ""
@@ -64,7 +66,7 @@ class Confidence:
     def __repr__(self):
         return (
             f"Confidence(alpha0={self.alpha0:.4f} [{_ends(self.alpha0_band)}], "
-            f"width={self.width:.4f} [{_ends(self.width_band)}], {self.verdict}, "
+            f"width={self.width:.4f} [{_ends(self.width_band)}], worst r2 {self.r2:.3f}, {self.verdict}, "
             f"{self.kind}, {self.resamples} resamples; "
             f"alpha0: {self.claim('alpha0')}; width: {self.claim('width')})"
         )
@@ -77,26 +79,32 @@ class Confidence:
         """
         if self.kind == "redraws":
             return f"holds a further sample with probability {self.level:.2f}, by symmetry"
-        return claim(quantity, self.kind, self.level, self.neurons * self.measured, self.given_radii)
+        return claim(quantity, self.kind, self.level, self._measured_neurons(quantity), self.given_radii)
+
+    def _measured_neurons(self, quantity):
+        known = self.measured and (quantity != "width" or width_is_measured(self.q))
+        return self.neurons * known
 
     def frame(self):
-        """pandas DataFrame, a row per quantity and q: quantity, q (missing for two), value, low, high, coverage.
+        """pandas DataFrame, a row per quantity and q: quantity, q (missing for two), value, low, high, r2, coverage.
 
         coverage: what may be said of the band, in words; lowest, highest: the measured coverages, of given radii
         or of each sample's own as the case is, missing where none was measured.
         """
         import pandas as pd
 
-        rows = [("alpha0", np.nan, self.alpha0, *self.alpha0_band), ("width", np.nan, self.width, *self.width_band)]
+        rows = [("alpha0", np.nan, self.alpha0, *self.alpha0_band, self.r2)]
+        rows += [("width", np.nan, self.width, *self.width_band, self.r2)]
         for name in ("tau", "alpha", "f"):
             values = getattr(self, name)
             ends = getattr(self, f"{name}_band")
-            rows += zip([name] * len(values), self.q, values, *ends, strict=False)
+            rows += zip([name] * len(values), self.q, values, *ends, self.r2_by_q, strict=False)
         names = [name if np.isnan(q) else f"{name}({q:g})" for name, q, *_ in rows]
-        table = pd.DataFrame(rows, columns=["quantity", "q", "value", "low", "high"])
-        neurons = self.neurons * (self.measured and self.level == LEVEL)
+        table = pd.DataFrame(rows, columns=["quantity", "q", "value", "low", "high", "r2"])
         radii = "population" if self.given_radii else "own"
-        found = [coverage_range(name, self.kind, neurons, radii) or (np.nan, np.nan) for name in names]
+        neurons = [self._measured_neurons(name) * (self.level == LEVEL) for name in names]
+        found = [coverage_range(name, self.kind, n, radii) for name, n in zip(names, neurons, strict=True)]
+        found = [each or (np.nan, np.nan) for each in found]
         table["lowest"], table["highest"] = np.transpose(found)
         return table.assign(coverage=[self.claim(name) for name in names])
 
@@ -118,7 +126,7 @@ class Confidence:
         return (
             f"<b>Confidence</b> of {self.source} ({self.method}), {self.kind}, {self.resamples} resamples of "
             f"{self.neurons} neurons<table><tr><th></th><th>value</th><th>band</th><th>coverage</th></tr>{rows}</table>"
-            f"<small>fits: {self.verdict}{notes}</small>"
+            f"<small>worst r&sup2; {self.r2:.3f}; {self.verdict}{notes}</small>"
         )
 
     def save(self, path):
@@ -129,6 +137,8 @@ class Confidence:
     def load(cls, path):
         """Read bands written by :meth:`save`; a file of a newer schema is refused."""
         values = storage.load(path, "confidence")
+        if "r2" not in values:  # a file of an earlier version
+            values |= {"r2": np.nan, "r2_by_q": np.full(len(values["q"]), np.nan), "verdict": "fit not in this file"}
         return cls(**{**values, "notes": tuple(values["notes"])})
 
 
@@ -210,7 +220,7 @@ class EmergenceConfidence:
     @classmethod
     def load(cls, path):
         """Read a band written by :meth:`save`; a file of a newer schema is refused."""
-        values = storage.load(path, "emergence-confidence")
+        values = {"r2": float("nan"), **storage.load(path, "emergence-confidence")}
         return cls(**{**values, "notes": tuple(values["notes"])})
 
 

@@ -124,8 +124,8 @@ def bands_held_against(name, spectrum, counted, pulls, alphas, zero):
         return []
     groups = counted.groups or [0] * len(counted.centres)
     sizes = counted.sizes or {group: groups.count(group) for group in groups}
-    if max(map(groups.count, groups)) < 2:
-        return [row(name, "bands of a single one", None, 1, int(spectrum.band("tau") is None))]
+    if max(map(groups.count, groups)) < 2 or len(groups) < 10:
+        return [row(name, "no bands of so few", None, 1, int(spectrum.band("tau") is None))]
     tau, alpha = zip(*pulls, strict=True)
     f = [[q * b - a for a, b in zip(*each, strict=True)] for q, *each in zip(ORDERS, tau, alpha, strict=False)]
     rows = []

@@ -61,7 +61,7 @@ def _network():
     network = _transformer()
     counted = _counted(_one_hop(network), PAPER)
     rows = held_against("network, connections", measure_spectrum(network, PAPER.replace(q=ORDERS)), counted)
-    rows += _scale_free(network, [20.0, 40.5, 90.0]) + _forward(network, counted)
+    rows += _scale_free(network, [20.0, 40.5, 90.0]) + _forward(network, counted) + _some_centres(network)
     for reach in ("geodesic", "geodesic-undirected"):
         paths = _paths(network, reach)
         spectrum = measure_spectrum(network, GEODESIC.replace(reach=reach, q=ORDERS))
@@ -73,6 +73,23 @@ def _network():
     rows += _edges() + _choices()
     exact = 0.5 / 0.4 * (math.log(1.6) - math.log(1.2))
     return [*rows, row("E", "E(1.2, 0.5; 1.6, 0.4)", None, exact, degree_of_emergence(1.2, 0.5, 1.6, 0.4))]
+
+
+def _some_centres(network):
+    """Every other neuron of two layers as centres: a band compares the chosen ones of a layer alone."""
+    radii, every = (20.0, 40.5, 90.0), _one_hop(network)
+    of_input, of_wide = every[:8:2], every[-20::2]
+    counted = _counted([*of_input, *of_wide], ANY, radii)
+    connections = [sum(len(distances) for _, distances in part) for part in (of_input, of_wide, every)]
+    counted = counted._replace(
+        total=len(every),
+        inside=counted.inside * sum(connections[:2]) / connections[2],
+        groups=[0] * len(of_input) + [1] * len(of_wide),
+        sizes={0: len(of_input), 1: len(of_wide)},
+    )
+    places = [*range(0, 8, 2), *range(48, 68, 2)]  # the wide layer comes after six of eight neurons
+    spectrum = measure_spectrum(network, ANY.replace(radii=radii, q=ORDERS), centres=places)
+    return held_against("network, some centres", spectrum, counted)
 
 
 def _distances(network, reach):
