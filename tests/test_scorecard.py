@@ -18,7 +18,8 @@ from neuromfa_lite.laboratory import abilities_after
 from neuromfa_lite.laboratory.baselines import BASELINES
 from neuromfa_lite.laboratory.changes import PRESERVING, changed
 from neuromfa_lite.laboratory.controls import emergence_from
-from neuromfa_lite.laboratory.scorecards import SHIPPED, Scorecard, shipped_scorecard
+from neuromfa_lite.laboratory.scorecards import SHIPPED, Scorecard, fresh_scorecard, shipped_scorecard
+from neuromfa_lite.laboratory.scorecards.ask import bundled_runs
 from neuromfa_lite.laboratory.scorecards.curves import Curves, curves_of, rise_after
 from neuromfa_lite.laboratory.scorecards.properties import association, contrast, control_cells
 from neuromfa_lite.laboratory.scorecards.shipped import shipped_measures
@@ -563,3 +564,16 @@ def test_the_command_takes_a_function_and_a_method_out_of_files(tmp_path):
     rows = json.loads(result.stdout)
     assert {row["method"] for row in rows} == {"mine", "largest", "the model itself"}
     assert any(row["property"] == "specific against induction-control" and row["value"] > 0 for row in rows)
+
+
+def test_the_younger_trainings_have_every_frozen_measure_and_every_run():
+    card, bundled = fresh_scorecard(), {run.name for run in bundled_runs()}
+    assert set(card.methods) >= {"published", "token cloud", "two neighbours", "token agreement", "reciprocity"}
+    assert {row["run"] for row in card.rows} == bundled
+    for row in card.rows:  # of two trainings none can be left out, so their noise has no range
+        assert (row["value"] is not None and row["low"] is not None) or row["note"], row
+    published = [row for row in card.rows if row["method"] == "published"]
+    pairs = [row for row in published if row["property"].startswith("specific against")]
+    last = {run: max(row["step"] for row in pairs if row["run"] == run) for run in {row["run"] for row in pairs}}
+    judged = [row for row in pairs if row["step"] in (256, last[row["run"]])]
+    assert len(judged) == 10 and all(None not in (row["value"], row["low"], row["high"]) for row in judged)

@@ -2,6 +2,6 @@
 
 from .ask import scorecard
 from .result import Scorecard
-from .shipped import SHIPPED, shipped_scorecard
+from .shipped import FRESH, SHIPPED, fresh_scorecard, shipped_scorecard
 
-__all__ = ["SHIPPED", "Scorecard", "scorecard", "shipped_scorecard"]
+__all__ = ["FRESH", "SHIPPED", "Scorecard", "fresh_scorecard", "scorecard", "shipped_scorecard"]

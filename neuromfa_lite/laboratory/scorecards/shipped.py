@@ -16,6 +16,7 @@ from .result import Scorecard
 from .subjects import subject_of
 
 SHIPPED = Path(__file__).with_suffix(".json")
+FRESH = Path(__file__).with_name("fresh_seeds.json")
 
 
 def shipped_measures():
@@ -70,6 +71,19 @@ def shipped_scorecard() -> Scorecard:
         True
     """
     return Scorecard.load(SHIPPED)
+
+
+def fresh_scorecard() -> Scorecard:
+    """Read how the published E and the frozen measures did on trainings younger than all their definitions.
+
+    Returns:
+        Scorecard of training seeds 3 and 4 of every run and control; made by `benchmarks/fresh_seeds.py --write`.
+
+    Example:
+        >>> "reciprocity" in fresh_scorecard().methods
+        True
+    """
+    return Scorecard.load(FRESH)
 
 
 def compute_shipped(progress=True) -> Scorecard:
