@@ -7,6 +7,7 @@ import pytest
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.errors import NeuroMFAError, SourceError
+from neuromfa_lite.laboratory import circuits
 from neuromfa_lite.laboratory.changes import PRESERVING, SCALE, WIRING, WIRING_AND_TOKENS, changed
 from neuromfa_lite.laboratory.circuits import agreement, reciprocity, returned, token_agreement, token_paths
 from neuromfa_lite.sources import open_source
@@ -171,3 +172,20 @@ def test_errors_name_what_is_wrong():
         agreement(np.diag([1.0, 2.0, 0.0]), np.eye(3))
     with pytest.raises(NeuroMFAError, match="equally alike"):
         agreement(np.eye(3), np.eye(3))
+
+
+@pytest.mark.parametrize(
+    "name, what, words",
+    [
+        ("folded_layers", lambda ways: lambda source: [], "no attention head"),
+        ("folded_layers", lambda ways: lambda source: [{"mlp-in": 0, "mlp-out": 0}], "values"),
+        ("token_ways", lambda ways: lambda source: (ways[0], ways[1][:-1]), "tokens come in"),
+        ("gain_of", lambda ways: lambda *given: np.full(64, np.nan), "gain in front of"),
+    ],
+)
+def test_sources_without_paths_are_refused_by_name(name, what, words, monkeypatch):
+    """What the paths go through is named where it is missing, instead of NaN or an error of NumPy."""
+    whole = open_source(nmfa.load_run("induction").checkpoint(724))
+    monkeypatch.setattr(circuits, name, what(circuits.token_ways(whole)))
+    with pytest.raises(NeuroMFAError, match=words):
+        reciprocity(whole)

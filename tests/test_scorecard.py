@@ -577,3 +577,11 @@ def test_the_younger_trainings_have_every_frozen_measure_and_every_run():
     last = {run: max(row["step"] for row in pairs if row["run"] == run) for run in {row["run"] for row in pairs}}
     judged = [row for row in pairs if row["step"] in (256, last[row["run"]])]
     assert len(judged) == 10 and all(None not in (row["value"], row["low"], row["high"]) for row in judged)
+
+
+def test_two_steps_say_nothing_about_time_and_association():
+    curves = Curves(SimpleNamespace(name="short"), None, {}, {0: np.array([0, 8])}, {0: np.array([[0.0], [1.0]])}, {})
+    curves.ability[0] = np.array([0.0, 1.0])
+    (cell,) = timing_cells(curves)
+    assert cell.value is None and "2 steps" in cell.note
+    assert not len(association(curves))

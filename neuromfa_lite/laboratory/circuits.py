@@ -7,9 +7,11 @@ brings the two ways together. What is measured is whether they come together: by
 link by link through the weights (reciprocity).
 
 Both were chosen out of 22 definitions, by the bundled runs, training seeds 0, 1 and 2, so only trainings of other
-seeds can say whether they hold; their definitions stay as they are. Neither feels a common factor, nor any change of
-the weights that leaves the linear part of a path as it was. Of attention patterns, positions, biases and the bend of
-the MLP's function they know nothing.
+seeds can say whether they hold; their definitions stay as they are. (Of seeds 3 and 4, which judged them, those of
+induction and its control had been trained before, for the measures of :mod:`token_clouds`; these two had not been asked
+on them.) Neither feels a common factor, nor any change of the weights that leaves the linear part of a path as it was.
+Of attention patterns, positions, biases and the bend of the MLP's function they know nothing, and layer norms are taken
+to subtract the mean.
 
 Source: circuits: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; reciprocity: Garlaschelli and
 Loffredo 2004, Physical Review Letters 93, 268701; agreement: Kriegeskorte et al. 2008, Frontiers in Systems
@@ -32,7 +34,8 @@ def token_agreement(source):
 
     Pearson's correlation, over all pairs of tokens i < j, of cos(e_i, e_j) and cos(u_i, u_j): e the rows of the
     embedding, u those of the unembedding with the last gain folded in, both without their mean over the hidden neurons
-    and centred over tokens. About 0 untrained, 1 where both ways see the same resemblances. The blocks play no part.
+    and centred over tokens. About 0 untrained, 1 where both ways see the same resemblances, as from the start where one
+    matrix serves both. The blocks play no part.
 
     Args:
         source: what :func:`neuromfa_lite.sources.open_source` takes, e.g. a checkpoint of a run.
@@ -54,13 +57,14 @@ def token_agreement(source):
 
 
 def reciprocity(source):
-    """How far the links between tokens, through the attention heads, go both ways: the mean of rho^2 over all paths.
+    """How far the links between tokens, through the attention heads, go both ways: the mean of rho^2 over these paths.
 
     Every head h is one path, C_h = U O_h V_h E^T, and every head behind the MLP of an earlier layer l another one,
     C_hl = U O_h V_h M_l I_l E^T: E embedding and U unembedding as of :func:`token_agreement`, V, O, I and M the
     matrices of values, attention output, MLP-in and MLP-out, gains folded in. rho = tr(C^2)/sum_ij C_ij^2 is 1 where
     every link is returned, -1 where each is returned with the other sign, about 0 where the way back knows nothing of
-    the way there.
+    the way there. Queries and keys, a head behind a head, and an MLP that no head stands behind are in no path: in a
+    model of one layer the MLP is not seen.
 
     Args:
         source: as of :func:`token_agreement`.
@@ -69,7 +73,8 @@ def reciprocity(source):
         float, from 0 to 1.
 
     Raises:
-        NeuroMFAError: NaN or infinite weights, a path that carries nothing, matrices that do not fit together;
+        NeuroMFAError: NaN or infinite weights, a path that carries nothing, matrices that do not fit together, a model
+            without a path;
         SourceError: a model without embedding.
 
     Example:
@@ -78,7 +83,10 @@ def reciprocity(source):
         >>> reciprocity(run.checkpoint(0)) < 0.01 < 0.3 < reciprocity(run.checkpoint(724))
         True
     """
-    return float(np.mean([returned(written, read) ** 2 for written, read in token_paths(source)]))
+    found = [returned(written, read) ** 2 for written, read in token_paths(source)]
+    if not found:
+        raise NeuroMFAError(f"{open_source(source).origin}: no attention head was found that links tokens to tokens")
+    return float(np.mean(found))
 
 
 def returned(written, read):
@@ -169,6 +177,10 @@ def token_paths(source):
     """
     source = open_source(source)
     incoming, outgoing = token_ways(source)
+    if len(incoming) != len(outgoing):
+        raise NeuroMFAError(
+            f"{source.origin}: {len(incoming)} tokens come in and {len(outgoing)} go out, so links cannot be returned"
+        )
     arriving = [incoming]  # what stands in the residual stream of each token: itself, and what each MLP made of it
     for layer in folded_layers(source):
         yield from _through_heads(source, layer, arriving, outgoing)
@@ -177,8 +189,13 @@ def token_paths(source):
 
 
 def _through_heads(source, layer, arriving, outgoing):
+    heads = source.config.get("num_attention_heads")
+    if not {"value", "attention-output"} <= layer.keys() or not heads:
+        raise NeuroMFAError(
+            f"{source.origin}: a layer has no values or no attention output, or its config no num_attention_heads: "
+            "the paths that are asked for go through attention heads"
+        )
     values, output = layer["value"], layer["attention-output"]
-    heads = source.config["num_attention_heads"]
     if len(values) != output.shape[1] or len(values) % heads:
         raise NeuroMFAError(
             f"{source.origin}: values of {len(values)} neurons and an attention output of {output.shape[1]} do not "
@@ -233,7 +250,14 @@ def _directions(vectors):
 
 def _folded(matrix, gain):
     """A matrix that reads the residual stream: with the gain in front of it, without what the norm takes out."""
-    weights = _finite(matrix) if gain is None else _finite(matrix) * gain
+    weights = _finite(matrix)
+    if gain is not None:
+        if not np.isfinite(gain).all():
+            raise NeuroMFAError(
+                f"{matrix.origin}: the gain in front of {matrix.name!r} holds NaN or infinite numbers: take an earlier "
+                "checkpoint"
+            )
+        weights = weights * gain
     return weights - weights.mean(axis=1, keepdims=True)
 
 

@@ -15,8 +15,9 @@ class Cell(NamedTuple):
             outside, where they nearly cancel. Of an effect size and of the noise of seeds the smallest and the largest
             with all seeds and with one left out. Where one or two seeds hold the step, of an effect size, and in a run
             of one seed, of the noise of samples: value -+ 1.64 standard errors of a jackknife over samples, the
-            uncertainty of other draws from the same trainings. None where one training seed was measured and nothing
-            drawn: nothing is there to spread over, and note says so.
+            uncertainty of other draws from the same trainings. Of a measure that draws nothing these are ranges of two
+            or three numbers: a further training lies outside as often as not. None where one training seed was measured
+            and nothing drawn: nothing is there to spread over, and note says so.
         looks: how many measured numbers went into it; samples that are equal all along a run, because nothing is drawn
             there, are one.
         note: what to know.

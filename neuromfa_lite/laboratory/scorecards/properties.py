@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .cells import Cell
-from .spreads import FEWEST, ends, jackknife, joined, smallest_largest, worded
+from .spreads import FEWEST, FEWEST_STEPS, ends, jackknife, joined, smallest_largest, worded
 
 EARLY = 256
 OVER_SAMPLES = "range over samples alone"
@@ -38,10 +38,13 @@ def association(curves, other=None):
         other: Curves of the same run by another measure, whose own correlation (mean over its samples) is taken off.
 
     Returns:
-        (pairs,) Pearson's r, or the excess; pairs in which the measure or the ability stands still are left out.
+        (pairs,) Pearson's r, or the excess; pairs in which the measure or the ability stands still are left out, and
+        seeds of two steps, through which every correlation is 1.
     """
-    found = []
+    found = [np.empty(0)]
     for seed in curves.seeds:
+        if len(curves.steps[seed]) < FEWEST_STEPS:
+            continue
         ability = curves.ability[seed]
         mine = _correlations(curves.rises[seed], ability)
         if other is not None:
@@ -179,6 +182,7 @@ def _noise_of_samples(curves, lasts):
     if len(lasts) > 1:
         return _mean(name, curves, shares, looks, step)
     low, high = jackknife(shares[0], [_share(np.delete(lasts[0], place)) for place in range(curves.samples)])
+    low, high = (low, high) if low is None else (max(low, 0.0), min(high, 1.0))  # of a share
     note = joined("one training seed", OVER_SAMPLES) if low is not None else ""
     return worded(Cell(name, run, step, float(shares[0]), low, high, looks, note), 1, curves.drawn)
 

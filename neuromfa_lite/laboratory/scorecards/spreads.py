@@ -8,6 +8,7 @@ import numpy as np
 
 SPREAD = (0.05, 0.95)  # the quantiles that are called low and high
 FEWEST = 3  # with one of them left out two are there to compare
+FEWEST_STEPS = 3  # between a first and a last alone every curve is the same line
 UNKNOWN = "no spread can be known"
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .cells import Cell
-from .spreads import ends, joined, worded
+from .spreads import FEWEST_STEPS, ends, joined, worded
 
 NOISE = "its own rise is within twice its spread over samples"
-FEWEST_STEPS = 3  # with the first and the last alone every curve is half way at the same step
 
 
 def half_way(steps, rises):
@@ -59,10 +58,12 @@ def timing_cells(curves):
     first, *others = curves.seeds
     name, run, looks = "half way after ability", curves.run.name, curves.rises[first].size
     fine, reason = octaves_after(curves, first), _why_not(curves, first)
+    if len(curves.steps[first]) < FEWEST_STEPS:
+        reason = f"{len(curves.steps[first])} steps, and through two every curve is half way at the same time"
     if reason or not len(fine):
         return [Cell(name, run, None, None, None, None, looks, reason or "it stands still")]
     found, notes = [fine], [f"seed {first}, of {len(curves.steps[first])} steps, {fine.mean():+.2f}"]
-    asked = curves.rises[first].shape[1]
+    asked, rough = curves.rises[first].shape[1], False
     for seed in others:
         shared = np.intersect1d(curves.steps[first], curves.steps[seed])
         coarse, thinned = octaves_after(curves, seed, shared), octaves_after(curves, first, shared)
@@ -74,10 +75,13 @@ def timing_cells(curves):
             continue
         shift = fine.mean() - thinned.mean()
         found.append(coarse + shift)
+        rough |= abs(shift) > 1
         corrected = f" corrected by {shift:+.2f}" if len(shared) < len(curves.steps[first]) else ""
         notes.append(f"seed {seed}, of {len(shared)}, {coarse.mean():+.2f}{corrected}")
         looks, asked = looks + curves.rises[seed].size, asked + curves.rises[seed].shape[1]
     octaves = np.concatenate(found)
+    if rough:
+        notes.append("corrected by more than a doubling: rough")
     if len(octaves) < asked:
         notes.append(f"{asked - len(octaves)} of {asked} pairs stand still")
     cell = Cell(name, run, None, float(octaves.mean()), *ends(octaves), looks, joined(*notes))
