@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import PAPER_Q
-from twins import chain, from_distances, gaussian
+from twins import FEW, chain, from_distances, gaussian
+from twins import WAYS as OF_COUNTS
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import (
@@ -39,15 +40,7 @@ from neuromfa_lite.spectrum import spectrum_of_masses
 from neuromfa_lite.study import measure_spectrum
 from neuromfa_lite.verification.plain import plain_error, plain_pulls
 
-FEW = PAPER.replace(q=[-2.0, -0.5, 0.0, 1.0, 3.0], minimum_connections=3)
-WAYS = [
-    FEW,
-    FEW.replace(convention="standard"),
-    FEW.replace(mass="total-share"),
-    FEW.replace(derivative="forward"),
-    FEW.replace(scaling_range=(15, 90)),
-    SCALE_FREE.replace(q=[-1.0, 0.5, 2.0], minimum_connections=3),
-]
+WAYS = [*OF_COUNTS, SCALE_FREE.replace(q=[-1.0, 0.5, 2.0], minimum_connections=3)]
 NINETY = 1.6448536269514722
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twins import chain, from_distances, gaussian
+from twins import FEW, WAYS, chain, from_distances, gaussian
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, PUBLISHED, NeuroMFAError, analyze, load_network, load_run, resampling
@@ -20,15 +20,6 @@ from neuromfa_lite.spectrum import spectrum_of_masses
 from neuromfa_lite.uncertainty import Confidence, EmergenceConfidence, measure_coverage, simulation
 from neuromfa_lite.uncertainty.bands import KINDS, band
 from neuromfa_lite.uncertainty.emergence import Pair
-
-FEW = PAPER.replace(q=[-2.0, -0.5, 0.0, 1.0, 3.0], minimum_connections=3)
-WAYS = [
-    FEW,
-    FEW.replace(convention="standard"),
-    FEW.replace(mass="total-share"),
-    FEW.replace(derivative="forward"),
-    FEW.replace(scaling_range=(15, 90)),
-]
 
 
 def network(seed=0, deviation=0.05):

@@ -2,9 +2,20 @@
 
 import numpy as np
 
+from neuromfa_lite import PAPER
 from neuromfa_lite.blocks import FixedJoin, NeuronLayer, WeightBlock
 from neuromfa_lite.network import NeuronNetwork
 from neuromfa_lite.sources.matrix import WeightMatrix
+
+# few orders, and the ways in which an exponent can be taken from masses
+FEW = PAPER.replace(q=[-2.0, -0.5, 0.0, 1.0, 3.0], minimum_connections=3)
+WAYS = [
+    FEW,
+    FEW.replace(convention="standard"),
+    FEW.replace(mass="total-share"),
+    FEW.replace(derivative="forward"),
+    FEW.replace(scaling_range=(15, 90)),
+]
 
 
 def chain(*arrays, names=None):
