@@ -121,6 +121,11 @@ def is_measured(method, by_layer=True):
     return bool(by_layer) and alike and max(map(abs, method.q)) <= max(ORDERS)
 
 
+def measured_neurons(quantity, neurons, measured, q):
+    """Of how many neurons a coverage may be quoted: all, or 0 where none was measured of the quantity at orders q."""
+    return neurons * (measured and (quantity != "width" or width_is_measured(q)))
+
+
 def width_is_measured(q):
     """Whether orders q reach from -3 to 3, as those of the measured width and E do."""
     return min(q) == min(ORDERS) and max(q) == max(ORDERS)

@@ -4,7 +4,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from .coverage import LEVEL, claim, short_claim, width_is_measured
+from .coverage import LEVEL, claim, measured_neurons, short_claim
 from .errors import NeuroMFAError
 from .influence import (
     AlphaWidth,
@@ -164,8 +164,7 @@ class NeuronBands:
         return "; ".join([f"[ \u2026 ] over neurons, nominal 90 %, {said}", *left_out])
 
     def _measured_neurons(self, quantity):
-        known = self.measured and (quantity != "width" or width_is_measured(self.q))
-        return self.neurons_used * known
+        return measured_neurons(quantity, self.neurons_used, self.measured, self.q)
 
 
 def _forward(q, of_tau):

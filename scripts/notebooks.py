@@ -6,7 +6,9 @@
 A hash of the code cells is stored with the outputs; a test recomputes it, so that no picture outlives its code.
 """
 
+import base64
 import hashlib
+import io
 import math
 import os
 import re
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -41,7 +44,10 @@ def code_hash(notebook):
 
 
 def strip(notebook):
-    """Remove what belongs to one running kernel; a panel keeps its picture, a progress bar leaves nothing."""
+    """Remove what belongs to one running kernel; a panel keeps its picture, a progress bar leaves nothing.
+
+    Pictures are packed as small as they go without changing a pixel.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -53,9 +59,20 @@ def strip(notebook):
             was_widget = data.pop(WIDGET, None) is not None
             if (was_widget and "image/png" not in data) or output.get("name") == "stderr":
                 continue
+            if "image/png" in data:
+                data["image/png"] = packed(data["image/png"])
             kept.append(output)
         cell.outputs = kept
     return notebook
+
+
+def packed(picture):
+    """A PNG in base64 with the same pixels in no more bytes; of an opaque picture without its transparency."""
+    content = base64.b64decode(picture)
+    image, smaller = Image.open(io.BytesIO(content)), io.BytesIO()
+    opaque = image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255)
+    (image.convert("RGB") if opaque else image).save(smaller, "png", optimize=True)
+    return base64.b64encode(min(content, smaller.getvalue(), key=len)).decode()
 
 
 def printed_numbers(notebook):

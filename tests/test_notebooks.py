@@ -1,5 +1,7 @@
 """Every notebook runs from top to bottom without torch, quickly, in little memory, and says what it says when saved."""
 
+import base64
+import io
 import os
 import re
 import sys
@@ -7,7 +9,9 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import blocks, masses
@@ -109,3 +113,19 @@ def test_numbers_are_compared_to_three_digits():
     assert notebooks.differing_numbers([(0, 0.765)], [(0, 0.785)]) != []
     assert notebooks.differing_numbers([(0, 1.0)], []) != []
     assert notebooks.differing_numbers([(0, 2e-16)], [(0, 4e-15)]) == []
+
+
+def test_a_packed_picture_has_the_same_pixels_in_no_more_bytes():
+    draw = np.random.default_rng(0)
+    solid = np.full((40, 60, 4), 255, np.uint8)
+    solid[5:20, 10:30, :3] = draw.integers(0, 256, (15, 20, 3))
+    clear = solid.copy()
+    clear[25:, :, 3] = 90
+    for pixels in (solid, clear, solid[..., :3]):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "png", compress_level=1)
+        picture = base64.b64encode(file.getvalue()).decode()
+        smaller = notebooks.packed(picture)
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(smaller))).convert("RGBA"))
+        assert np.array_equal(shown, np.asarray(Image.fromarray(pixels).convert("RGBA")))
+        assert len(smaller) <= len(picture) and notebooks.packed(smaller) == smaller

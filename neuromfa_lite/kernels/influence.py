@@ -19,11 +19,11 @@ def influence_of_neurons(log_masses, weights, q, fit, first, stop, of_tau, of_al
     for j in range(first, stop):
         of_tau[j], of_alpha[j] = 0.0, 0.0
         for r in range(radii):
-            total, mean = _shares(log_masses[r], weights, q[j], share)
-            c = fit[r] / total
+            log_mass = log_masses[r]
+            largest = max(q[j] * np.min(log_mass), q[j] * np.max(log_mass))
             for i in range(neurons):
-                of_tau[j, i] += c * share[i]
-                of_alpha[j, i] += c * share[i] * (log_masses[r, i] - mean)
+                share[i] = weights[i] * np.exp(q[j] * log_mass[i] - largest)
+            _add_pulls(share, log_mass, fit[r], of_tau[j], of_alpha[j])
         if q[j] == 0.0:  # ln Z is flat by definition
             of_tau[j] = 0.0
 
@@ -36,35 +36,29 @@ def influence_of_counts(counts, last, logarithms, weights, q, fit, first, stop, 
     whole numbers; the others as above.
     """
     radii, neurons = counts.shape
-    power, share, above = np.empty(logarithms.shape[0]), np.empty(neurons), np.empty(neurons)
+    power, share, log_mass = np.empty(logarithms.shape[0]), np.empty(neurons), np.empty(neurons)
     for j in range(first, stop):
         of_tau[j], of_alpha[j] = 0.0, 0.0
         for n in range(power.shape[0]):
             power[n] = np.exp(q[j] * logarithms[n])
         for r in range(radii):
-            total, weighted = 0.0, 0.0
             for i in range(neurons):
                 share[i] = weights[i] * power[counts[r, i]] / power[last[i]]
-                above[i] = logarithms[counts[r, i]] - logarithms[last[i]]
-                total += share[i]
-                weighted += share[i] * above[i]
-            c, mean = fit[r] / total, weighted / total
-            for i in range(neurons):
-                of_tau[j, i] += c * share[i]
-                of_alpha[j, i] += c * share[i] * (above[i] - mean)
+                log_mass[i] = logarithms[counts[r, i]] - logarithms[last[i]]
+            _add_pulls(share, log_mass, fit[r], of_tau[j], of_alpha[j])
         if q[j] == 0.0:  # ln Z is flat by definition
             of_tau[j] = 0.0
 
 
 @njit(nogil=True, cache=True)
-def _shares(log_mass, weights, q, share):
-    """Fill share with w_i mu_i^q up to a factor; returns their sum and the mean of ln mu_i that they weigh."""
-    largest = q * log_mass[0]
-    for i in range(log_mass.shape[0]):
-        largest = max(largest, q * log_mass[i])
+def _add_pulls(share, log_mass, c, of_tau, of_alpha):
+    """Add c p_i and c p_i (ln mu_i - their mean) of one radius, p_i = share_i over the sum of all shares."""
     total, weighted = 0.0, 0.0
-    for i in range(log_mass.shape[0]):
-        share[i] = weights[i] if q == 0.0 else weights[i] * np.exp(q * log_mass[i] - largest)
+    for i in range(share.shape[0]):
         total += share[i]
         weighted += share[i] * log_mass[i]
-    return total, weighted / total
+    mean = weighted / total
+    for i in range(share.shape[0]):
+        pull = c / total * share[i]
+        of_tau[i] += pull
+        of_alpha[i] += pull * (log_mass[i] - mean)

@@ -102,10 +102,11 @@ class Panel(widgets.VBox):
 
     def with_band(self, name):
         """A number in words, followed by the ends of its band where the numbers have one, as NAME_band."""
-        band = self.numbers.get(name + BAND)
-        value = self.numbers[name]
-        ends = "" if band is None else with_ends(value, band).removeprefix(f"{value:.4f}")
-        return f"{name} = <b>{shown(value)}</b>{ends}"
+        value, band = self.numbers[name], self.numbers.get(name + BAND)
+        if band is None:
+            return f"{name} = <b>{shown(value)}</b>"
+        value, ends = with_ends(value, band).split(" ", 1)
+        return f"{name} = <b>{value}</b> {ends}"
 
     def _changed(self, change):
         self.update()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import storage
-from ..coverage import LEVEL, claim, coverage_range, width_is_measured
+from ..coverage import LEVEL, claim, coverage_range, measured_neurons
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +82,7 @@ class Confidence:
         return claim(quantity, self.kind, self.level, self._measured_neurons(quantity), self.given_radii)
 
     def _measured_neurons(self, quantity):
-        known = self.measured and (quantity != "width" or width_is_measured(self.q))
-        return self.neurons * known
+        return measured_neurons(quantity, self.neurons, self.measured, self.q)
 
     def frame(self):
         """pandas DataFrame, a row per quantity and q: quantity, q (missing for two), value, low, high, r2, coverage.
