@@ -122,11 +122,6 @@ def test_no_public_name_loads_torch():
     assert not loaded & {"torch", "transformers"}
 
 
-def test_modules_hold_one_idea_each():
-    long = {str(p.relative_to(ROOT)): n for p in MODULES if (n := len(p.read_text().splitlines())) > 330}
-    assert not long
-
-
 def test_functions_have_few_parameters():
     """Choices belong in a Method. Kernels are left out: they take their arrays one by one."""
     many = []
