@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from models import CONFIG, gpt_neox_tensors, write_folder, write_raw, write_shards
 from safetensors.numpy import save_file
 
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.sources import open_source
 from neuromfa_lite.sources.folder import open_folder
+
+torch = pytest.importorskip("torch")
 
 TOY = {"model_type": "toy"}
 W = np.arange(6, dtype="f4").reshape(2, 3)

@@ -8,12 +8,13 @@ import sys
 import huggingface_hub
 import numpy as np
 import pytest
-import torch
 from huggingface_hub import errors
 from models import write_folder
 
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.sources import open_source
+
+torch = pytest.importorskip("torch")
 
 TOY = {"model_type": "toy"}
 W = np.arange(6, dtype="f4").reshape(2, 3)

@@ -5,14 +5,15 @@ import os
 
 import numpy as np
 import pytest
-import torch
 from models import write_raw
 from safetensors.numpy import save_file
-from safetensors.torch import save_file as save_torch_file
 
 from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources import WeightMatrix, safetensors_file
+from neuromfa_lite.sources import WeightMatrix, open_source, safetensors_file
 from neuromfa_lite.sources.safetensors_file import RELEASE, MappedFiles, read_tensors
+
+torch = pytest.importorskip("torch")
+save_torch_file = pytest.importorskip("safetensors.torch").save_file
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 DRAW = np.random.default_rng(0)
@@ -226,13 +227,8 @@ def test_pages_of_huge_models_are_handed_back_and_small_ones_stay(size, handed_b
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_vectors_are_read_as_stored(tmp_path, dtype):
-    import torch
-    from safetensors.torch import save_file
-
-    from neuromfa_lite.sources import open_source
-
     gain = torch.linspace(-1, 2, 7).to(getattr(torch, dtype))
-    save_file({"gain": gain, "w": torch.ones(2, 2)}, tmp_path / "w.safetensors")
+    save_torch_file({"gain": gain, "w": torch.ones(2, 2)}, tmp_path / "w.safetensors")
     vector = read_tensors(tmp_path / "w.safetensors")["gain"]
     assert vector.read().dtype == np.float32 and (vector.read() == gain.float().numpy()).all()
     source = open_source({"gain": gain, "w": torch.ones(2, 2)}, config={"model_type": "toy"})

@@ -41,7 +41,8 @@ def open_source(source, revision=None, config=None):
             run's checkpoint is such a folder), a hub model "org/name", a torch module, or a state dict
             {name: tensor or array}.
         revision: branch, tag or commit of a hub model.
-        config: the configuration (dict, as config.json): needed for a state dict, else instead of the model's own.
+        config: the configuration (dict, as config.json, or that of a model of transformers): needed for a state dict,
+            else instead of the model's own.
 
     Returns:
         WeightSource.
@@ -56,6 +57,7 @@ def open_source(source, revision=None, config=None):
     """
     if isinstance(source, WeightSource):
         return source
+    config = config.to_dict() if hasattr(config, "to_dict") else config
     if isinstance(source, (str, os.PathLike)):
         return _open_named(source, revision, config)
     if revision is not None:
@@ -64,7 +66,7 @@ def open_source(source, revision=None, config=None):
 
     if isinstance(source, Mapping):
         return open_state_dict(source, config)
-    if callable(getattr(source, "state_dict", None)):
+    if callable(getattr(source, "state_dict", None)) and not isinstance(source, type):
         return open_module(source, config)
     raise SourceError(f"cannot open a {type(source).__name__} as weights: give {ACCEPTED}")
 
