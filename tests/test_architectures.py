@@ -224,6 +224,12 @@ def test_a_shape_against_the_configuration_is_named_with_both_shapes(name, shape
     assert ("transposed" in said) == (shape == expected[::-1])
 
 
+def test_a_packed_matrix_is_named_as_quantised_not_as_one_of_another_model():
+    name = "gpt_neox.layers.0.attention.dense.weight"
+    with pytest.raises(SourceError, match=rf"{re.escape(name)} .*is stored as uint8, which holds no plain weights"):
+        open_source(gpt_neox_tensors() | {name: np.ones((72, 1), np.uint8)}, config=CONFIG).wiring()
+
+
 def test_a_matrix_of_more_dimensions_is_named_with_its_shape():
     name = "gpt_neox.layers.0.attention.dense.weight"
     tensors = gpt_neox_tensors() | {name: np.ones((12, 12, 1), "f4")}

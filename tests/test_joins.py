@@ -337,6 +337,39 @@ def test_an_architecture_without_the_parts_is_refused_by_name(join):
         ARCHITECTURES.pop("toy")
 
 
+def recorded(monkeypatch, config, **told):
+    """Register somebody's own record of the same network, which says of gains and heads what is told; its config."""
+    neox = ARCHITECTURES["gpt_neox"]
+    record = Architecture("mine", neox.layers, lambda _: neox.joins(CONFIG), prefixes=neox.prefixes, **told)
+    monkeypatch.setitem(ARCHITECTURES, "mine", record)
+    return CONFIG | {"model_type": "mine"} | config
+
+
+@pytest.mark.parametrize(
+    ("join", "told", "config", "said"),
+    [
+        ("folded", {}, {}, r"record of mine does not say which layer norms' gains .*gains=\{"),
+        ("folded-head-products", {}, {}, "record of mine does not say which layer norms' gains"),
+        ("folded", {"gains": {}}, {}, "record of mine names no gain in front of a matrix .*join='chain'"),
+        ("folded", {"gains": {"typo.weight": "norm.weight"}}, {}, "record of mine names no gain"),
+        ("head-products", {}, {"num_attention_heads": None}, r'num_attention_heads .*is None.*heads="n_head"'),
+        ("head-products", {"heads": "n_head"}, {}, "n_head in the config given is None"),
+    ],
+)
+def test_a_record_that_lacks_gains_or_heads_says_so(monkeypatch, join, told, config, said):
+    config = recorded(monkeypatch, config, **told)
+    with pytest.raises(SourceError, match=said):
+        load_network(model(), config=config, join=join)
+
+
+def test_a_record_may_tell_its_gains_and_call_its_heads_otherwise(monkeypatch):
+    gains = ARCHITECTURES["gpt_neox"].gains(CONFIG)
+    config = recorded(monkeypatch, {"num_attention_heads": None, "n_head": HEADS}, gains=gains, heads="n_head")
+    for join in ("folded", "head-products", "folded-head-products"):
+        mine, own = load_network(model(), config=config, join=join), opened(model(), join)
+        assert mine.content_hash() == own.content_hash()
+
+
 def test_a_cloud_of_too_many_tokens_asks_for_a_sample():
     config = {"vocab_size": 5000}
     network = opened(model(**config), "tokens-by-angle", **config)

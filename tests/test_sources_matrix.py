@@ -163,6 +163,14 @@ def test_a_dtype_without_plain_weights_is_listed_and_refused_on_reading(tmp_path
                 read()
 
 
+def test_what_is_no_array_of_numbers_makes_no_matrix():
+    for given, said in ((np.ma.masked_less(WEIGHTS, 0), "masked entries"), ([[1.0], [1.0, 2.0]], "rows of one length")):
+        with pytest.raises(SourceError, match=f"w in here is .*{said}"):
+            WeightMatrix.from_array("w", given, "here")
+    whole = WeightMatrix.from_array("w", np.ma.masked_array(WEIGHTS))
+    np.testing.assert_array_equal(whole.read(), WEIGHTS)
+
+
 def test_only_two_dimensions_make_a_matrix():
     with pytest.raises(SourceError, match=r"bias in here: .*shape \(3,\)"):
         WeightMatrix.from_array("bias", np.ones(3), "here")
