@@ -269,6 +269,10 @@ def test_bin_files_that_hold_no_weights(tmp_path):
     path = write_bin(tmp_path / "pytorch_model.bin", [torch.ones(2, 2)])
     with pytest.raises(SourceError, match=r"pytorch_model\.bin holds no state dict"):
         open_source(tmp_path)
+    for value in ("text", [1.0], True, float("nan"), None):
+        torch.save({"w": torch.tensor(W), "v": value}, path)
+        with pytest.raises(SourceError, match=rf"holds no state dict .*v is a {type(value).__name__}: save model"):
+            open_source(tmp_path)
     torch.save({"w": torch.tensor(W)}, path)
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"<html>404</html>", pickle.dumps({"w": [1.0]}, protocol=2)[:-3]):
