@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -20,18 +21,10 @@ LOCAL = (
 
 
 def open_hub(repo, revision=None, config=None):
-    """Open a hub model; files that got damaged in the cache are removed, that the next call fetches them again."""
+    """Open a hub model: fetch what is not in the cache, then open the folder there."""
     folder = fetch(repo, revision)
-    try:
+    with _without_damage(folder):
         return open_folder(folder, config, f"{repo}@{revision}" if revision else repo)
-    except SourceError as error:
-        damaged = remove_damaged(folder)
-        if not damaged:
-            raise
-        raise SourceError(
-            f"{error}. The cached content of {', '.join(damaged)} was damaged and is removed: "
-            "the same call fetches it again"
-        ) from None
 
 
 def fetch(repo, revision=None):
@@ -65,7 +58,7 @@ def fetch(repo, revision=None):
         info = huggingface_hub.HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=timeout)
         if not COMMIT.fullmatch(info.sha):
             raise ValueError(f"{info.sha!r} is no commit")
-        listed = {file.rfilename: file for file in info.siblings if "/" not in file.rfilename}
+        listed = {file.rfilename: file for file in info.siblings if Path(file.rfilename).name == file.rfilename}
     except Exception as error:
         if cached and not isinstance(error, (errors.RevisionNotFoundError, errors.HFValidationError)):
             return cached
@@ -76,27 +69,39 @@ def fetch(repo, revision=None):
         if name in listed:
             _fetch_file(repo, asked, listed[name], folder)
     if chosen.endswith(".json"):
-        for shard in dict.fromkeys(read_weight_map(folder / chosen).values()):
+        with _without_damage(folder):
+            shards = dict.fromkeys(read_weight_map(folder / chosen).values())
+        for shard in shards:
             if shard not in listed:
                 raise _refusal(asked, f"{shard}, a shard that {chosen} names, is not there")
             _fetch_file(repo, asked, listed[shard], folder)
-    if revision != info.sha:
+    if folder != cached and revision != info.sha:
         ref = store / "refs" / (revision or "main")
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        ref.write_text(info.sha)
+        with suppress(OSError):  # a cache without right to write still serves
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.write_text(info.sha)
     return folder
 
 
-def remove_damaged(folder):
-    """Remove the cached files of a folder whose content has not the hash it is called by; returns their names."""
-    damaged = []
-    for link in sorted(file for file in folder.iterdir() if file.is_symlink()):
-        blob = folder / os.readlink(link)
-        if HASH.fullmatch(blob.name) and blob.is_file() and not _has_hash(blob, blob.name):
-            blob.unlink()
-            link.unlink()
-            damaged.append(link.name)
-    return damaged
+@contextmanager
+def _without_damage(folder):
+    """Where a folder cannot be read, remove the files whose content has not the hash by which the cache calls it."""
+    try:
+        yield
+    except SourceError as error:
+        damaged = []
+        for link in sorted(file for file in folder.iterdir() if file.is_symlink()):
+            blob = folder / os.readlink(link)
+            if HASH.fullmatch(blob.name) and blob.is_file() and not _has_hash(blob, blob.name):
+                blob.unlink()
+                link.unlink()
+                damaged.append(link.name)
+        if not damaged:
+            raise
+        raise SourceError(
+            f"{error}. The cached content of {', '.join(damaged)} was damaged and is removed: "
+            "the same call fetches it again"
+        ) from None
 
 
 def _cached(store, revision):
@@ -118,8 +123,8 @@ def _fetch_file(repo, asked, file, folder):
     if target.is_file() and target.stat().st_size == file.size:
         return
     content_hash = file.lfs.sha256 if file.lfs else file.blob_id
-    if not HASH.fullmatch(content_hash or ""):
-        raise _refusal(asked, f"no hash of {file.rfilename} is named, by which to check it: is HF_ENDPOINT a hub?")
+    if file.size is None or not HASH.fullmatch(content_hash or ""):
+        raise _refusal(asked, f"no hash of {file.rfilename} is named to check it by; HF_ENDPOINT is no whole hub")
     blob = store / "blobs" / content_hash
     part = blob.with_name(f"{content_hash}.incomplete")
     lock = store.parent / ".locks" / store.name / f"{content_hash}.lock"
@@ -140,9 +145,10 @@ def _fetch_file(repo, asked, file, folder):
     except SourceError:
         raise
     except Exception as error:
-        kept = part.stat().st_size if part.is_file() else 0
-        kept = f". {kept} of the {file.size} bytes of {file.rfilename} are kept: the same call goes on from there"
-        raise _refusal(asked, _reason(error, repo) + (kept if part.is_file() else "")) from error
+        reason, kept = _reason(error, repo), part.stat().st_size if part.is_file() else 0
+        if kept:
+            reason += f". {kept} of {file.size} bytes of {file.rfilename} are kept: the same call goes on from there"
+        raise _refusal(asked, reason) from error
 
 
 def _go_on(repo, file, commit, part):
