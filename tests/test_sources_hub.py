@@ -303,7 +303,7 @@ def test_what_is_in_the_cache_opens_while_the_hub_fails(hub, fault):
 def test_another_revision_than_the_cached_one_is_not_made_up(hub):
     assert_opens("step9")
     hub.faults["api"] = 503
-    with pytest.raises(SourceError, match="cannot fetch org/name from .*the hub's server fails"):
+    with pytest.raises(SourceError, match=r"cannot fetch org/name from .*the hub's server fails"):
         open_source("org/name")  # the main branch was never asked for
     hub.faults["api"] = "no revision"
     with pytest.raises(SourceError, match="there is no such revision"):
