@@ -9,7 +9,7 @@ import numpy as np
 from ..blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock
 from ..errors import NeuroMFAError, SourceError
 from ..method import PAPER
-from ..sources import WeightMatrix, WeightSource
+from ..sources import WeightMatrix
 from ..sources.parts import gain_of, gains_of
 from ..sources.wiring import find_architecture
 
@@ -33,24 +33,6 @@ class Joined:
     def place(self, name):
         """The position of a layer."""
         return [layer.name for layer in self.layers].index(name)
-
-
-@dataclass(frozen=True, eq=False)
-class Making:
-    """How a network came about, so that it can be made again with another join.
-
-    Attributes:
-        join: the join's name or callable; "chain" also for a network that is given as it is.
-        source: WeightSource behind it; None: none, or one whose weights were changed since.
-        draw: the join's own way to draw samples, where it has one.
-        whole: of a sample, the network it was drawn from; neurons_per_layer: of what size.
-    """
-
-    join: str | Callable = "chain"
-    source: WeightSource | None = None
-    draw: Callable | None = None
-    whole: object = None
-    neurons_per_layer: int | None = None
 
 
 def joined(source, join="chain"):
