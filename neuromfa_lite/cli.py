@@ -154,7 +154,7 @@ def train(run, seed, folder, steps, overwrite):
     try:
         train_run(run, seed=seed, folder=folder, steps=steps, overwrite=overwrite)
     except KeyboardInterrupt:
-        raise click.ClickException("stopped, nothing was stored: the same command starts again") from None
+        raise click.ClickException("stopped: the same command starts again") from None
     click.echo(f"trained {run}, seed {seed}: {folder}")
 
 

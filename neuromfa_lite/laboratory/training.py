@@ -68,7 +68,8 @@ def train(
             training.run(stored_steps, progress)
             return manifests.publish(hidden, folder, seed, training.manifest())
     except OSError as error:
-        raise NeuroMFAError(f"cannot write in {folder} ({error.strerror}): give another folder or make room") from error
+        why = error.strerror or error
+        raise NeuroMFAError(f"cannot write in {folder} ({why}): give another folder or make room") from error
 
 
 def _refuse_without_torch():
