@@ -1,8 +1,8 @@
 """Kill a training just before each change that it makes to the file system; a script, away from the threads of pytest.
 
-`python killing.py kills PLACE COUNT` prints how many points there are, then what is wrong after a kill at COUNT of
-them, spread evenly, or at all for 0. `python killing.py crowd PLACE SEEDS` trains that many seeds into one run at once.
-A stand-in writes small files in the place of weights. Every state that a kill leaves is one that a reader can meet.
+`python killing.py kills PLACE` prints what is wrong after a kill at each such point, `python killing.py renames PLACE`
+at the points that follow a rename. `python killing.py crowd PLACE` trains eight seeds into one run at once. A stand-in
+writes small files in the place of weights. Every state that a kill leaves is one that a reader can meet.
 """
 
 import json
@@ -15,10 +15,12 @@ from pathlib import Path
 from neuromfa_lite.errors import NeuroMFAError
 from neuromfa_lite.laboratory import load_run, manifests, trainer, training
 
-TEXT, LEFT = "old", None
+TEXT, LEFT, EVENTS = "old", None, []
 
 
 def stand_in(self, stored_steps, progress):
+    if TEXT == "stop":
+        raise KeyboardInterrupt
     for step in stored_steps:
         folder = self.built / manifests.step_folder(step)
         folder.mkdir(parents=True)
@@ -45,8 +47,7 @@ SCENES = {
 
 
 def die_in_time(event, arguments):
-    """Count the changes under PLACE, or relative to an open folder, down to the one before which the process dies."""
-    global LEFT
+    """Note the changes under PLACE, or relative to an open folder; the process dies before the one numbered LEFT."""
     if LEFT is None or event not in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "open"):
         return
     writes = event != "open" or (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
@@ -54,9 +55,19 @@ def die_in_time(event, arguments):
         return
     path = os.fspath(arguments[0])
     if path.startswith(str(PLACE)) or (not os.path.isabs(path) and event != "open"):
-        if LEFT == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        LEFT -= 1
+        die_before(event)
+        if event == "open" and arguments[2] & os.O_TRUNC:  # once more when it is open, with nothing written yet
+            die_before("write", path)
+
+
+def die_before(event, emptied=None):
+    global LEFT
+    if len(EVENTS) == LEFT:
+        LEFT = None
+        if emptied:
+            os.truncate(os.open(emptied, os.O_WRONLY | os.O_CREAT), 0)
+        os.kill(os.getpid(), signal.SIGKILL)
+    EVENTS.append(event)
 
 
 def texts_of(folder):
@@ -80,22 +91,25 @@ def prepare(scene):
     return PLACE / path, {options.get("seed", 0): "old" for options in before}, killed
 
 
-def changes_of(scene):
-    """How many changes the training of a scene makes."""
+def points_of(scene, what):
+    """Numbers of the changes that the training of a scene makes, or of those that follow a rename."""
     global LEFT
     folder, _, options = prepare(scene)
+    EVENTS.clear()
     LEFT = 10**6
     train(folder, **options)
-    count, LEFT = 10**6 - LEFT, None
-    return count
+    LEFT = None
+    return [at for at in range(len(EVENTS)) if what == "kills" or EVENTS[at - 1] == "os.rename"]
 
 
 def kill(scene, at):
-    """Kill the training of a scene before its change number ``at``, look, and give the same command again."""
+    """Kill the training of a scene before its change number ``at``, look, give the same command again twice: the first
+    time it is stopped."""
     global LEFT
     folder, before, options = prepare(scene)
     child = os.fork()
     if child == 0:
+        EVENTS.clear()
         LEFT = at
         train(folder, **options)
         os._exit(0)
@@ -104,18 +118,22 @@ def kill(scene, at):
     left = texts_of(folder) if there or before else {}
     after = before | {seed: "new"}
     assert left in (before, after), f"finished results lost: {left}"
-    try:
-        train(folder, **options)
-    except NeuroMFAError as error:
-        assert left == after and not options.get("overwrite"), f"the same command is refused: {error}"
-    assert texts_of(folder) == after
-    names = sorted(path.name.removesuffix("-again") for path in folder.iterdir())
-    assert names == ["manifest.json", *(f"seed-{each}" for each in sorted(after))], f"left over: {names}"
+    for text in ("stop", "new"):
+        try:
+            train(folder, **options | {"text": text})
+        except NeuroMFAError as error:
+            assert left == after and not options.get("overwrite"), f"the same command is refused: {error}"
+        except KeyboardInterrupt:
+            assert text == "stop"
+        there = after if text == "new" else left
+        names = sorted(path.name.removesuffix("-again") for path in folder.glob("*"))
+        assert names == sorted(["manifest.json"] * bool(there) + [f"seed-{each}" for each in there]), f"left: {names}"
+        assert not there or texts_of(folder) == there
     others = [path.name for path in PLACE.rglob("*") if path.name.startswith(".")]
-    assert not others and len(list(PLACE.iterdir())) == 1, f"left over: {others}"
+    assert not others and len(list(PLACE.iterdir())) == 1, f"left: {others}"
 
 
-def crowd(seeds):
+def crowd(seeds=8):
     """Train many seeds at once, each in a process of its own that waits for all to be there; what went wrong."""
     folder, ready = PLACE / "mine", os.pipe()
     children = []
@@ -133,20 +151,19 @@ def crowd(seeds):
 
 
 if __name__ == "__main__":
-    what, PLACE, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    what, PLACE = sys.argv[1], Path(sys.argv[2])
     trainer.Training.run = stand_in
     trainer._machine = trainer.versions = dict
     training._refuse_without_torch = lambda: None
     sys.addaudithook(die_in_time)
     if what == "crowd":
-        print(json.dumps(crowd(count)))
+        print(json.dumps(crowd()))
         sys.exit()
-    points = [(scene, at) for scene in SCENES for at in range(changes_of(scene))]
-    chosen = [points[i * (len(points) - 1) // (count - 1)] for i in range(count)] if count else points
+    points = [(scene, at) for scene in SCENES for at in points_of(scene, what)]
     wrong = []
-    for scene, at in chosen:
+    for scene, at in points:
         try:
             kill(scene, at)
         except (AssertionError, NeuroMFAError, OSError) as error:
             wrong.append(f"{scene}, change {at}: {error}")
-    print(json.dumps({"points": len(points), "killed": len(chosen), "wrong": wrong}))
+    print(json.dumps({"killed": len(points), "wrong": wrong}))
