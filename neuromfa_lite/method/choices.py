@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import NeuroMFAError
+from ..errors import NeuroMFAError, said
 from .identity import identity, label
 from .parts import PAPER_Q, PARTS, SHIPPED
 
@@ -119,16 +119,15 @@ class Method:
         return value if callable(value) else PARTS[field][value]
 
     def call(self, field, *arguments):
-        """Return what a part makes of its arguments; NeuroMFAError, naming the part, where it raises anything."""
+        """Return what a part makes of its arguments; NeuroMFAError, naming the part, where it raises or exits."""
         try:
             return self.part(field)(*arguments)
         except NeuroMFAError:
             raise
-        except Exception as error:
-            said = next((line for line in str(error).splitlines() if line.strip()), "")[:200]
+        except (Exception, SystemExit) as error:
             raise NeuroMFAError(
-                f"{field} {label(getattr(self, field))!r} of method {self.name!r} raised {type(error).__name__}: "
-                f"{said} (it was given {', '.join(map(_kind, arguments))})"
+                f"{field} {label(getattr(self, field))!r} of method {self.name!r} raised {said(error)} (it was given "
+                f"{', '.join(map(_kind, arguments))})"
             ) from error
 
     def own_parts(self):
