@@ -182,9 +182,12 @@ def test_the_shipped_scorecard_tries_its_place_before_the_work(tmp_path, monkeyp
         assert result.exit_code == 1 and "no such folder" in result.output
 
 
-@pytest.mark.parametrize("words", [(*QUICK, "--json", "--out", "x"), ("scorecard", "--run", "induction", "--json", "--picture", "x.png")])
+@pytest.mark.parametrize("words", [(*QUICK, "--json", "--out", "x"), ("scorecard", "--json", "--picture", "x.png")])
 def test_a_full_disk_does_not_lose_the_result(tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
+    card = scorecards.shipped_scorecard().of(["induction"])
+    few = scorecards.Scorecard(tuple(row for row in card.rows if row["method"] == "paper"), {})
+    monkeypatch.setattr(scorecards, "shipped_scorecard", lambda: few)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
