@@ -71,7 +71,11 @@ def _say(text):
     click.echo(text, file=click.get_current_context().obj)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"{TRACEBACK}=1 before a command shows where an error arose.",
+)
 @click.version_option(__version__, prog_name="neuromfa-lite")
 def main():
     """Neuron-based multifractal analysis: weights -> network -> spectrum -> degree of emergence."""

@@ -19,7 +19,8 @@ class Method:
 
     A part (join, distance, radii, mass, score) is a name or any callable. All but a join take and return float64
     arrays (a mass takes uint32), whole ones: NumPy functions and functions compiled by ``numba.njit`` alike, a function
-    of one number after ``numba.vectorize``. Each is tried on a few numbers before any work starts.
+    of one number after ``numba.vectorize``. Each is asked twice on a few numbers before any work starts: its answer
+    depends on what it is given alone, which it leaves as it is.
 
     Attributes:
         name: what plots and tables call it.
