@@ -1,27 +1,81 @@
 """The command line: neuromfa-lite, or python -m neuromfa_lite. SOURCE is a folder, a hub id or RUN@STEP."""
 
+import contextlib
 import dataclasses
+import errno
 import json
+import os
 import re
 import sys
-from pathlib import Path
 
 import click
 import numpy as np
 
 from . import __version__
-from .errors import NeuroMFAError
+from .errors import NeuroMFAError, said
+
+TRACEBACK = "NEUROMFA_TRACEBACK"  # set to anything, an error is raised with its traceback
+MOST_SAMPLES = 10_000
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF, getattr(errno, "EDQUOT", None))
 
 
 class _Commands(click.Group):
+    """The commands: whatever goes wrong in one ends in a line of words and an exit status."""
+
+    def main(self, *arguments, **options):
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
+        try:
+            return super().main(*arguments, **options)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            words = _last_words(error)
+        with contextlib.suppress(OSError):
+            click.echo(f"Error: {words}", err=True)
+        sys.exit(1)
+
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except NeuroMFAError as error:
+            if os.environ.get(TRACEBACK):
+                raise
             raise click.ClickException(str(error)) from None
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+class _Measuring(click.Command):
+    """A command that runs functions of the user's: what these print goes to standard error, what we say past it."""
+
+    def invoke(self, ctx):
+        ctx.obj = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            return super().invoke(ctx)
+
+
+def _last_words(error):
+    """What to say of an exception that nobody expected."""
+    if isinstance(error, MemoryError):
+        return "this takes more memory than there is: take a smaller sample or fewer radii"
+    if isinstance(error, OSError) and error.filename is None and error.errno in FULL:  # files of ours have their names
+        return f"the output cannot be written ({error.strerror})"
+    if isinstance(error, OSError):
+        return said(error)
+    return f"{said(error)}. This is a fault of neuromfa_lite's; {TRACEBACK}=1 before the command shows where it arose"
+
+
+def _say(text):
+    click.echo(text, file=click.get_current_context().obj)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"{TRACEBACK}=1 before a command shows where an error arose.",
+)
 @click.version_option(__version__, prog_name="neuromfa-lite")
 def main():
     """Neuron-based multifractal analysis: weights -> network -> spectrum -> degree of emergence."""
@@ -40,6 +94,13 @@ _neurons = click.option(
     default="32",
     show_default=True,
     help="Size of a sample, or 'all' for the whole network.",
+)
+_samples = click.option(
+    "--samples",
+    type=click.IntRange(1, MOST_SAMPLES),
+    default=10,
+    show_default=True,
+    help="Number of sampled networks.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 _revision = click.option("--revision", help="Branch, tag or commit of a hub id.")
@@ -65,7 +126,7 @@ def runs(as_json):
     _print({"runs": table}, as_json, table)
 
 
-@main.command()
+@main.command(cls=_Measuring)
 @click.argument("source")
 @_revision
 @_method
@@ -79,12 +140,12 @@ def describe(source, revision, method, as_json):
     _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
 
 
-@main.command()
+@main.command(cls=_Measuring)
 @click.argument("source")
 @_revision
 @_method
 @_neurons
-@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sample.")
 @_json
 def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
@@ -106,26 +167,27 @@ def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     _print(fields, as_json, repr(spectrum), spectrum.frame().iloc[::10])
 
 
-@main.command()
+@main.command(cls=_Measuring)
 @click.argument("run")
 @_method
 @_neurons
-@click.option("--samples", default=10, show_default=True, help="Number of sampled networks.")
+@_samples
 @click.option("--steps", metavar="0,A,B", help="Only these steps, 0 among them.")
-@click.option("--out", type=click.Path(dir_okay=False), help="Also save the trajectory to this .npz file.")
+@click.option("--out", type=click.Path(), help="Also save the trajectory to this .npz file.")
 @_json
 def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     """Follow RUN (a bundled name or a folder) over its checkpoints: spectrum, degree of emergence, ability."""
     from .laboratory import load_run
-    from .storage import target
+    from .storage import result_target
     from .study import measure_run
+    from .trajectory import refuse_score_without_name
     from .variants import find_method
 
-    out = target(out) if out else None  # refused before the work, not after it
-    size, chosen = _size(neurons_per_layer), _steps(steps)
-    history = measure_run(load_run(run), find_method(method), samples, size, chosen)
-    if out:
-        click.echo(f"saved {history.save(out)}", err=True)
+    size, chosen, measure = _size(neurons_per_layer), _steps(steps), find_method(method)
+    if out is not None:  # refused before the work, not after it
+        out = result_target(out)
+        refuse_score_without_name(measure)
+    history = measure_run(load_run(run), measure, samples, size, chosen)
     if history.flags:
         click.echo(f"warning: {history.quality()}", err=True)
     table = history.summary()
@@ -133,9 +195,12 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     names = "run ability_name method method_key neurons_per_layer flags source_hash versions".split()
     about = {name: getattr(history, name) for name in names}
     shown = table.drop(columns=["training_seeds"]).round(4)
-    _print(
-        {**about, "samples": int(history.sample.max()) + 1, "summary": table, "by_training_seed": seeds}, as_json, shown
-    )
+    fields = {**about, "samples": int(history.sample.max()) + 1, "summary": table, "by_training_seed": seeds}
+    try:
+        _print(fields, as_json, shown)
+    finally:  # where one of the two places fails, the result is in the other
+        if out is not None:
+            click.echo(f"saved {history.save(out)}", err=True)
 
 
 @main.command()
@@ -167,17 +232,17 @@ def verify(as_json):
 
     table = verify_all()
     if as_json:
-        click.echo(json.dumps(_plain(table), allow_nan=False))
+        _say(json.dumps(_plain(table), allow_nan=False))
     else:
-        click.echo(summary_of(table))
+        _say(summary_of(table))
     sys.exit(0 if table["passed"].all() else 1)
 
 
-@main.command()
+@main.command(cls=_Measuring)
 @click.argument("measures", metavar="[METHOD ...]", nargs=-1)
 @click.option("--run", "runs", multiple=True, help="Only these (bundled names or folders).")
-@click.option("--samples", default=10, show_default=True, help="Number of sampled networks.")
-@click.option("--picture", type=click.Path(dir_okay=False), help="Also draw the scorecard into this .png file.")
+@_samples
+@click.option("--picture", type=click.Path(), help="Also draw the scorecard into this .png file.")
 @click.option("--shipped", is_flag=True, help="Compute the scorecard of the package anew and store it (needs torch).")
 @_json
 def scorecard(measures, runs, samples, picture, shipped, as_json):
@@ -186,10 +251,13 @@ def scorecard(measures, runs, samples, picture, shipped, as_json):
     METHOD is a named method, a measure of the shipped scorecard, or a FILE.py with a VARIANT.
     """
     from .laboratory import load_run, scorecards
+    from .laboratory.scorecards.result import picture_target
     from .laboratory.scorecards.shipped import compute_shipped, measure_named
 
     if shipped and (measures or runs):
         raise click.UsageError("--shipped computes all of the shipped scorecard: give no METHOD and no --run with it")
+    if picture is not None:
+        picture = picture_target(picture)  # refused before the work, not after it
     if shipped:
         card = compute_shipped()
     elif measures:
@@ -198,12 +266,11 @@ def scorecard(measures, runs, samples, picture, shipped, as_json):
     else:
         card = scorecards.shipped_scorecard()
         card = card.of(runs) if runs else card
-    if picture:
-        click.echo(f"drawn {card.draw(picture)}", err=True)
-    if as_json:
-        click.echo(json.dumps(_plain(card.rows), allow_nan=False))
-    else:
-        click.echo(card.text())
+    try:
+        _say(json.dumps(_plain(card.rows), allow_nan=False) if as_json else card.text())
+    finally:
+        if picture is not None:
+            click.echo(f"drawn {card.draw(picture)}", err=True)
 
 
 @main.command()
@@ -222,7 +289,7 @@ def _network(source, revision, join="chain"):
     from .laboratory import load_checkpoint
     from .network import load_network
 
-    if re.fullmatch(r".+@\d+(:\d+)?", source) and not Path(source).exists():
+    if re.fullmatch(r".+@[0-9]{1,18}(:[0-9]{1,18})?", source) and not os.path.lexists(source):
         if revision is not None:
             raise NeuroMFAError(f"--revision is for hub ids; the checkpoint of {source!r} is named by its step")
         return load_network(load_checkpoint(source), join=join)
@@ -232,7 +299,7 @@ def _network(source, revision, join="chain"):
 def _steps(text):
     if text is None:
         return None
-    if not re.fullmatch(r"\d+(,\d+)*", text):
+    if not re.fullmatch(r"[0-9]{1,18}(,[0-9]{1,18})*", text):
         raise click.BadParameter(f"{text!r} is no list of steps such as 0,128,724", param_hint="--steps")
     return [int(step) for step in text.split(",")]
 
@@ -240,7 +307,7 @@ def _steps(text):
 def _size(text):
     if text == "all":
         return None
-    if not re.fullmatch(r"[1-9]\d*", text):
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
         raise click.BadParameter(
             f"{text!r} is neither a whole number of at least 1 nor 'all'", param_hint="--neurons-per-layer"
         )
@@ -249,10 +316,10 @@ def _size(text):
 
 def _print(fields, as_json, *texts):
     if as_json:
-        click.echo(json.dumps(_plain(fields), allow_nan=False))
+        _say(json.dumps(_plain(fields), allow_nan=False))
         return
     for text in texts:
-        click.echo(text if isinstance(text, str) else text.to_string(index=False, na_rep="-"))
+        _say(text if isinstance(text, str) else text.to_string(index=False, na_rep="-"))
 
 
 def _plain(value):

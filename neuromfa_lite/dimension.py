@@ -125,17 +125,28 @@ class NeuronDimensions:
 
     def save(self, path):
         """Write everything to an .npz file; returns its path."""
-        return storage.save(path, "dimensions", {name: getattr(self, name) for name in self.__dataclass_fields__})
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return storage.save(path, "dimensions", values, _LAYOUT)
 
     @classmethod
     def load(cls, path):
-        """Read dimensions written by :meth:`save`; a file of a newer schema is refused."""
-        values = storage.load(path, "dimensions")
+        """Read dimensions written by :meth:`save`; a damaged file or one of a newer schema is refused."""
+        values = storage.load(path, "dimensions", _LAYOUT)
         values.setdefault("error", np.full(len(values["dimension"]), np.nan))  # a file of an earlier version has none
         return cls(**values)
 
 
 _COLUMNS = ("layer", "role", "neuron", "dimension", "error", "r2", "radii")
+_LAYOUT = {
+    "names[neurons]": "layer role",
+    "wholes[neurons]": "neuron radii",
+    "numbers[neurons]": "dimension r2",
+    "maybe numbers[neurons] or nan": "error",
+    "maybe number or nan": "mean_error",
+    "text": "grid method method_key source source_hash",
+    "whole or none": "seed",
+    "words": "versions",
+}
 
 
 def error_over_connections(x, counts):

@@ -11,3 +11,12 @@ class SourceError(NeuroMFAError):
 
 class QualityWarning(UserWarning):
     """A number was computed that should not be trusted as it stands; the message says why, in words."""
+
+
+def said(error):
+    """An exception of somebody else's code in one line: its type and the first line of its words."""
+    try:
+        words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:200]
+    except Exception:
+        words = ""  # its own words fail
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from .blocks import WeightBlock
+from .blocks import FixedJoin, WeightBlock
 from .distances import edge_distances, usable_radii
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
+from .joins import joined
 from .partition import shares_of
 
 PROBE = 64  # neurons on each side of the first matrix
+ONE_ANSWER = "let it draw from a generator that it makes of a fixed seed at each call, and keep nothing between calls"
 
 
 def refuse_bad_parts(network, method):
@@ -19,8 +21,9 @@ def refuse_bad_parts(network, method):
         method: Method.
 
     Raises:
-        NeuroMFAError: a part that raises, or returns another shape, NaN, negative distances, the same distance for
-            different weights, fewer than two radii, masses that are not positive, a score that is not finite.
+        NeuroMFAError: a part that raises, answers the same question twice differently, changes what it is given, or
+            returns another shape, NaN, negative distances, the same distance for different weights, fewer than two
+            radii, masses that are not positive, a score that is not finite.
 
     Example:
         >>> from neuromfa_lite import NeuronNetwork, PAPER
@@ -30,6 +33,9 @@ def refuse_bad_parts(network, method):
         neuromfa_lite.errors.NeuroMFAError: distance of method 'mine' returned float64 of shape (1,) for matrix ...
     """
     own = method.own_parts()
+    if "join" in own:
+        _try_join(network, method)
+    method = method.replace(name=method.name, **{part: _asked_twice(method, part) for part in own if part != "join"})
     if {"distance", "radii"} & set(own) and network.weight_blocks:
         _try_distances(_corner(network.weight_blocks[0]), method, own)
     if "mass" in own:
@@ -40,12 +46,59 @@ def refuse_bad_parts(network, method):
         degree_of_emergence([1.2, 1.1], [0.3, 0.4], 1.3, 0.2, method)
 
 
-def _corner(block):
-    """The block, or some of its neurons where it is a matrix with weights there."""
+def _asked_twice(method, field):
+    """A part that is asked twice at each call: its answer must depend on what it is given, and on nothing else."""
+
+    def part(*arguments):
+        given = [np.array(argument) for argument in arguments]
+        first = method.call(field, *arguments)
+        try:
+            first = np.array(first)
+        except (TypeError, ValueError):
+            return first  # no array at all, which the checks of this part name
+        if not all(map(_equal, given, arguments)):
+            raise NeuroMFAError(
+                f"{field} of method {method.name!r} changes the numbers that it is given: let it work on a copy"
+            )
+        if not _equal(first, method.call(field, *arguments)):
+            raise NeuroMFAError(f"{field} of method {method.name!r} gave two answers to one question: {ONE_ANSWER}")
+        return first
+
+    return part
+
+
+def _equal(one, other):
+    one, other = np.asarray(one), np.asarray(other)
+    numbers = one.dtype.kind in "fc" and other.dtype.kind in "fc"
+    return np.array_equal(one, other, equal_nan=numbers)
+
+
+def _try_join(network, method):
+    """Join the source once more: the same neurons, and the same weights in the corner of each matrix."""
+    whole = network.made.whole or network
+    if whole.made.source is None:
+        return
+    again = joined(whole.made.source, method.join)
+    same = [(a.name, len(a)) for a in whole.layers] == [(a.name, len(a)) for a in again.layers]
+    same = same and [(a.name, a.shape) for a in whole.blocks] == [(a.name, a.shape) for a in again.blocks]
+    if not same or not all(map(_equal, _first_weights(whole.weight_blocks), _first_weights(again.blocks))):
+        raise NeuroMFAError(f"join of method {method.name!r} gave two answers to one question: {ONE_ANSWER}")
+
+
+def _first_weights(blocks):
+    return [_part(block).weights() for block in blocks if not isinstance(block, FixedJoin)]
+
+
+def _part(block):
+    """Some neurons of a matrix; of a list of edges all."""
     if not isinstance(block, WeightBlock):
         return block
-    rows, columns = (np.arange(min(PROBE, size)) for size in block.shape)
-    part = block.take(rows, columns)
+    return block.take(*(np.arange(min(PROBE, size)) for size in block.shape))
+
+
+def _corner(block):
+    """The block, or some of its neurons where it is a matrix with weights there."""
+    part = _part(block)
     return part if part.weights().any() else block
 
 

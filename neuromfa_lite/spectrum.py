@@ -176,21 +176,40 @@ class Spectrum(NeuronBands):
         """Write everything but the masses to an .npz file; returns its path."""
         values = {name: getattr(self, name) for name in _STORED} | {"stored_notes": self.band_notes}
         errors = {} if self.errors is None else self.errors._asdict()
-        return storage.save(path, "spectrum", values | {f"error_of_{name}": value for name, value in errors.items()})
+        values |= {f"error_of_{name}": value for name, value in errors.items()}
+        return storage.save(path, "spectrum", values, _LAYOUT)
 
     @classmethod
     def load(cls, path):
-        """Read a spectrum written by :meth:`save`; a file of a newer schema is refused."""
-        values = storage.load(path, "spectrum")
+        """Read a spectrum written by :meth:`save`; a damaged file or one of a newer schema is refused."""
+        values = storage.load(path, "spectrum", _LAYOUT)
         values["flags"], values["scaling_range"] = tuple(values["flags"]), tuple(values["scaling_range"])
         errors = {name: values.pop(f"error_of_{name}", None) for name in NeuronErrors._fields}
-        known = errors["alpha0"] is not None
+        known = not any(error is None for error in errors.values())
         values["stored_notes"] = tuple(values.get("stored_notes", ("no band: the file is of an earlier version",)))
         return cls(**values, stored_errors=NeuronErrors(**errors) if known else None)
 
 
 _PROVENANCE = ("source", "source_hash", "seed", "versions")
 _STORED = tuple(name for name in Spectrum.__dataclass_fields__ if name not in ("masses", "choices", "stored_errors"))
+_LAYOUT = {
+    "numbers[q]": "q tau r2_by_q",
+    "numbers[orders]": "alpha f",
+    "numbers[radii]": "radii",
+    "numbers[q radii]": "residuals log_partition",
+    "number": "alpha0 width r2 share_inside curvature",
+    "whole": "neurons_used neurons_total",
+    "whole or none": "seed",
+    "range": "scaling_range",
+    "text": "convention verdict method method_key source source_hash",
+    "texts": "flags",
+    "words": "versions",
+    "maybe truth": "measured given_radii",
+    "maybe texts": "stored_notes",
+    "maybe number": "error_of_alpha0 error_of_width",
+    "maybe numbers[q]": "error_of_tau",
+    "maybe numbers[orders]": "error_of_alpha error_of_f",
+}
 
 
 def spectrum_of_masses(masses, method=PAPER, **provenance):

@@ -1,6 +1,6 @@
 """A run followed over training: every checkpoint and sample, the degree of emergence, the ability beside it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from . import storage
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
-from .method import PAPER
+from .method import METHODS, PAPER, PARTS, Method
 
 _ERRORS = ("alpha0_error", "width_error", "emergence_error")
 _COLUMNS = (*"training_seed step sample alpha0 width r2 share_inside neurons_used emergence".split(), *_ERRORS)
@@ -30,6 +30,8 @@ class Trajectory:
         flags: {"seed/step": what to distrust there, of the worst sample, and in how many samples}.
         radii: the common radii, empty where each network has its own.
         neurons_per_layer, method, method_key, source_hash, versions: how it was measured.
+        choices: the Method; None of a trajectory out of a file where the file cannot tell it: a part was a function, or
+            registered by a name, which is not known here, or the file is of an earlier version.
     """
 
     run: str
@@ -54,7 +56,8 @@ class Trajectory:
     method_key: str = ""
     source_hash: str = ""
     versions: dict = field(default_factory=dict)
-    choices: object = field(default=PAPER, repr=False)
+    choices: Method | None = field(default=PAPER, repr=False)
+    stored_score: str = field(default="emergence", repr=False)
 
     def __post_init__(self):
         for value in vars(self).values():
@@ -157,7 +160,7 @@ class Trajectory:
         table["r2"] = steps["r2"].min().to_numpy()
         start = table[table["step"] == 0].iloc[0]
         table["emergence"] = degree_of_emergence(
-            table["alpha0"].to_numpy(), table["width"].to_numpy(), start["alpha0"], start["width"], self.choices
+            table["alpha0"].to_numpy(), table["width"].to_numpy(), start["alpha0"], start["width"], self._scoring
         )
         table["emergence_sd"] = steps["emergence"].std(ddof=1).to_numpy()
         if self.sample.max() == 0:
@@ -202,22 +205,69 @@ class Trajectory:
 
     def save(self, path):
         """Write the trajectory to an .npz file; returns its path."""
-        stored = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "choices"}
-        return storage.save(path, "trajectory", {**stored, "score": self._score_name()})
+        left_out = ("choices", "stored_score")
+        stored = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
+        refuse_score_without_name(self._scoring)
+        stored |= {"score": self._scoring.score, "choices": self.choices and _named_choices(self.choices)}
+        return storage.save(path, "trajectory", stored, _LAYOUT)
 
     @classmethod
     def load(cls, path):
-        """Read a trajectory written by :meth:`save`; a file of a newer schema is refused."""
-        values = storage.load(path, "trajectory")
-        score = values.pop("score")
+        """Read a trajectory written by :meth:`save`; a damaged file or one of a newer schema is refused."""
+        values = storage.load(path, "trajectory", _LAYOUT)
         for name in _ERRORS:  # a file of an earlier version has none
             values.setdefault(name, np.full(len(values["step"]), np.nan))
-        return cls(**values, choices=PAPER.replace(score=score, name=values["method"]))
-
-    def _score_name(self):
-        if callable(self.choices.score):
+        seeds, steps = values["training_seed"], values["step"]
+        without = sorted(set(seeds.tolist()) - set(seeds[steps == 0].tolist()))
+        if without:
+            raise NeuroMFAError(f"{path} is damaged: training_seed {without[0]} has no step 0")
+        score, choices = values.pop("score"), values.pop("choices", None)
+        if score not in PARTS["score"]:
             raise NeuroMFAError(
-                "this trajectory's score is a function, which no file keeps: register it first with "
-                'neuromfa_lite.method.register_part("score", NAME, function) and follow with score=NAME'
+                f"{path}: its score {score!r:.60} is not known here: register it with "
+                'neuromfa_lite.method.register_part("score", NAME, function) before loading'
             )
-        return self.choices.score
+        return cls(**values, choices=_method_of(choices, values["method_key"]), stored_score=score)
+
+    @property
+    def _scoring(self):
+        """A Method with the score, whatever the other choices were."""
+        return self.choices or PAPER.replace(score=self.stored_score, name=self.method)
+
+
+_LAYOUT = {
+    "wholes[rows]": "training_seed step sample neurons_used",
+    "numbers[rows]": "alpha0 width r2 share_inside emergence",
+    "maybe numbers[rows] or nan": "alpha0_error width_error emergence_error",
+    "numbers[rows] or nan": "ability",
+    "numbers[*]": "radii",
+    "text": "run method method_key source_hash score",
+    "text or none": "ability_name",
+    "whole or none": "neurons_per_layer",
+    "words": "flags versions",
+    "maybe choices or none": "choices",
+}
+
+
+def refuse_score_without_name(method):
+    """Refuse to save what a function scored: no file keeps a function."""
+    if callable(method.score):
+        raise NeuroMFAError(
+            "this trajectory's score is a function, which no file keeps: register it first with "
+            'neuromfa_lite.method.register_part("score", NAME, function) and follow with score=NAME'
+        )
+
+
+def _named_choices(method):
+    """The choices of a method as plain values, None where one of them is a function, which no file keeps."""
+    choices = {each.name: getattr(method, each.name) for each in fields(method)}
+    return None if any(map(callable, choices.values())) else choices
+
+
+def _method_of(choices, key):
+    """The Method of stored choices, or the shipped one of that key; None where neither is the one that measured."""
+    try:
+        found = [Method(**choices)] if choices else METHODS.values()
+    except (NeuroMFAError, TypeError):
+        found = []
+    return next((method for method in found if method.key == key), None)

@@ -2,6 +2,9 @@
 
 import importlib.util
 import os
+from contextlib import contextmanager
+
+import pytest
 
 import pytest
 
@@ -29,3 +32,20 @@ def _needs_torch(item):
 def _place(item):
     """The place in ORDER of the slowest mark a test has (the sort is stable: files stay together)."""
     return max((ORDER.index(mark.name) for mark in item.iter_markers() if mark.name in ORDER), default=1)
+
+
+@pytest.fixture
+def full_disk():
+    """A context in which no file grows beyond 100 bytes."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def limited():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

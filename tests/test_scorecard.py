@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -450,6 +451,26 @@ def test_bad_input_is_refused_before_any_work(copies, monkeypatch):
     with pytest.raises(NeuroMFAError, match="count returned nan for induction@0"):
         nmfa.scorecard(count, [run])
     assert len(measured) == 1
+
+    drawn = np.random.default_rng(0)
+
+    def stops(checkpoint):
+        sys.exit("enough")
+
+    for function, message in (
+        (stops, "stops raised SystemExit: enough for induction@0"),
+        (lambda checkpoint: 1 / 0, "lambda> raised ZeroDivisionError: division by zero for induction@0"),
+        (lambda checkpoint: drawn.random(), "lambda> gave two answers for induction@0, 0.*let it draw"),
+        (lambda checkpoint, seed: drawn.random() + seed, "gave two answers for induction@0"),
+    ):
+        with pytest.raises(NeuroMFAError, match=message):
+            nmfa.scorecard(function, [run], samples=2)
+
+    def interrupted(checkpoint):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nmfa.scorecard(interrupted, [run])
 
     def never(checkpoint):
         raise AssertionError("measured before the runs were checked")

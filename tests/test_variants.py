@@ -1,7 +1,10 @@
 """Variants: ready ideas, parts that are functions (of NumPy or compiled), files of one's own, and bad ones refused."""
 
+import itertools
 import json
+import os
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +14,10 @@ from numba import njit, vectorize
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import METHODS, PAPER, SCALE_FREE, NeuronNetwork, load_network, load_variant, register_method, study
+from neuromfa_lite.blocks import FixedJoin
 from neuromfa_lite.cli import main
 from neuromfa_lite.errors import NeuroMFAError
+from neuromfa_lite.joins import chain
 from neuromfa_lite.laboratory.controls import FUNCTION_PRESERVING, scaled
 from neuromfa_lite.method import PARTS, SHIPPED, register_part
 from neuromfa_lite.sources import WeightMatrix
@@ -255,12 +260,45 @@ def test_a_file_is_read_anew_and_its_only_method_is_found(file):
         ("from neuromfa_lite import PAPER\n", "makes no Method"),
         ("import neuromfa_lite as n\na, b = (n.PAPER.replace(name=x) for x in 'ab')\n", r"several Methods \(a, b\)"),
         ("VARIANT = 3\n", "VARIANT in .* is a int"),
+        ("raise ValueError('first line\\nsecond line')\n", r"line 1: ValueError: first line; correct"),
+        ("#" * 10_000_001, "more than 10,000,000 bytes"),
+        ("x = '\0'", "null bytes"),
+        (b"x = 'caf\xe9'\n", "utf-8"),
+        ("(" * 10_000, r"my_variant\.py.*correct it and load it again"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_line(file, text, message):
-    file.write_text(text)
-    with pytest.raises(NeuroMFAError, match=message):
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(NeuroMFAError, match=message) as caught:
         load_variant(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_a_pipe_and_a_home_of_nobody_are_no_variant(tmp_path):
+    (tmp_path / "folder.py").mkdir()
+    os.mkfifo(tmp_path / "pipe.py")
+    for name, message in (("folder.py", "is a folder"), ("pipe.py", "no ordinary file"), ("a\0b.py", "no such file")):
+        with pytest.raises(NeuroMFAError, match=message):
+            load_variant(tmp_path / name)
+    with pytest.raises(NeuroMFAError, match="no such file"):
+        load_variant("~nobody-of-this-name/x.py")
+
+
+def test_a_join_that_draws_its_own_neurons_is_found():
+    def drawn(source):
+        made = chain(source)
+        rows = DRAWN.permutation(64)
+        return made.layers, [block.take(rows, np.arange(block.shape[1])) if block.shape[0] == 64 else block
+                             for block in made.blocks if not isinstance(block, FixedJoin)]  # fmt: skip
+
+    def more(source):
+        made = chain(source)
+        return made.layers, made.blocks[: next(COUNT) % 2 + 3]
+
+    for join in (drawn, more):
+        method = SCALE_FREE.replace(name="mine", join=join)
+        with pytest.raises(NeuroMFAError, match="join of method 'mine' gave two answers"):
+            nmfa.analyze(load_network(nmfa.load_run("induction").checkpoint(724)), method)
 
 
 def test_a_missing_file_or_name_is_refused(file, tmp_path):
@@ -284,7 +322,29 @@ def test_the_command_line_refuses_what_is_no_method(file, word, message):
 
 # --- bad parts: named before the work -----------------------------------------------------------------------------
 
+COUNT, DRAWN = itertools.count(1), np.random.default_rng(0)
+
+
+def stops(*values):
+    sys.exit("enough")
+
+
+def in_place(distances):
+    distances[:] = 1
+    return np.array([1.0, 2.0])
+
+
 BAD = [
+    *((field, stops, "raised SystemExit: enough") for field in ("distance", "radii", "mass", "score")),
+    ("distance", lambda w: DRAWN.random(w.shape), "two answers to one question: let it draw from a generator"),
+    ("distance", lambda w: next(COUNT) / np.abs(w), "two answers"),
+    ("radii", lambda d: np.array([1.0, 2.0, 3.0]) * next(COUNT), "two answers"),
+    ("mass", lambda n: n / n[:, -1:] / next(COUNT), "two answers"),
+    ("score", lambda *values: values[0] + next(COUNT), "two answers"),
+    ("distance", lambda w: np.divide(1, np.abs(w, out=w), out=w), "changes the numbers that it is given"),
+    ("radii", in_place, "changes the numbers that it is given"),
+    ("mass", lambda n: np.divide(n, n[:, -1:], out=n, casting="unsafe"), "read-only"),
+    ("score", lambda *values: np.add(*values[:2], out=values[0]), "changes the numbers that it is given"),
     ("distance", lambda w: w * np.nan, "infinite, negative or NaN"),
     ("distance", lambda w: -np.abs(w), "infinite, negative or NaN"),
     ("distance", lambda w: np.ones_like(w), "is 1 for all .* no two radii"),

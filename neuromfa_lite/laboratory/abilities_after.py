@@ -8,10 +8,10 @@ missing.
 from __future__ import annotations
 
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 
+from .. import storage
 from . import manifests
 from .changes import EVERY_CHANGE, changed
 
@@ -53,12 +53,8 @@ def store(runs):
         for run in runs
         for seed in run.seeds
     }
-    temporary = STORED.with_name(f".{STORED.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, STORED)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storage.written(STORED) as file:
+        file.write((json.dumps(stored, indent=1) + "\n").encode())
     _stored.cache_clear()
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import NeuroMFAError
+from ..errors import NeuroMFAError, said
 from .identity import identity, label
 from .parts import PAPER_Q, PARTS, SHIPPED
 
@@ -19,7 +19,8 @@ class Method:
 
     A part (join, distance, radii, mass, score) is a name or any callable. All but a join take and return float64
     arrays (a mass takes uint32), whole ones: NumPy functions and functions compiled by ``numba.njit`` alike, a function
-    of one number after ``numba.vectorize``. Each is tried on a few numbers before any work starts.
+    of one number after ``numba.vectorize``. Each is asked twice on a few numbers before any work starts: its answer
+    depends on what it is given alone, which it leaves as it is.
 
     Attributes:
         name: what plots and tables call it.
@@ -119,16 +120,15 @@ class Method:
         return value if callable(value) else PARTS[field][value]
 
     def call(self, field, *arguments):
-        """Return what a part makes of its arguments; NeuroMFAError, naming the part, where it raises anything."""
+        """Return what a part makes of its arguments; NeuroMFAError, naming the part, where it raises or exits."""
         try:
             return self.part(field)(*arguments)
         except NeuroMFAError:
             raise
-        except Exception as error:
-            said = next((line for line in str(error).splitlines() if line.strip()), "")[:200]
+        except (Exception, SystemExit) as error:
             raise NeuroMFAError(
-                f"{field} {label(getattr(self, field))!r} of method {self.name!r} raised {type(error).__name__}: "
-                f"{said} (it was given {', '.join(map(_kind, arguments))})"
+                f"{field} {label(getattr(self, field))!r} of method {self.name!r} raised {said(error)} (it was given "
+                f"{', '.join(map(_kind, arguments))})"
             ) from error
 
     def own_parts(self):

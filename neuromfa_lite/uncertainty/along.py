@@ -96,14 +96,29 @@ class TrajectoryConfidence:
     def save(self, path):
         """Write everything to an .npz file; returns its path."""
         stored = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return storage.save(path, "trajectory-confidence", stored)
+        return storage.save(path, "trajectory-confidence", stored, _LAYOUT)
 
     @classmethod
     def load(cls, path):
-        """Read bands written by :meth:`save`; a file of a newer schema is refused."""
-        values = storage.load(path, "trajectory-confidence")
+        """Read bands written by :meth:`save`; a damaged file or one of a newer schema is refused."""
+        values = storage.load(path, "trajectory-confidence", _LAYOUT)
         values.setdefault("r2", np.full(len(values["step"]), np.nan))  # an earlier version kept none
         return cls(**{**values, "notes": tuple(values["notes"])})
+
+
+_LAYOUT = {
+    "wholes[steps]": "step",
+    "numbers[steps]": "emergence alpha0 width",
+    "numbers[2 steps]": "emergence_band alpha0_band width_band",
+    "maybe numbers[steps] or nan": "r2",  # NaN: of a file of an earlier version, which kept none
+    "number": "level",
+    "whole": "resamples seed neurons",
+    "whole or none": "neurons_per_layer",
+    "truth": "measured given_radii",
+    "text": "run kind method method_key source_hash",
+    "texts": "notes",
+    "words": "versions",
+}
 
 
 @one_thread_of_algebra

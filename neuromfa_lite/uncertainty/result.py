@@ -130,12 +130,13 @@ class Confidence:
 
     def save(self, path):
         """Write everything to an .npz file; returns its path."""
-        return storage.save(path, "confidence", {name: getattr(self, name) for name in self.__dataclass_fields__})
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return storage.save(path, "confidence", values, _BANDS)
 
     @classmethod
     def load(cls, path):
-        """Read bands written by :meth:`save`; a file of a newer schema is refused."""
-        values = storage.load(path, "confidence")
+        """Read bands written by :meth:`save`; a damaged file or one of a newer schema is refused."""
+        values = storage.load(path, "confidence", _BANDS)
         if "r2" not in values:  # a file of an earlier version
             values |= {"r2": np.nan, "r2_by_q": np.full(len(values["q"]), np.nan), "verdict": "fit not in this file"}
         return cls(**{**values, "notes": tuple(values["notes"])})
@@ -214,13 +215,44 @@ class EmergenceConfidence:
     def save(self, path):
         """Write everything to an .npz file; returns its path."""
         stored = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return storage.save(path, "emergence-confidence", stored)
+        return storage.save(path, "emergence-confidence", stored, _BAND_OF_E)
 
     @classmethod
     def load(cls, path):
-        """Read a band written by :meth:`save`; a file of a newer schema is refused."""
-        values = {"r2": float("nan"), **storage.load(path, "emergence-confidence")}
+        """Read a band written by :meth:`save`; a damaged file or one of a newer schema is refused."""
+        values = {"r2": float("nan"), **storage.load(path, "emergence-confidence", _BAND_OF_E)}
         return cls(**{**values, "notes": tuple(values["notes"])})
+
+
+# NaN: of a file of an earlier version, which kept no r2.
+_BANDS = {
+    "numbers[q]": "q tau",
+    "maybe numbers[q] or nan": "r2_by_q",
+    "numbers[orders]": "alpha f",
+    "numbers[2 q]": "tau_band",
+    "numbers[2 orders]": "alpha_band f_band",
+    "numbers[2]": "alpha0_band width_band",
+    "numbers[* orders]": "curves_alpha curves_f",
+    "number": "alpha0 width level",
+    "maybe number or nan": "r2",
+    "whole": "resamples seed neurons",
+    "truth": "by_layer measured given_radii",
+    "maybe text": "verdict",
+    "text": "kind method method_key source source_hash",
+    "texts": "notes",
+    "words": "versions",
+}
+_BAND_OF_E = {
+    "numbers[2]": "band",
+    "numbers[resamples]": "resampled",
+    "number": "emergence error level",
+    "maybe number or nan": "r2",
+    "whole": "resamples seed neurons only_start only_now",
+    "truth": "by_layer measured given_radii",
+    "text": "kind method method_key source",
+    "texts": "notes",
+    "words": "versions",
+}
 
 
 def freeze(result):

@@ -1,15 +1,17 @@
 """A variant in an ordinary Python file: written by ``%%writefile``, read by importing it, never a pickle."""
 
+import os
 import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import NeuroMFAError
+from ..errors import NeuroMFAError, said
 from ..method import METHODS, Method
 from . import ideas  # noqa: F401  (their names are in METHODS then)
 
 SHIPPED_METHODS = tuple(METHODS.values())
+LARGEST = 10_000_000  # bytes
 
 
 def load_variant(path, name=None):
@@ -43,11 +45,15 @@ def load_variant(path, name=None):
         >>> load_variant(file).name
         'mine'
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if path.suffix != ".py":
         raise NeuroMFAError(f"{path}: a variant is an ordinary Python file, such as my_variant.py")
-    if not path.is_file():
+    if not os.path.isfile(path):
+        if os.path.lexists(path):
+            raise NeuroMFAError(f"{path} is a folder or no ordinary file: a variant is an ordinary Python file")
         raise NeuroMFAError(f"{path}: no such file; %%writefile {path.name} at the top of a notebook cell writes it")
+    if os.path.getsize(path) > LARGEST:
+        raise NeuroMFAError(f"{path} has more than {LARGEST:,} bytes: keep data out of the file, it holds code alone")
     names = {key: value for key, value in _import(path).items() if not key.startswith("__")}
     if name is not None:
         if name not in names:
@@ -120,5 +126,5 @@ def _import(path):
     except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = f", line {lines[-1]}" if lines else ""
-        raise NeuroMFAError(f"{path}{line}: {type(error).__name__}: {error}; correct it and load it again") from error
+        raise NeuroMFAError(f"{path}{line}: {said(error)}; correct it and load it again") from error
     return vars(module)

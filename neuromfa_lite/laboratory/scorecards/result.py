@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import NeuroMFAError
+from ... import storage
+from ...errors import NeuroMFAError, said
 
 COLUMNS = "method property run step value low high looks note".split()
 SCHEMA = 1
@@ -96,15 +98,10 @@ class Scorecard:
 
     def draw(self, path):
         """Draw the picture into a .png file, under a temporary name first; returns the path."""
-        path = Path(path)
-        if path.suffix != ".png" or not path.parent.is_dir():
-            raise NeuroMFAError(f"{path}: give a .png file in a folder that exists")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            self.plot().figure.savefig(temporary, format="png", dpi=120)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        path, content = picture_target(path), io.BytesIO()
+        self.plot().figure.savefig(content, format="png", dpi=120)
+        with storage.written(path) as file:
+            file.write(content.getbuffer())
         return path
 
     def text(self):
@@ -129,34 +126,51 @@ class Scorecard:
 
     def save(self, path):
         """Write it as JSON, under a temporary name first; returns the path."""
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise NeuroMFAError(f"{path.parent}: no such folder to save {path.name} in; create it first")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        path = storage.target(path)
+        for row in self.rows:
+            storage.refuse_misfit("this scorecard cannot be saved", row, _ROW)
         lines = ",\n".join("  " + json.dumps(row, allow_nan=False) for row in self.rows)
         text = f'{{"schema": {SCHEMA}, "versions": {json.dumps(self.versions)}, "cells": [\n{lines}\n]}}\n'
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with storage.written(path) as file:
+            file.write(text.encode())
         return path
 
     @classmethod
     def load(cls, path):
         """Read what :meth:`save` wrote; a missing, damaged or newer file is refused by name."""
         path = Path(path)
+        if not os.path.isfile(path):
+            raise NeuroMFAError(f"{path}: no such file; compute it with `neuromfa-lite scorecard --shipped`")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            rows = tuple({name: row[name] for name in COLUMNS} for row in content["cells"])
-            schema, versions = content["schema"], content["versions"]
-        except FileNotFoundError:
-            raise NeuroMFAError(f"{path}: no such file; compute it with `neuromfa-lite scorecard --shipped`") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise NeuroMFAError(f"{path} is damaged or no scorecard ({error!r}): save it again") from None
+            schema, versions, rows = (content[name] for name in ("schema", "versions", "cells"))
+            if type(schema) is not int or schema < 1 or not isinstance(rows, list):
+                raise ValueError("no schema or no cells")
+            if schema <= SCHEMA:
+                storage.refuse_misfit("its head", {"versions": versions}, {"words": "versions"})
+                for number, row in enumerate(rows, 1):
+                    storage.refuse_misfit(f"its cell {number}", dict(row), _ROW)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise NeuroMFAError(f"{path} is damaged or no scorecard ({said(error)}): save it again") from None
         if schema > SCHEMA:
             raise NeuroMFAError(f"{path} has schema {schema}, newer than {SCHEMA}: update neuromfa_lite to read it")
-        return cls(rows, versions)
+        return cls(tuple({name: row[name] for name in COLUMNS} for row in rows), versions)
+
+
+_ROW = {
+    "text": "method property run note",
+    "whole or none": "step",
+    "number or none": "value low high",
+    "whole": "looks",
+}
+
+
+def picture_target(path):
+    """The Path of a picture to draw, its place tried as by :func:`neuromfa_lite.storage.target`."""
+    path = storage.target(path)
+    if path.suffix != ".png":
+        raise NeuroMFAError(f"{path}: a picture is drawn into a .png file, give a name that ends so")
+    return path
 
 
 def row_of(method, cell):

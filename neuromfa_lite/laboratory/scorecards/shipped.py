@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ... import storage
 from ...errors import NeuroMFAError
 from ...method import GEODESIC, METHODS, PAPER, PUBLISHED, SCALE_FREE
 from ...variants import IDEAS, TOKEN_CLOUD, find_method, load_variant
-from ..abilities_after import store
+from ..abilities_after import STORED, store
 from ..baselines import BASELINES
 from ..circuits import reciprocity, token_agreement
 from ..token_clouds import token_cloud, two_neighbours
@@ -90,6 +91,8 @@ def fresh_scorecard() -> Scorecard:
 
 def compute_shipped(progress=True) -> Scorecard:
     """Compute the shipped scorecard anew from the bundled runs and store it with the package; needs torch."""
+    for place in (SHIPPED, STORED):  # refused before the work, not after it
+        storage.target(place)
     runs = bundled_runs()
     store([run for run in runs if has_ability(run)])
     card = scorecard(shipped_measures(), runs, progress=progress)

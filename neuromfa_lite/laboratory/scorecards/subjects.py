@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...emergence import degree_of_emergence
-from ...errors import NeuroMFAError
+from ...errors import NeuroMFAError, said
 from ...method import Method
 from ...network import load_network
 from ...probe import refuse_bad_parts
@@ -39,7 +39,8 @@ class MethodSubject:
     def probe(self, checkpoint):
         """Refuse, on one checkpoint, a method whose own parts return what no measure is made of."""
         refuse_bad_parts(load_network(checkpoint, join=self.method.join), self.method)
-        self.rise(self.state(checkpoint), self.state(checkpoint))
+        state = self.state(checkpoint)
+        self.rise(state, state)
 
     def rise(self, state, start) -> np.ndarray:
         """(samples,): the score of each sample against itself at step 0."""
@@ -102,10 +103,8 @@ class FunctionSubject:
 
     def state(self, checkpoint) -> np.ndarray:
         """(samples, 1), or (1, 1) of a function that draws nothing."""
-        if self.seeded:
-            values = [self.function(checkpoint, seed=seed) for seed in range(self.samples)]
-        else:
-            values = [self.function(checkpoint)]
+        asked = [{"seed": seed} for seed in range(self.samples)] if self.seeded else [{}]
+        values = [self._answer(checkpoint, **seed) for seed in asked]
         for value in values:
             if np.ndim(value) or isinstance(value, (str, bool)) or not _finite(value):
                 raise NeuroMFAError(
@@ -115,8 +114,22 @@ class FunctionSubject:
         return np.array(values, dtype=np.float64)[:, None]
 
     def probe(self, checkpoint):
-        """Refuse, on one checkpoint, a function that returns no number."""
-        self.state(checkpoint)
+        """Refuse, on one checkpoint, a function that returns no number, or another one when asked again."""
+        first, again = self.state(checkpoint), self.state(checkpoint)
+        if (first != again).any():
+            at = np.flatnonzero(first != again)[0]
+            raise NeuroMFAError(
+                f"{self.name} gave two answers for {checkpoint}, {first[at, 0]:g} and {again[at, 0]:g}: let it draw "
+                "from a generator of a fixed seed or of seed=, and keep nothing between calls"
+            )
+
+    def _answer(self, checkpoint, **seed):
+        try:
+            return self.function(checkpoint, **seed)
+        except NeuroMFAError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise NeuroMFAError(f"{self.name} raised {said(error)} for {checkpoint}") from error
 
     def rise(self, state, start) -> np.ndarray:
         """(samples,): the difference."""
