@@ -11,6 +11,7 @@ import numpy as np
 
 from . import __version__
 from .errors import NeuroMFAError
+from .text import plain
 
 
 class _Commands(click.Group):
@@ -155,7 +156,7 @@ def train(run, seed, folder, steps, overwrite):
         train_run(run, seed=seed, folder=folder, steps=steps, overwrite=overwrite)
     except KeyboardInterrupt:
         raise click.ClickException("stopped: the same command goes on from the last state") from None
-    click.echo(f"trained {run}, seed {seed}: {folder}")
+    click.echo(plain(f"trained {run}, seed {seed}: {folder}"))
 
 
 @main.command()
@@ -203,7 +204,7 @@ def scorecard(measures, runs, samples, picture, shipped, as_json):
     if as_json:
         click.echo(json.dumps(_plain(card.rows), allow_nan=False))
     else:
-        click.echo(card.text())
+        click.echo(plain(card.text(), lines=True))
 
 
 @main.command()
@@ -252,7 +253,7 @@ def _print(fields, as_json, *texts):
         click.echo(json.dumps(_plain(fields), allow_nan=False))
         return
     for text in texts:
-        click.echo(text if isinstance(text, str) else text.to_string(index=False, na_rep="-"))
+        click.echo(plain(text if isinstance(text, str) else text.to_string(index=False, na_rep="-"), lines=True))
 
 
 def _plain(value):

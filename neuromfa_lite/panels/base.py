@@ -19,6 +19,7 @@ from ..errors import NeuroMFAError
 from ..influence import with_ends
 from ..laboratory import load_run
 from ..plots import RUN_COLOURS, STYLE, no_ability
+from ..text import html
 from ..trajectory import Trajectory
 
 DPI = 100
@@ -98,15 +99,15 @@ class Panel(widgets.VBox):
     def readout_html(self):
         """The numbers as the line below the picture; a panel with many of them may arrange them better."""
         numbers = ";&ensp; ".join(self.with_band(name) for name in self.numbers if not name.endswith(BAND))
-        return f"{numbers}<br><small>{self.said}</small>" if self.said else numbers
+        return f"{numbers}<br><small>{html(self.said)}</small>" if self.said else numbers
 
     def with_band(self, name):
         """A number in words, followed by the ends of its band where the numbers have one, as NAME_band."""
         value, band = self.numbers[name], self.numbers.get(name + BAND)
         if band is None:
-            return f"{name} = <b>{shown(value)}</b>"
+            return f"{html(name)} = <b>{html(shown(value))}</b>"
         value, ends = with_ends(value, band).split(" ", 1)
-        return f"{name} = <b>{value}</b> {ends}"
+        return f"{html(name)} = <b>{value}</b> {ends}"
 
     def _changed(self, change):
         self.update()

@@ -11,6 +11,7 @@ from ..plots import (
     plot_trajectory,
 )
 from ..study import measure_run
+from ..text import html
 from ..trajectory import Trajectory
 from .base import Panel, colours_of, open_runs, require_ability, step_slider
 
@@ -111,12 +112,12 @@ class EmergencePanel(Panel):
             start, value = self._tables[name].loc[0], lambda short, name=name: f"{self.numbers[f'{short} {name}']:.3f}"
             kind = self._spread(name)
             lines.append(
-                f"<b>{name}</b>: E = (w(t)/w(0)) ln(&alpha;<sub>0</sub>(0)/&alpha;<sub>0</sub>(t)) = "
+                f"<b>{html(name)}</b>: E = (w(t)/w(0)) ln(&alpha;<sub>0</sub>(0)/&alpha;<sub>0</sub>(t)) = "
                 f"({value('width')} / {start['width']:.3f}) &times; ln({start['alpha0']:.3f} / {value('alpha0')}) = "
                 f"<b>{value('E')}</b> &plusmn; {value(f'E_{kind}')}; w(t) &plusmn; {value(f'width_{kind}')}, "
                 f"&alpha;<sub>0</sub>(t) &plusmn; {value(f'alpha0_{kind}')}, worst r&sup2; {value('r2')} "
                 f"(at step 0: w &plusmn; {start[f'width_{kind}']:.3f}, &alpha;<sub>0</sub> &plusmn; "
                 f"{start[f'alpha0_{kind}']:.3f}, r&sup2; {start['r2']:.3f}); "
-                f"{history.ability_name.replace('_', ' ')} <b>{value(history.ability_name)}</b>"
+                f"{html(history.ability_name.replace('_', ' '))} <b>{value(history.ability_name)}</b>"
             )
         return "<br>".join(lines)

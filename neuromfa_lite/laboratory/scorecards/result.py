@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import NeuroMFAError
+from ...text import html
 
 COLUMNS = "method property run step value low high looks note".split()
 SCHEMA = 1
@@ -121,7 +121,7 @@ class Scorecard:
 
     def _repr_html_(self):
         table = self.pivot().to_html(float_format="%.2f", na_rep="-")
-        names = html.escape(", ".join(self.methods))
+        names = html(", ".join(self.methods))
         return (
             f"<b>Scorecard</b> of {names}: {self.looks} numbers, each with its spread in <code>.frame()</code>; "
             f"{MEANS}:{table}"
