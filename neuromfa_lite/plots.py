@@ -49,7 +49,7 @@ def plot_spectrum(spectrum, ax=None, color=BLUE, label=None):
     if spectrum.band("alpha0") is not None:
         ax.axvspan(*spectrum.band("alpha0"), color=ORANGE, alpha=0.45, lw=0)
     _write_badge(spectrum, ax, y=0.14)
-    _write_note(spectrum.bands_said(), ax)
+    _write_note(math_free(spectrum.bands_said()), ax)
     return ax
 
 
@@ -62,7 +62,7 @@ def plot_tau(spectrum, ax=None, color=BLUE, label=None):
     band = spectrum.tau_band if hasattr(spectrum, "tau_band") else spectrum.band("tau")
     if band is not None:
         ax.fill_between(spectrum.q, *band, color=color, alpha=0.35, lw=0)
-    _write_note(f"$\\tau(1)$: {spectrum.claim('tau(1)')}", ax)
+    _write_note(f"$\\tau(1)$: {math_free(spectrum.claim('tau(1)'))}", ax)
     _write_badge(spectrum, ax, y=0.9)
     return ax
 
@@ -144,7 +144,7 @@ def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
     ax.legend(frameon=False, loc="upper right", fontsize=9)
     if band is None:
         _write_badge(spectrum, ax, y=0.1)
-        _write_note(spectrum.bands_said(), ax)
+        _write_note(math_free(spectrum.bands_said()), ax)
     else:
         _write_badge(spectrum, ax)
     return ax

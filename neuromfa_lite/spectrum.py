@@ -101,12 +101,13 @@ class Spectrum(NeuronBands):
         badge = "".join(f"<br><b style='color:#b00'>&#9888; {html(flag)}</b>" for flag in self.flags)
         badge = badge or f"<br><span style='color:#555'>{html(self.verdict)}</span>"
         names = {"alpha0": "&alpha;<sub>0</sub>", "width": "width"}
-        said = [f"{name}: {self.claim(quantity)}" for quantity, name in names.items()] + [*map(html, self.band_notes)]
+        said = [f"{name}: {html(self.claim(quantity))}" for quantity, name in names.items()]
         values = ", ".join(f"{name} = {self.shown(quantity)}" for quantity, name in names.items())
+        notes = map(html, self.band_notes)
         return (
             f"<b>Spectrum</b> of {html(self.source)} ({html(self.method)}): {values}, r&sup2; = {self.r2:.3f}, "
             f"{self.neurons_used} of {self.neurons_total} neurons{badge}"
-            f"<br><small style='color:#555'>bands over neurons; {'<br>'.join(said)}</small>"
+            f"<br><small style='color:#555'>bands over neurons; {'<br>'.join([*said, *notes])}</small>"
         )
 
     def frame(self):
