@@ -1,4 +1,4 @@
-"""What all panels share: controls above, one picture of fixed size, the numbers below it.
+"""What all panels share: controls above, one picture of fixed proportions, the numbers below it.
 
 A panel holds state and does no arithmetic: it asks analyze() and follow(), and draws. What moves with the controls is
 drawn over a kept background, so that a slider feels immediate.
@@ -44,9 +44,9 @@ class Panel(widgets.VBox):
         self.numbers, self.said = {}, ""
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
-        # An Image in a box stretches unless both sizes are fixed.
-        fixed = widgets.Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto")
-        self.image = widgets.Image(format="png", layout=fixed)
+        # As wide as there is room for, up to its own size; a height of its own would squeeze it in a narrow window.
+        fluid = {"width": "100%", "max_width": f"{width}px", "height": "auto", "object_fit": "contain"}
+        self.image = widgets.Image(format="png", layout=widgets.Layout(**fluid, flex="0 0 auto"))
         self.readout = widgets.HTML()
         self.readout.add_class("neuromfa-numbers")
         self._moving = []
