@@ -251,7 +251,8 @@ def test_is_it_structure_shows_what_a_change_does(page, lab, tmp_path):
     _no_errors(page, doubts=True)
     panel = _panel(page, "change")
     panel.scroll_into_view_if_needed()
-    panel.locator(".neuromfa-run select").select_option("induction")
+    assert "ability after" not in _shown_numbers(panel)
+    panel.locator(".neuromfa-reveal input").check()
     before, words = _picture(panel), "layer norms folded"
     panel.locator(".neuromfa-change select").select_option(words)
     run = nmfa.load_run("induction")

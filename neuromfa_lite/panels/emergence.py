@@ -30,7 +30,8 @@ class EmergencePanel(Panel):
     Attributes:
         histories: {run name: Trajectory}.
 
-    Controls: ``step`` (slider), ``play`` (runs through the steps), ``future`` (False hides what comes after the step).
+    Controls: ``step`` (slider, at step 0 first), ``play`` (runs through the steps), ``future`` (False, as at first,
+    hides what comes after the step).
     ``numbers``: for every run NAME "E NAME", "alpha0 NAME", "width NAME", each with a "..._sd NAME" over samples (of a
     single sample a "..._error NAME" over its neurons), "r2 NAME" (the worst fit), and its ability.
     """
@@ -44,8 +45,8 @@ class EmergencePanel(Panel):
             self.histories[history.run] = history
         self._colours = colours_of(self.histories)
         self._tables = {name: history.summary().set_index("step") for name, history in self.histories.items()}
-        slider, last = step_slider(steps), len(steps) - 1
-        play = widgets.Play(min=0, max=last, value=last, interval=600, description="play the training")
+        slider, last = step_slider(steps, value=steps[0]), len(steps) - 1
+        play = widgets.Play(min=0, max=last, value=0, interval=600, description="play the training")
         # A link in the kernel, not in the page: the panel obeys the play button in a test as it does in a browser.
         self._link = widgets.link((play, "value"), (slider, "index"))
         future = widgets.Checkbox(value=False, description="show what comes later", indent=False)
