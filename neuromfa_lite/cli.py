@@ -13,6 +13,7 @@ import numpy as np
 
 from . import __version__
 from .errors import NeuroMFAError, said
+from .text import plain
 
 TRACEBACK = "NEUROMFA_TRACEBACK"  # set to anything, an error is raised with its traceback
 MOST_SAMPLES = 10_000
@@ -68,7 +69,7 @@ def _last_words(error):
 
 
 def _say(text):
-    click.echo(text, file=click.get_current_context().obj)
+    click.echo(plain(text, lines=True), file=click.get_current_context().obj)
 
 
 @click.group(
@@ -220,7 +221,7 @@ def train(run, seed, folder, steps, overwrite):
         train_run(run, seed=seed, folder=folder, steps=steps, overwrite=overwrite)
     except KeyboardInterrupt:
         raise click.ClickException("stopped: the same command starts again") from None
-    click.echo(f"trained {run}, seed {seed}: {folder}")
+    _say(f"trained {run}, seed {seed}: {folder}")
 
 
 @main.command()

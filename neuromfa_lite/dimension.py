@@ -11,6 +11,7 @@ from .influence import knows_spread, normal_band, standard_error, strata_of, wit
 from .masses import count_masses
 from .method import PAPER
 from .regression import fit_lines, weights_of_fit
+from .text import html
 
 OWN_WINDOW = (0.0, 200.0)  # the authors' window for the dimension, wider than the one for the spectrum
 # Every radius a rounded distance can have, and one below them for the mass of distances that round to 0.
@@ -87,7 +88,8 @@ class NeuronDimensions:
 
     def _repr_html_(self):
         table = self.summary().to_html(index=False, float_format="%.3f")
-        return f"<b>Neuron-based fractal dimension</b> of {self.source} ({self.method}, grid {self.grid}){table}"
+        of = f"{html(self.source)} ({html(self.method)}, grid {html(self.grid)})"
+        return f"<b>Neuron-based fractal dimension</b> of {of}{table}"
 
     def frame(self):
         """pandas DataFrame, a row per neuron: layer, role, neuron, dimension, error, r2, radii."""

@@ -6,6 +6,7 @@ from matplotlib.patches import Annulus, Circle, Rectangle
 from .errors import NeuroMFAError
 from .method import PAPER
 from .plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, axes_for, name_of_dimension
+from .text import math_free
 
 LAYER_COLOURS = {
     "hidden": BLUE, "query": SKY, "key": SKY, "value": SKY,
@@ -25,7 +26,7 @@ def plot_matrix(network, name, neuron, ax=None):
     ax.figure.colorbar(picture, ax=ax, label="weight $w$")
     corner = (neuron - 0.5, -0.5)
     ax.add_patch(Rectangle(corner, 1, len(weights), fill=False, ec="black", lw=2, clip_on=False))
-    source, target = (network.layers[end].name for end in (block.source, block.target))
+    source, target = (math_free(network.layers[end].name) for end in (block.source, block.target))
     ax.set(xlabel=f"source neuron, in {source}", ylabel=f"target neuron, in {target}")
     ax.set_title(f"framed: all that leaves neuron {neuron}")
     ax.grid(False)
@@ -163,7 +164,7 @@ def _name_layers(network, place, ax):
     column = _columns(network)
     for layer, here in zip(network.layers, column, strict=True):
         highest = max(place[layer.name, int(number)][1] for number in layer.numbers)
-        name = SHORT_NAMES.get(layer.role, layer.role)
+        name = SHORT_NAMES.get(layer.role, math_free(layer.role))
         clear = {"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8}
         ax.text(here, highest + 0.025, name, ha="center", va="bottom", fontsize=9, bbox=clear, zorder=9)
     for block in sorted({layer.block for layer in network.layers} - {None}):
@@ -196,7 +197,7 @@ def plot_chain(network, ax=None, block=0):
     for position, spot in place.items():
         layer = network.layers[position]
         last = column[position] == max(column[each] for each in shown)
-        name = "next input" if last else SHORT_NAMES.get(layer.role, layer.role)
+        name = "next input" if last else SHORT_NAMES.get(layer.role, math_free(layer.role))
         box = {"boxstyle": "round,pad=0.4", "fc": "white", "ec": LAYER_COLOURS.get(layer.role, GREY), "lw": 2}
         ax.text(*spot, f"{name}\n{len(layer)}", ha="center", va="center", fontsize=10, bbox=box)
     spots = np.array(list(place.values()))

@@ -1,8 +1,13 @@
 """The errors a user meets: each names what was wrong and the way out."""
 
+from .text import plain
+
 
 class NeuroMFAError(ValueError):
     """Something asked for cannot be computed; the message says what and how to go on."""
+
+    def __str__(self):
+        return plain(super().__str__(), lines=True)  # names of files and of what lies in them are part of it
 
 
 class SourceError(NeuroMFAError):

@@ -13,6 +13,7 @@ from .joins import joined
 from .method import identity, label
 from .sampling import draw_layers, largest_sample
 from .sources import open_source
+from .text import plain
 
 LARGEST_DRAWING = 20_000
 
@@ -61,7 +62,7 @@ class NeuronNetwork:
 
     def __repr__(self):
         kind = f"sample with seed {self.seed}" if self.seed is not None else "whole network"
-        return (
+        return plain(
             f"NeuronNetwork({kind} of {self.origin}: {self.neurons:,} neurons in {len(self.layers)} layers, "
             f"{self.connections:,} connections in {len(self.weight_blocks)} matrices)"
         )
@@ -158,6 +159,7 @@ class NeuronNetwork:
             ends = (names[block.source], names[block.target])
             rows.append((block.name, block.role, *ends, tuple(block.shape), block.connections, not fixed, why))
         rows += [(name, "left out", "", "", tuple(shape), 0, False, reason) for name, shape, reason in self.left_out]
+        rows = [(plain(name), *rest) for name, *rest in rows]
         return pd.DataFrame(rows, columns=["name", "role", "source", "target", "shape", "connections", "read", "why"])
 
     def outgoing(self, layer, number):

@@ -8,6 +8,7 @@ import numpy as np
 from .errors import NeuroMFAError
 from .masses import count_masses
 from .method import PAPER
+from .text import math_free
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -48,7 +49,7 @@ def plot_spectrum(spectrum, ax=None, color=BLUE, label=None):
     if spectrum.band("alpha0") is not None:
         ax.axvspan(*spectrum.band("alpha0"), color=ORANGE, alpha=0.45, lw=0)
     _write_badge(spectrum, ax, y=0.14)
-    _write_note(spectrum.bands_said(), ax)
+    _write_note(math_free(spectrum.bands_said()), ax)
     return ax
 
 
@@ -61,7 +62,7 @@ def plot_tau(spectrum, ax=None, color=BLUE, label=None):
     band = spectrum.tau_band if hasattr(spectrum, "tau_band") else spectrum.band("tau")
     if band is not None:
         ax.fill_between(spectrum.q, *band, color=color, alpha=0.35, lw=0)
-    _write_note(f"$\\tau(1)$: {spectrum.claim('tau(1)')}", ax)
+    _write_note(f"$\\tau(1)$: {math_free(spectrum.claim('tau(1)'))}", ax)
     _write_badge(spectrum, ax, y=0.9)
     return ax
 
@@ -114,7 +115,7 @@ def plot_dimensions(dimensions, ax=None, by="layer", color=BLUE):
     what = r"= $\alpha_0$" if dimensions.grid == "common" else r"(own radii: not $\alpha_0$)"
     ax.axvline(values.mean(), color=RED, ls="--", lw=1.5)
     ax.set_title(f"mean of all {len(values)} neurons {what}: {dimensions.mean_shown(3)}")
-    ax.set_yticks(range(len(groups)), [f"{name} ({np.count_nonzero(names == name)})" for name in groups])
+    ax.set_yticks(range(len(groups)), [f"{math_free(name)} ({np.count_nonzero(names == name)})" for name in groups])
     ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel=name_of_dimension(dimensions))
     return ax
 
@@ -143,7 +144,7 @@ def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
     ax.legend(frameon=False, loc="upper right", fontsize=9)
     if band is None:
         _write_badge(spectrum, ax, y=0.1)
-        _write_note(spectrum.bands_said(), ax)
+        _write_note(math_free(spectrum.bands_said()), ax)
     else:
         _write_badge(spectrum, ax)
     return ax
@@ -189,7 +190,7 @@ def plot_ability(trajectory, ax=None, color=ORANGE, label=None):
         raise no_ability(trajectory.run)
     ax = axes_for(ax)
     _curves(trajectory, trajectory.ability_name, ax, color, label)
-    ax.set(xlabel="training step", ylabel=trajectory.ability_name.replace("_", " "), ylim=(-0.03, 1.03))
+    ax.set(xlabel="training step", ylabel=math_free(trajectory.ability_name.replace("_", " ")), ylim=(-0.03, 1.03))
     return ax
 
 
@@ -212,7 +213,7 @@ def plot_heterogeneity(trajectory, ax=None, color=BLUE, label=None, bands=None):
 def plot_trajectory_confidence(bands, quantity="emergence", ax=None, color=BLUE, label=None):
     """Draw E, alpha0 or the width of one sample along a run with its resampled band and what the band is worth."""
     ax = axes_for(ax)
-    name = label or f"{bands.run}, {bands.neurons_per_layer or 'all'} neurons a layer"
+    name = label or f"{math_free(bands.run)}, {bands.neurons_per_layer or 'all'} neurons a layer"
     name += rf", $r^2 \geq$ {bands.r2.min():.2f}"
     ax.plot(bands.step, getattr(bands, quantity), "o-", color=color, lw=2, ms=4, label=name)
     ax.fill_between(bands.step, *getattr(bands, f"{quantity}_band"), color=color, alpha=0.25, lw=0)
@@ -230,7 +231,7 @@ LABELS = {
 
 
 def _curves(trajectory, name, ax, color, label, bands=None):
-    label = label or trajectory.run
+    label = label or math_free(trajectory.run)
     if name in LABELS:  # the fit beside the band; of an ability there is none
         label += rf", $r^2 \geq$ {trajectory.r2.min():.2f}"
     for seed in trajectory.training_seeds:
@@ -293,7 +294,7 @@ def badge(spectrum, ax):
     """The quality of a spectrum in words, broken to the width of ax: its first flag, or that its fits are straight."""
     flags = getattr(spectrum, "flags", ())
     text = f"\u26a0 {flags[0]}" if flags else spectrum.verdict
-    return _broken(text if "r2" in text else f"{text} (worst r2 = {spectrum.r2:.3f})", ax)
+    return _broken(math_free(text if "r2" in text else f"{text} (worst r2 = {spectrum.r2:.3f})"), ax)
 
 
 def _broken(text, ax):

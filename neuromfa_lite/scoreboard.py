@@ -4,6 +4,7 @@ import numpy as np
 
 from .errors import NeuroMFAError
 from .plots import GREY, RUN_COLOURS, STYLE
+from .text import math_free
 
 # What a column asks (a property, or its beginning), the value hoped for, and the words above it.
 QUESTIONS = (
@@ -58,12 +59,12 @@ def plot_scorecard(card, ax=None):
             _marks(cells[cells["method"] == method], row, column, runs, ax)
     ax.set_xticks(range(len(QUESTIONS)), [words for *_, words in QUESTIONS], fontsize=9)
     ax.xaxis.tick_top()
-    ax.set_yticks(range(len(methods)), methods)
+    ax.set_yticks(range(len(methods)), map(math_free, methods))
     ax.set(xlim=(-0.6, len(QUESTIONS) - 0.4), ylim=(len(methods) - 0.4, -0.6))
     for row in range(1, len(methods)):
         ax.axhline(row - 0.5, color=GREY, lw=0.5, alpha=0.4)
     ax.grid(False)
-    handles = [ax.plot([], [], "o", color=_colour(run, runs), label=run)[0] for run in runs]
+    handles = [ax.plot([], [], "o", color=_colour(run, runs), label=math_free(run))[0] for run in runs]
     ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4, frameon=False, fontsize=9)
     return ax
 

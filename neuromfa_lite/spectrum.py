@@ -15,6 +15,7 @@ from .partition import partition_of_masses
 from .quality import Quality, flags_of, judge, verdict
 from .regression import fit_lines, fit_slopes, r2_of_slopes
 from .scaling import radii_in_range
+from .text import html, plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,22 +91,23 @@ class Spectrum(NeuronBands):
 
     def __repr__(self):
         warning = "; ".join(self.flags or (self.verdict,))
-        return (
+        return plain(
             f"Spectrum(alpha0={self.shown('alpha0')}, width={self.shown('width')}, r2={self.r2:.3f}, "
             f"{self.neurons_used} of {self.neurons_total} neurons, method {self.method!r}; {warning}; "
             f"{self.bands_said()})"
         )
 
     def _repr_html_(self):
-        badge = "".join(f"<br><b style='color:#b00'>&#9888; {flag}</b>" for flag in self.flags)
-        badge = badge or f"<br><span style='color:#555'>{self.verdict}</span>"
+        badge = "".join(f"<br><b style='color:#b00'>&#9888; {html(flag)}</b>" for flag in self.flags)
+        badge = badge or f"<br><span style='color:#555'>{html(self.verdict)}</span>"
         names = {"alpha0": "&alpha;<sub>0</sub>", "width": "width"}
-        said = [f"{name}: {self.claim(quantity)}" for quantity, name in names.items()]
+        said = [f"{name}: {html(self.claim(quantity))}" for quantity, name in names.items()]
         values = ", ".join(f"{name} = {self.shown(quantity)}" for quantity, name in names.items())
+        notes = map(html, self.band_notes)
         return (
-            f"<b>Spectrum</b> of {self.source} ({self.method}): {values}, r&sup2; = {self.r2:.3f}, "
+            f"<b>Spectrum</b> of {html(self.source)} ({html(self.method)}): {values}, r&sup2; = {self.r2:.3f}, "
             f"{self.neurons_used} of {self.neurons_total} neurons{badge}"
-            f"<br><small style='color:#555'>bands over neurons; {'<br>'.join([*said, *self.band_notes])}</small>"
+            f"<br><small style='color:#555'>bands over neurons; {'<br>'.join([*said, *notes])}</small>"
         )
 
     def frame(self):

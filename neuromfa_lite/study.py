@@ -18,6 +18,7 @@ from .method import PAPER, Method
 from .network import NeuronNetwork, load_network
 from .probe import refuse_bad_parts
 from .spectrum import spectrum_of_masses
+from .text import plain
 from .trajectory import Trajectory
 
 _Row = namedtuple("_Row", "training_seed step sample spectrum")
@@ -199,7 +200,7 @@ def _abilities(run, wanted):
 def _sampled_networks(run, wanted, samples, neurons_per_layer, join):
     """Yield (seed, step, sample, network); each file is opened once, its mapping shared by all samples."""
     first = None
-    for seed, step in tqdm(wanted, desc=f"follow {run.name}", unit="checkpoint", delay=1):
+    for seed, step in tqdm(wanted, desc=plain(f"follow {run.name}"), unit="checkpoint", delay=1):
         network = load_network(run.checkpoint(step, seed), join=join)
         this = (seed, step, {layer.name: len(layer) for layer in network.layers})
         first = first or this

@@ -10,6 +10,7 @@ from . import storage
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
 from .method import METHODS, PAPER, PARTS, Method
+from .text import html
 
 _ERRORS = ("alpha0_error", "width_error", "emergence_error")
 _COLUMNS = (*"training_seed step sample alpha0 width r2 share_inside neurons_used emergence".split(), *_ERRORS)
@@ -87,7 +88,7 @@ class Trajectory:
     def _repr_html_(self):
         table = self.summary().dropna(axis=1, how="all").to_html(index=False, float_format="%.3f", na_rep="-")
         warning = f"<b style='color:#b00'>&#9888; {self.quality()}</b>" if self.flags else ""
-        return f"<b>{self.run}</b> followed with method {self.method}{table}{warning}"
+        return f"<b>{html(self.run)}</b> followed with method {html(self.method)}{table}{warning}"
 
     def quality(self):
         """One sentence on what is flagged; what exactly, ``flags`` says."""

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
 
 import neuromfa_lite as nmfa
@@ -67,7 +68,7 @@ def lab(tmp_path_factory):
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", server, home / "log")
-        yield f"http://127.0.0.1:{port}", token
+        yield f"http://127.0.0.1:{port}", token, home / "notebooks"
     finally:
         server.terminate()
         server.wait(30)
@@ -95,7 +96,7 @@ def page(playwright):
 
 
 def _open_and_run_all(page, lab, notebook):
-    address, token = lab
+    address, token, _ = lab
     page.goto(f"{address}/lab/workspaces/auto-{notebook[:2]}/tree/{notebook}?reset&token={token}")
     page.wait_for_selector(IDLE)
     page.wait_for_function(
@@ -166,6 +167,47 @@ def test_start_here_runs_and_its_slider_moves_picture_and_numbers(page, lab, tmp
     assert numbers["copy_accuracy"] == pytest.approx(run.checkpoint(step).abilities["copy_accuracy"], abs=5e-5)
 
 
+def test_a_picture_keeps_its_proportions_in_a_narrow_window(page, lab, tmp_path):
+    _open_and_run_all(page, lab, "00_start_here.ipynb")
+    panel = _panel(page, "step")
+    for width in (1300, 900):
+        page.set_viewport_size({"width": width, "height": 1000})
+        panel.scroll_into_view_if_needed()
+        page.wait_for_timeout(500)  # the window lays its panes out anew
+        page.screenshot(path=str(tmp_path / f"window_{width}.png"))
+        shown, own, room = panel.locator("img").evaluate(
+            "each => [[each.width, each.height], [each.naturalWidth, each.naturalHeight], each.parentNode.clientWidth]"
+        )
+        assert shown[1] / shown[0] == pytest.approx(own[1] / own[0], rel=0.01), width
+        assert shown[0] <= min(own[0], room) and shown[0] > 0.9 * min(own[0], room), (width, shown, room)
+
+
+def test_the_words_of_a_run_folder_are_not_run(page, lab):
+    script = "<img src=x onerror=\"document.title='a script of the folder'\">"
+    bundled, folder = nmfa.load_run("modular-addition"), lab[2] / "mine"
+    shutil.copytree(bundled.folder, folder)
+    checkpoints = [
+        {**entry, "abilities": {script: entry["abilities"][bundled.ability]}}
+        for entry in bundled.manifest["checkpoints"]
+        if entry["seed"] == 0
+    ]
+    odd = {"run": script, "title": script, "ability": script, "checkpoints": checkpoints}
+    (folder / "manifest.json").write_text(json.dumps({**bundled.manifest, **odd}))
+    code = (
+        "import neuromfa_lite as nmfa\nfrom neuromfa_lite.panels import EmergencePanel, StartHerePanel",
+        "run = nmfa.load_run('mine')\nnmfa.analyze(nmfa.load_network(run.checkpoint(0)).sample(32))",
+        "history = nmfa.follow(run, nmfa.PAPER.replace(name=run.name), samples=2)\nhistory",
+        "display(run, StartHerePanel(run, samples=2), EmergencePanel(history))",
+    )
+    notebook = nbformat.read(lab[2] / "00_start_here.ipynb", as_version=4)
+    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in code]
+    nbformat.write(notebook, lab[2] / "99_odd_words.ipynb")
+    _open_and_run_all(page, lab, "99_odd_words.ipynb")
+    _no_errors(page, doubts=True)
+    assert page.locator('.jp-OutputArea img[src="x"]').count() == 0 and "script" not in page.title()
+    assert script in page.locator(".jp-Notebook").text_content()
+
+
 def test_fractals_theory_and_measurement_follow_the_slider(page, lab, tmp_path):
     _open_and_run_all(page, lab, "02_fractals_and_multifractals.ipynb")
     _no_errors(page, doubts=True)
@@ -209,7 +251,8 @@ def test_is_it_structure_shows_what_a_change_does(page, lab, tmp_path):
     _no_errors(page, doubts=True)
     panel = _panel(page, "change")
     panel.scroll_into_view_if_needed()
-    panel.locator(".neuromfa-run select").select_option("induction")
+    assert "ability after" not in _shown_numbers(panel)
+    panel.locator(".neuromfa-reveal input").check()
     before, words = _picture(panel), "layer norms folded"
     panel.locator(".neuromfa-change select").select_option(words)
     run = nmfa.load_run("induction")

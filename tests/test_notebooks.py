@@ -82,6 +82,12 @@ def test_code_cells_are_short(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_begins_with_how_to_run_it(path):
+    first = nbformat.read(path, as_version=4).cells[0].source
+    assert "*Run > Run All Cells*" in first and "Shift+Enter" in first
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_notebook_begins_with_a_link_to_the_notation(path):
     first = nbformat.read(path, as_version=4).cells[0].source
     (link,) = re.findall(r"\[notation\]\(([^)]+)\)", first)

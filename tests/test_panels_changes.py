@@ -13,7 +13,10 @@ from neuromfa_lite.panels import ChangePanel
 
 @pytest.fixture(scope="module")
 def panel():
-    return ChangePanel("induction", samples=3)
+    panel = ChangePanel("induction", samples=3)
+    assert not panel.controls["reveal"].value and "measure after" not in panel.numbers
+    panel.controls["reveal"].value = True
+    return panel
 
 
 def emergence(network, start):

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 import neuromfa_lite as nmfa
 from neuromfa_lite import drawings
 from neuromfa_lite.dimension import neuron_fractal_dimension
-from neuromfa_lite.panels import NetworkPanel, SpectrumPanel
+from neuromfa_lite.panels import NetworkPanel, SpectrumPanel, WindowPanel
 
 RUNS = ("induction", "induction-control")
 MLP_IN = "gpt_neox.layers.0.mlp.dense_h_to_4h.weight"
@@ -157,6 +157,27 @@ def test_a_neuron_left_out_has_no_mass():
     panel.controls["layer"].value = "block 0 attention"  # 32 connections in the sample
     assert panel.numbers["mass"] == panel.numbers["dimension"] == "left out"
     assert panel.numbers["connections"] == 32
+
+
+def test_the_connections_shown_are_those_of_the_masses():
+    method = nmfa.PAPER.replace(join="both-directions")
+    panel = NetworkPanel(["modular-addition"], method)
+    masses = panel.spectra["modular-addition", 2500].masses
+    for layer in panel.controls["layer"].options:
+        panel.controls["layer"].value = layer
+        panel.controls["neuron"].value = 3
+        number = panel.numbers["neuron"]
+        (row,) = np.flatnonzero((masses.labels("layer") == layer) & (masses.number == number))
+        assert panel.numbers["connections"] == masses.places[row]
+        assert panel.numbers["inside"] == masses.inside[row] == panel.numbers["mass_in_window"] - 1
+
+
+@pytest.mark.parametrize("kind", [SpectrumPanel, WindowPanel])
+def test_a_panel_takes_a_method_of_another_wiring(kind):
+    method = nmfa.PAPER.replace(join="both-directions")
+    checkpoint = nmfa.load_run("modular-addition").checkpoint(2500)
+    wanted = nmfa.analyze(nmfa.load_network(checkpoint, join=method.join).sample(32, seed=0), method)
+    assert kind(["modular-addition"], method).numbers["alpha0"] == pytest.approx(wanted.alpha0, abs=1e-12)
 
 
 def test_network_panel_needs_a_window():

@@ -6,12 +6,14 @@ from j to i is C_ij = (unembedding O_h V_h embedding^T)_ij. On data whose tokens
 brings the two ways together. What is measured is whether they come together: by geometry alone (token_agreement), or
 link by link through the weights (reciprocity).
 
-Both were chosen out of 22 definitions, by the bundled runs, training seeds 0, 1 and 2, so only trainings of other
-seeds can say whether they hold; their definitions stay as they are. (Of seeds 3 and 4, which judged them, those of
-induction and its control had been trained before, for the measures of :mod:`token_clouds`; these two had not been asked
-on them.) Neither feels a common factor, nor any change of the weights that leaves the linear part of a path as it was.
-Of attention patterns, positions, biases and the bend of the MLP's function they know nothing, and layer norms are taken
-to subtract the mean.
+Both were chosen out of 22 definitions, by the bundled runs, training seeds 0, 1 and 2; their definitions stay as they
+are. They held on seeds 3 and 4 of the same four tasks. (Those of induction and its control had been trained before, for
+the measures of :mod:`token_clouds`; these two had not been asked on them.) On tasks unseen here, tried by others with
+controls that keep the shape and the alphabets of the task's data, they did not: token agreement was more specific than
+the published E in 5 of 8 comparisons, reciprocity in 4. Both rise with the ability, and without it where the data's
+tokens have classes. Neither feels a common factor, nor any change of the weights that leaves the linear part of a path
+as it was. Of attention patterns, positions, biases and the bend of the MLP's function they know nothing, and layer
+norms are taken to subtract the mean.
 
 Source: circuits: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; reciprocity: Garlaschelli and
 Loffredo 2004, Physical Review Letters 93, 268701; agreement: Kriegeskorte et al. 2008, Frontiers in Systems

@@ -5,7 +5,6 @@ Reading a run needs neither torch nor transformers; `neuromfa_lite.load_network`
 
 from __future__ import annotations
 
-import html
 import os
 import re
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import NeuroMFAError, SourceError
+from ..text import html, plain
 from . import manifests
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Checkpoint:
         return f"{self.run}@{self.step}" + (f":{self.seed}" if self.seed else "")
 
     def __repr__(self) -> str:
-        return f"<Checkpoint {self}>"
+        return plain(f"<Checkpoint {self}>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,9 +192,9 @@ class Run:
         for seed in self.seeds:
             reached = "".join(f"<td>{last[seed].get(name, float('nan')):.3f}</td>" for name in names)
             rows.append(f"<tr><td>{seed}</td><td>{_listed(self.steps(seed))}</td>{reached}</tr>")
-        heads = "".join(f"<th>{html.escape(name)} at the end</th>" for name in names)
+        heads = "".join(f"<th>{html(name)} at the end</th>" for name in names)
         return (
-            f"<b>{html.escape(self.name)}</b>: {html.escape(self.title)}"
+            f"<b>{html(self.name)}</b>: {html(self.title)}"
             f"<table><tr><th>seed</th><th>steps</th>{heads}</tr>{''.join(rows)}</table>"
         )
 

@@ -1,4 +1,4 @@
-"""What all panels share: controls above, one picture of fixed size, the numbers below it.
+"""What all panels share: controls above, one picture of fixed proportions, the numbers below it.
 
 A panel holds state and does no arithmetic: it asks analyze() and follow(), and draws. What moves with the controls is
 drawn over a kept background, so that a slider feels immediate.
@@ -19,6 +19,7 @@ from ..errors import NeuroMFAError
 from ..influence import with_ends
 from ..laboratory import load_run
 from ..plots import RUN_COLOURS, STYLE, no_ability
+from ..text import html
 from ..trajectory import Trajectory
 
 DPI = 100
@@ -43,9 +44,9 @@ class Panel(widgets.VBox):
         self.numbers, self.said = {}, ""
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
-        # An Image in a box stretches unless both sizes are fixed.
-        fixed = widgets.Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto")
-        self.image = widgets.Image(format="png", layout=fixed)
+        # As wide as there is room for, up to its own size; a height of its own would squeeze it in a narrow window.
+        fluid = {"width": "100%", "max_width": f"{width}px", "height": "auto", "object_fit": "contain"}
+        self.image = widgets.Image(format="png", layout=widgets.Layout(**fluid, flex="0 0 auto"))
         self.readout = widgets.HTML()
         self.readout.add_class("neuromfa-numbers")
         self._moving = []
@@ -98,15 +99,15 @@ class Panel(widgets.VBox):
     def readout_html(self):
         """The numbers as the line below the picture; a panel with many of them may arrange them better."""
         numbers = ";&ensp; ".join(self.with_band(name) for name in self.numbers if not name.endswith(BAND))
-        return f"{numbers}<br><small>{self.said}</small>" if self.said else numbers
+        return f"{numbers}<br><small>{html(self.said)}</small>" if self.said else numbers
 
     def with_band(self, name):
         """A number in words, followed by the ends of its band where the numbers have one, as NAME_band."""
         value, band = self.numbers[name], self.numbers.get(name + BAND)
         if band is None:
-            return f"{name} = <b>{shown(value)}</b>"
+            return f"{html(name)} = <b>{html(shown(value))}</b>"
         value, ends = with_ends(value, band).split(" ", 1)
-        return f"{name} = <b>{value}</b> {ends}"
+        return f"{html(name)} = <b>{value}</b> {ends}"
 
     def _changed(self, change):
         self.update()

@@ -35,7 +35,7 @@ class ChangePanel(Panel):
         measures: {words: Method or function of a checkpoint}.
         samples, neurons_per_layer: how a Method samples; a function that draws is asked once, to be quick.
 
-    Controls: ``run``, ``change``, ``measure`` (lists), ``reveal`` (False hides the answer).
+    Controls: ``run``, ``change``, ``measure`` (lists), ``reveal`` (False, as at first, hides the answer).
     ``numbers``: "ability before", "ability after", "measure before", "measure after" (means over samples), and their
     standard deviations over samples, "sd before", "sd after".
     """
@@ -54,7 +54,7 @@ class ChangePanel(Panel):
             "run": widgets.Dropdown(options=list(self.runs), description="run"),
             "change": widgets.Dropdown(options=[NOTHING, *EVERY_CHANGE], description="change", **wide),
             "measure": widgets.Dropdown(options=list(measures), description="measure"),
-            "reveal": widgets.Checkbox(value=True, description="show the answer", indent=False),
+            "reveal": widgets.Checkbox(value=False, description="show the answer", indent=False),
         }
         super().__init__(controls, width=900, height=380)
 

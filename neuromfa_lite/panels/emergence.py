@@ -11,6 +11,7 @@ from ..plots import (
     plot_trajectory,
 )
 from ..study import measure_run
+from ..text import html
 from ..trajectory import Trajectory
 from .base import Panel, colours_of, open_runs, require_ability, step_slider
 
@@ -29,7 +30,8 @@ class EmergencePanel(Panel):
     Attributes:
         histories: {run name: Trajectory}.
 
-    Controls: ``step`` (slider), ``play`` (runs through the steps), ``future`` (False hides what comes after the step).
+    Controls: ``step`` (slider, at step 0 first), ``play`` (runs through the steps), ``future`` (False, as at first,
+    hides what comes after the step).
     ``numbers``: for every run NAME "E NAME", "alpha0 NAME", "width NAME", each with a "..._sd NAME" over samples (of a
     single sample a "..._error NAME" over its neurons), "r2 NAME" (the worst fit), and its ability.
     """
@@ -43,8 +45,8 @@ class EmergencePanel(Panel):
             self.histories[history.run] = history
         self._colours = colours_of(self.histories)
         self._tables = {name: history.summary().set_index("step") for name, history in self.histories.items()}
-        slider, last = step_slider(steps), len(steps) - 1
-        play = widgets.Play(min=0, max=last, value=last, interval=600, description="play the training")
+        slider, last = step_slider(steps, value=steps[0]), len(steps) - 1
+        play = widgets.Play(min=0, max=last, value=0, interval=600, description="play the training")
         # A link in the kernel, not in the page: the panel obeys the play button in a test as it does in a browser.
         self._link = widgets.link((play, "value"), (slider, "index"))
         future = widgets.Checkbox(value=False, description="show what comes later", indent=False)
@@ -111,12 +113,12 @@ class EmergencePanel(Panel):
             start, value = self._tables[name].loc[0], lambda short, name=name: f"{self.numbers[f'{short} {name}']:.3f}"
             kind = self._spread(name)
             lines.append(
-                f"<b>{name}</b>: E = (w(t)/w(0)) ln(&alpha;<sub>0</sub>(0)/&alpha;<sub>0</sub>(t)) = "
+                f"<b>{html(name)}</b>: E = (w(t)/w(0)) ln(&alpha;<sub>0</sub>(0)/&alpha;<sub>0</sub>(t)) = "
                 f"({value('width')} / {start['width']:.3f}) &times; ln({start['alpha0']:.3f} / {value('alpha0')}) = "
                 f"<b>{value('E')}</b> &plusmn; {value(f'E_{kind}')}; w(t) &plusmn; {value(f'width_{kind}')}, "
                 f"&alpha;<sub>0</sub>(t) &plusmn; {value(f'alpha0_{kind}')}, worst r&sup2; {value('r2')} "
                 f"(at step 0: w &plusmn; {start[f'width_{kind}']:.3f}, &alpha;<sub>0</sub> &plusmn; "
                 f"{start[f'alpha0_{kind}']:.3f}, r&sup2; {start['r2']:.3f}); "
-                f"{history.ability_name.replace('_', ' ')} <b>{value(history.ability_name)}</b>"
+                f"{html(history.ability_name.replace('_', ' '))} <b>{value(history.ability_name)}</b>"
             )
         return "<br>".join(lines)

@@ -44,7 +44,7 @@ class NetworkPanel(Panel):
         self.window, self.networks, self.spectra, self._lines, self._dimensions = method.window, {}, {}, {}, {}
         for run in runs:
             for step in steps:
-                whole = load_network(run.checkpoint(step, run.seeds[0]))
+                whole = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
                 self.networks[run.name, step] = network = whole.sample(neurons_per_layer, seed=seed)
                 self.spectra[run.name, step] = spectrum = measure_spectrum(network, method)
                 self._dimensions[run.name, step] = neuron_fractal_dimension(network, method)

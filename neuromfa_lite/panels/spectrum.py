@@ -12,6 +12,7 @@ from ..partition import log_masses
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..quality import POOR_FIT
 from ..study import measure_spectrum
+from ..text import math_free
 from .base import Panel, banded, lay_band, open_runs, step_slider
 
 FAINT = 40  # mass curves shown behind the chosen one
@@ -39,7 +40,8 @@ class SpectrumPanel(Panel):
         self.spectra, self._logs = {}, {}
         for run in runs:
             for step in steps:
-                network = load_network(run.checkpoint(step, run.seeds[0])).sample(neurons_per_layer, seed=seed)
+                whole = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
+                network = whole.sample(neurons_per_layer, seed=seed)
                 self.spectra[run.name, step] = spectrum = measure_spectrum(network, method)
                 self._logs[run.name, step] = log_masses(spectrum.masses, method).T  # (neurons, radii)
                 spectrum.band("tau")  # here, so that no slider waits for it
@@ -151,7 +153,7 @@ class SpectrumPanel(Panel):
         every = max(1, len(logs) // FAINT)
         self._others.set_segments([np.column_stack([across, curve]) for curve in logs[::every]])
         self._mass.set_data(across, logs[neuron])
-        self._name.set_text(f"{masses.labels('layer')[neuron]}, neuron {masses.number[neuron]}")
+        self._name.set_text(f"{math_free(masses.labels('layer')[neuron])}, neuron {masses.number[neuron]}")
 
 
 def _lay(line, point, slope):

@@ -6,6 +6,7 @@ from ..method import PAPER
 from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
 from ..study import measure_run, measure_spectrum
+from ..text import html
 from .base import Panel, banded, colours_of, lay_band, open_runs, require_ability, spread_of, step_slider
 
 
@@ -32,7 +33,7 @@ class StartHerePanel(Panel):
         self.spectra, self._weights = {}, {}
         for run in runs:
             for step in steps:
-                network = load_network(run.checkpoint(step, run.seeds[0]))
+                network = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
                 self._weights[run.name, step] = network.weight_histogram(WEIGHT_EDGES)
                 self.spectra[run.name, step] = measure_spectrum(network.sample(neurons_per_layer, seed=0), method)
         self._summaries = {name: history.summary().set_index("step") for name, history in self.histories.items()}
@@ -108,5 +109,5 @@ class StartHerePanel(Panel):
         return (
             f"sample 0: {', '.join(map(self.with_band, ('alpha0', 'width', 'r2')))};&ensp; "
             f"{self.with_band('E')} \u00b1 {spread} ({of});&ensp; {self.with_band(list(self.numbers)[-1])}<br>"
-            f"<small>{self.said}</small>"
+            f"<small>{html(self.said)}</small>"
         )

@@ -12,6 +12,7 @@ from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..regression import fit_lines
 from ..study import measure_spectrum
+from ..text import math_free
 from .base import Panel, banded, lay_band, open_runs, step_slider
 
 NARROWEST, WIDEST = 20, 400
@@ -138,7 +139,7 @@ class WindowPanel(Panel):
     def _write(self, text, color):
         """Write the badge under the pictures; returns it."""
         mark = "\u26a0 " if color == RED else ""
-        self._badge.set_text(textwrap.fill(mark + text, BADGE_LETTERS))
+        self._badge.set_text(textwrap.fill(mark + math_free(text), BADGE_LETTERS))
         self._badge.set_color(color)
         return text
 

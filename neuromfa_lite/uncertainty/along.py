@@ -12,6 +12,7 @@ from ..method import PAPER
 from ..network import load_network
 from ..parallel import one_thread_of_algebra
 from ..study import measure_run
+from ..text import html
 from .ask import refuse_bad, refuse_one_neuron
 from .bands import band
 from .emergence import Steps
@@ -71,7 +72,8 @@ class TrajectoryConfidence:
     def _repr_html_(self):
         table = self.frame().to_html(index=False, float_format="%.3f")
         said = "<br>".join(f"{name}: {self.claim(name)}" for name in QUANTITIES)
-        return f"<b>{self.run}</b>, bands from {self.resamples} resamples ({self.method}){table}<small>{said}</small>"
+        of = f"<b>{html(self.run)}</b>, bands from {self.resamples} resamples ({html(self.method)})"
+        return f"{of}{table}<small>{said}</small>"
 
     def claim(self, quantity):
         """What may be said of the bands of "emergence", "alpha0" or "width", in words."""

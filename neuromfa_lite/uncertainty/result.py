@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import storage
 from ..coverage import LEVEL, claim, coverage_range, measured_neurons
+from ..text import html, plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class Confidence:
         freeze(self)
 
     def __repr__(self):
-        return (
+        return plain(
             f"Confidence(alpha0={self.alpha0:.4f} [{_ends(self.alpha0_band)}], "
             f"width={self.width:.4f} [{_ends(self.width_band)}], worst r2 {self.r2:.3f}, {self.verdict}, "
             f"{self.kind}, {self.resamples} resamples; "
@@ -121,11 +122,12 @@ class Confidence:
                 ("width", "width", self.width, self.width_band),
             )
         )
-        notes = "".join(f"<br>{note}" for note in self.notes)
+        notes = "".join(f"<br>{html(note)}" for note in self.notes)
         return (
-            f"<b>Confidence</b> of {self.source} ({self.method}), {self.kind}, {self.resamples} resamples of "
-            f"{self.neurons} neurons<table><tr><th></th><th>value</th><th>band</th><th>coverage</th></tr>{rows}</table>"
-            f"<small>worst r&sup2; {self.r2:.3f}; {self.verdict}{notes}</small>"
+            f"<b>Confidence</b> of {html(self.source)} ({html(self.method)}), {html(self.kind)}, "
+            f"{self.resamples} resamples of {self.neurons} neurons"
+            f"<table><tr><th></th><th>value</th><th>band</th><th>coverage</th></tr>{rows}</table>"
+            f"<small>worst r&sup2; {self.r2:.3f}; {html(self.verdict)}{notes}</small>"
         )
 
     def save(self, path):
@@ -181,7 +183,7 @@ class EmergenceConfidence:
         freeze(self)
 
     def __repr__(self):
-        return (
+        return plain(
             f"EmergenceConfidence(E={self.emergence:.4f} [{_ends(self.band)}], worst r2 {self.r2:.3f}, {self.kind}, "
             f"{self.neurons} neurons, "
             f"{self.only_start} at the start only, {self.only_now} now only; {self.claim()})"
@@ -206,8 +208,8 @@ class EmergenceConfidence:
 
     def _repr_html_(self):
         return (
-            f"<b>Degree of emergence</b> of {self.source} ({self.method}): E = {self.emergence:.4f}, band "
-            f"{_ends(self.band)} ({self.kind}; {self.claim()}); worst r&sup2; {self.r2:.3f}; "
+            f"<b>Degree of emergence</b> of {html(self.source)} ({html(self.method)}): E = {self.emergence:.4f}, band "
+            f"{_ends(self.band)} ({html(self.kind)}; {self.claim()}); worst r&sup2; {self.r2:.3f}; "
             f"{self.neurons} neurons, {self.only_start} of them used "
             f"at the start only, {self.only_now} now only"
         )

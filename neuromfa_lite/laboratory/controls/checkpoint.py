@@ -4,6 +4,7 @@ import numpy as np
 
 from ...errors import NeuroMFAError
 from ...sources import WeightMatrix, WeightSource, WeightVector, open_source
+from ...text import plain
 
 
 class ChangedCheckpoint(WeightSource):
@@ -57,7 +58,7 @@ class ChangedCheckpoint(WeightSource):
         return self.origin
 
     def __repr__(self):
-        return f"<ChangedCheckpoint {self.origin}>"
+        return plain(f"<ChangedCheckpoint {self.origin}>")
 
 
 def arrays_of(source, dtype=None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import os
@@ -13,6 +12,7 @@ import numpy as np
 
 from ... import storage
 from ...errors import NeuroMFAError, said
+from ...text import html
 
 COLUMNS = "method property run step value low high looks note".split()
 SCHEMA = 1
@@ -118,7 +118,7 @@ class Scorecard:
 
     def _repr_html_(self):
         table = self.pivot().to_html(float_format="%.2f", na_rep="-")
-        names = html.escape(", ".join(self.methods))
+        names = html(", ".join(self.methods))
         return (
             f"<b>Scorecard</b> of {names}: {self.looks} numbers, each with its spread in <code>.frame()</code>; "
             f"{MEANS}:{table}"

@@ -75,7 +75,7 @@ def shipped_scorecard() -> Scorecard:
 
 
 def fresh_scorecard() -> Scorecard:
-    """Read how the published E and the frozen measures did on trainings that none of them was picked by.
+    """Read how the published E and the frozen measures did on trainings, of the same tasks, that picked none of them.
 
     Returns:
         Scorecard of training seeds 3 and 4 of every run and control, all younger than the definitions but those of
