@@ -22,7 +22,8 @@ from .distances import WIDEST_HISTOGRAM, choose_radii, refuse_too_many
 from .errors import NeuroMFAError
 from .kernels.geodesic import count_paths, count_rounded_paths
 from .kernels.one_hop import cumulate, total_bins
-from .method import GEODESIC, ROUNDING, distinct
+from .method import GEODESIC, ROUNDING, distinct, refuse_no_method
+from .network import refuse_no_network
 from .paths import NO_LIMIT, GraphPaths, shortest_paths
 
 LARGEST_POOL = 1 << 22  # distances shown to a rule for radii, 32 MB
@@ -54,9 +55,10 @@ def geodesic_distances(network, method=GEODESIC):
                [inf,  0.,  3.],
                [inf, inf,  0.]])
     """
+    refuse_no_method(method)
     if method.reach == "one-hop":
         raise NeuroMFAError(f'method {method.name!r} reaches one hop: ask with method.replace(reach="geodesic")')
-    network = network.rejoined(method.join)
+    network = refuse_no_network("network", network).rejoined(method.join)
     if network.neurons > LARGEST_MATRIX:
         raise NeuroMFAError(
             f"{network.origin}: a matrix of {network.neurons:,} neurons squared is too large (limit "

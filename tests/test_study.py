@@ -200,7 +200,7 @@ def test_split_by_role_uses_the_radii_of_the_whole(run):
     assert sum(part.neurons_used for part in parts.values()) == spectrum.neurons_used
     means = [part.alpha0 * part.neurons_used for part in parts.values()]
     assert sum(means) / spectrum.neurons_used == pytest.approx(spectrum.alpha0, rel=1e-12)
-    with pytest.raises(nmfa.NeuroMFAError, match=r"or by .role."):
+    with pytest.raises(nmfa.NeuroMFAError, match="use one of 'layer', 'role'"):
         spectrum.by("colour")
 
 

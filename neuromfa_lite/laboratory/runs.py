@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import arguments
 from ..errors import NeuroMFAError, SourceError
 from . import manifests
 
@@ -98,7 +99,7 @@ class Run:
 
     def steps(self, seed: int = 0) -> tuple[int, ...]:
         """Return the stored training steps of one seed, ascending; NeuroMFAError if the seed is not stored."""
-        if seed not in self.seeds:
+        if arguments.whole("seed", seed) not in self.seeds:
             raise NeuroMFAError(f"run {self.name!r} has no seed {seed}; its seeds are {_listed(self.seeds)}")
         return tuple(sorted(entry["step"] for entry in self.manifest["checkpoints"] if entry["seed"] == seed))
 
@@ -117,7 +118,7 @@ class Run:
             <Checkpoint induction@256:2>
         """
         steps = self.steps(seed)
-        if step not in steps:
+        if arguments.whole("step", step) not in steps:
             raise NeuroMFAError(f"run {self.name!r} has no step {step} for seed {seed}; its steps are {_listed(steps)}")
         entry = next(e for e in self.manifest["checkpoints"] if (e["seed"], e["step"]) == (seed, step))
         folder = manifests.checkpoint_folder(self.folder, int(seed), int(step))
@@ -214,7 +215,7 @@ def load_run(name_or_folder: str | os.PathLike) -> Run:
     names = _bundled_names()
     if isinstance(name_or_folder, str) and name_or_folder in names:
         return _read_run(BUNDLED / name_or_folder)
-    folder = Path(name_or_folder).expanduser()
+    folder = arguments.path("run", name_or_folder)
     if folder.is_dir():
         return _read_run(folder)
     raise NeuroMFAError(

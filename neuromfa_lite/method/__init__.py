@@ -2,7 +2,17 @@
 
 from .choices import Method
 from .parts import PAPER_Q, PARTS, ROUNDING, SHIPPED, distinct, register_part
-from .shipped import GEODESIC, METHODS, ONE_GRAPH, PAPER, PUBLISHED, SANDBOX, SCALE_FREE, register_method
+from .shipped import (
+    GEODESIC,
+    METHODS,
+    ONE_GRAPH,
+    PAPER,
+    PUBLISHED,
+    SANDBOX,
+    SCALE_FREE,
+    refuse_no_method,
+    register_method,
+)
 
 __all__ = [
     "GEODESIC",
@@ -18,6 +28,7 @@ __all__ = [
     "SHIPPED",
     "Method",
     "distinct",
+    "refuse_no_method",
     "register_method",
     "register_part",
 ]

@@ -2,9 +2,9 @@
 
 import sys
 import traceback
-from pathlib import Path
 from types import ModuleType
 
+from .. import arguments
 from ..errors import NeuroMFAError
 from ..method import METHODS, Method
 from . import ideas  # noqa: F401  (their names are in METHODS then)
@@ -43,14 +43,14 @@ def load_variant(path, name=None):
         >>> load_variant(file).name
         'mine'
     """
-    path = Path(path).expanduser()
+    path = arguments.path("path", path)
     if path.suffix != ".py":
         raise NeuroMFAError(f"{path}: a variant is an ordinary Python file, such as my_variant.py")
     if not path.is_file():
         raise NeuroMFAError(f"{path}: no such file; %%writefile {path.name} at the top of a notebook cell writes it")
     names = {key: value for key, value in _import(path).items() if not key.startswith("__")}
     if name is not None:
-        if name not in names:
+        if arguments.text("name", name) not in names:
             raise NeuroMFAError(f"{path} defines no {name}; it defines {', '.join(names) or 'nothing'}")
         return _variant(names[name], f"{name} in {path}")
     if "VARIANT" in names:
