@@ -7,8 +7,9 @@ import numpy as np
 from . import arguments
 from .blocks import EdgeBlock, NeuronLayer
 from .errors import NeuroMFAError
+from .memory import refuse_above
 
-LARGEST_GRAPH = 100_000_000  # neurons, whose tables take some 100 bytes each
+BYTES_A_NEURON = 100  # of a network, in tables, whether it has connections or not
 
 
 def is_graph(what):
@@ -47,11 +48,7 @@ def block_of_edges(sources, targets, weights, name):
             "sources, targets and weights must be flat lists of equal length, with at least one edge"
         )
     size = int(max(end.max() for end in ends)) + 1
-    if size > LARGEST_GRAPH:
-        raise NeuroMFAError(
-            f"neuron {size - 1:,} is one of too many for memory (limit {LARGEST_GRAPH:,}): number the neurons from 0, "
-            "without gaps"
-        )
+    refuse_above(size * BYTES_A_NEURON, f"{size:,} neurons", "number the neurons from 0, without gaps")
     block = EdgeBlock(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
     return NeuronLayer("neurons", size), block
 

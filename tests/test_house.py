@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # The way of the data; a room imports only from rooms before its own line, or from itself.
 FLOW = (
     ("errors",),
-    ("arguments",),
+    ("arguments", "memory"),
     ("method", "kernels", "parallel", "regression", "storage", "influence"),
     ("sources", "variants", "coverage"),
     ("blocks",),
