@@ -15,7 +15,7 @@ def edge_distances(block, method):
     if isinstance(block, EdgeBlock) and method.distance == "inverse":
         lengths = block.distances()
     else:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             lengths = np.asarray(method.call("distance", weights))
     if lengths.shape != weights.shape or lengths.dtype.kind not in "fiu":
         raise NeuroMFAError(

@@ -82,6 +82,8 @@ def checked_measure(measure):
     measure = np.array(arguments.numbers(said, measure, (1, 2)), order="C")  # its bytes are hashed
     if not np.all(np.isfinite(measure) & (measure >= 0)):
         raise NeuroMFAError("the masses of a measure must be finite and not negative: leave out or repair those boxes")
+    if measure.max(initial=0) > np.finfo(np.float64).max / max(1, measure.size):
+        raise NeuroMFAError("the masses of this measure sum to more than a float64 holds: divide them by the largest")
     if min(measure.shape) < FEWEST_BOXES or not measure.any():
         raise NeuroMFAError(
             f"a measure of shape {measure.shape} and mass {measure.sum():g}: at least {FEWEST_BOXES} boxes to a side, "

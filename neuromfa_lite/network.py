@@ -218,7 +218,7 @@ class NeuronNetwork:
             having = dict.fromkeys(self.layers[block.source].name for block in self.weight_blocks)
             raise NeuroMFAError(f"no weight matrix leaves layer {layer!r}; layers with weights: {', '.join(having)}")
         table = pd.concat(parts, ignore_index=True)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return table.assign(distance=1.0 / table["weight"].abs())
 
     def _place(self, layer, number):

@@ -13,6 +13,7 @@ from .partition import log_masses
 from .regression import weights_of_fit
 
 BYTES_A_NUMBER = 48  # of a resample: value and error, and the copies that a band is made of
+SMALLEST_Z = 1e-300  # of its largest term; influences divide by it
 LARGEST_BLOCK = 1 << 21  # numbers in a block of a matrix product, 16 MB
 
 
@@ -198,7 +199,7 @@ class Resampler:
             shift = exponent.max(axis=1)
             powers = np.exp(exponent - shift[:, None]) * self.measure
             z = weights @ powers.T
-            if not (z > 0).all():
+            if not (z > SMALLEST_Z).all():
                 raise NeuroMFAError(
                     f"orders q from {self.q[0]:g} to {self.q[-1]:g} make single neurons outweigh all others by more "
                     "than a float64 can hold, so resamples without them have no Z: use a smaller range of q"

@@ -178,7 +178,7 @@ def test_names_of_matrices_that_are_none_are_refused():
 
 def test_a_number_of_a_neuron_that_no_memory_holds_is_refused():
     for far in (2**40, 2**62):
-        with pytest.raises(NeuroMFAError, match=r"too many for memory|numbers from 0 to 1e\+18"):
+        with pytest.raises(NeuroMFAError, match=r"without gaps|numbers from 0 to 1e\+18"):
             nmfa.NeuronNetwork.from_edges([0, far], [1, 0], [0.5, 0.5])
 
 
@@ -200,3 +200,31 @@ def test_the_largest_orders_give_finite_exponents_and_larger_ones_are_named(deri
         assert np.isfinite(spectrum.band(name)).all()
     with pytest.raises(NeuroMFAError, match=r"q holds 1e\+07"):
         nmfa.PAPER.replace(q=[0, 1e7], derivative=derivative)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_numbers_at_the_ends_of_float64_are_counted_or_named_without_a_warning():
+    tiny = nmfa.NeuronNetwork.from_edges([0] * 20, range(1, 21), [5e-324] * 5 + [0.1] * 15)
+    assert count_masses(tiny).inside.max() == 15
+    for work, words in (
+        (lambda: nmfa.analyze(tiny, nmfa.SCALE_FREE), "infinite"),
+        (
+            lambda: nmfa.analyze(good()[0]["network"], nmfa.SCALE_FREE.replace(radii=[1e-320, 1, 1e308])),
+            "radii from .* too far apart",
+        ),
+        (lambda: nmfa.analyze(np.full(8, 1e308), nmfa.SANDBOX), "sum to more than"),
+    ):
+        with pytest.raises(NeuroMFAError, match=words):
+            work()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_bands_where_one_box_outweighs_all_others_are_finite_or_refused():
+    measure = np.ones(16)
+    method = nmfa.SANDBOX.replace(q=[-3, 0])
+    measure[5] = 1e-60
+    bands = nmfa.confidence(measure, method, resamples=200)
+    assert np.isfinite(bands.tau_band).all() and np.isfinite(bands.alpha_band).all()
+    measure[5] = 1e-78
+    with pytest.raises(NeuroMFAError, match="outweigh all others"):
+        nmfa.confidence(measure, method, resamples=200)

@@ -1,6 +1,7 @@
 """The calls: bands by resampling the neurons of a spectrum or of E, and by drawing other samples of the network."""
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .. import arguments, storage
 from ..coverage import is_measured, width_is_measured
@@ -180,7 +181,8 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
     if not isinstance(network, NeuronNetwork) or network.seed is not None:
         raise NeuroMFAError("redraws() draws samples from a whole network: give it load_network(...), not a sample")
     samples = arguments.whole("samples", samples, 2, MOST_SAMPLES)
-    spectra = [measure_spectrum(network.sample(neurons_per_layer, seed), method) for seed in range(samples)]
+    seeds = tqdm(range(samples), desc="redraws", unit="sample", delay=1, leave=False)
+    spectra = [measure_spectrum(network.sample(neurons_per_layer, seed), method) for seed in seeds]
     values = {name: np.array([getattr(each, name) for each in spectra]) for name in _NAMES}
     given, worst = isinstance(method.radii, tuple), min(spectra, key=lambda spectrum: spectrum.r2)
     return Confidence(

@@ -9,6 +9,7 @@ the whole population gives lies in them. The table of such measurements that tra
 from dataclasses import replace
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .. import arguments
 from ..coverage import LEVEL, ORDERS, quantities
@@ -63,7 +64,7 @@ def measure_coverage(population, method=PAPER, start=None, share=0.375, simulati
     rows = []
     for radii in ("population", "own") if method.radii == "integer" and method.rounding else ("population",):
         hits, found = np.zeros((len(KINDS), len(names))), []
-        for simulation in range(simulations):
+        for simulation in tqdm(range(simulations), desc=f"{radii} radii", unit="simulation", delay=1, leave=False):
             drawn = _drawn(steps[0].layer, share, np.random.default_rng([seed, simulation]))
             sample = [_numbered(each.subset(drawn)) for each in steps]
             sample = [_own_radii(each) for each in sample] if radii == "own" else sample
