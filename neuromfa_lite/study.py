@@ -38,8 +38,9 @@ def analyze(what, method=PAPER, centres=None):
         Spectrum, with its quality flags and where it came from.
 
     Raises:
-        NeuroMFAError: bad weights, no usable neuron, a single radius, a graph in pieces; the message names the matrix
-            or the edge and the way out. Of a sample only the weights that were drawn are looked at.
+        NeuroMFAError: bad weights, no usable neuron, a single radius, a graph in pieces, more memory needed than is
+            free (28 bytes a connection where distances are held); the message names the matrix or the edge and the way
+            out. Of a sample only the weights that were drawn are looked at.
 
     Warns:
         QualityWarning: the spectrum has flags: its fits are curved, its neurons too few, ...

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import fractals
+from neuromfa_lite import fractals, panels
 from neuromfa_lite.errors import NeuroMFAError
 from neuromfa_lite.geodesic import geodesic_distances
 from neuromfa_lite.laboratory import baselines, circuits, controls, token_clouds
@@ -63,6 +63,9 @@ def _parameters(call):
 
 
 PUBLIC = _public()
+PANELS = [
+    each for each in vars(panels).values() if inspect.isclass(each) and "method" in inspect.signature(each).parameters
+]
 
 
 @cache
@@ -168,6 +171,13 @@ def test_what_makes_no_right_answer_is_refused_by_name(name):
                 raise
             else:
                 pytest.fail(f"{name}({parameter.name}={bad!r:.80}) was taken")
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_refuses_what_is_no_method(panel):
+    for bad in BAD[nmfa.Method]:
+        with pytest.raises(NeuroMFAError, match=r"method=.*nmfa\.METHODS"):
+            panel(method=bad)
 
 
 def test_names_of_matrices_that_are_none_are_refused():

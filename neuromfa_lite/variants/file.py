@@ -38,6 +38,7 @@ def load_variant(path, name=None):
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> file = Path(tempfile.mkdtemp()) / "mine.py"
         >>> _ = file.write_text("import neuromfa_lite as nmfa\\nmine = nmfa.SCALE_FREE.replace(name='mine', q=[0, 1])")
         >>> load_variant(file).name
