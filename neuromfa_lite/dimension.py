@@ -186,7 +186,8 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
     """
     arguments.one_of("grid", grid, ("common", "own"))
     refuse_no_method(method)
-    key, network = method.key, refuse_no_network("network", network).rejoined(method.join)
+    refuse_no_network("network", network)
+    key = method.key
     if grid == "own":
         method = method.replace(window=OWN_WINDOW, rounding=True, radii=OWN_RADII, name=method.name)
     masses = count_masses(network, method)

@@ -103,7 +103,7 @@ def count_masses(network, method=PAPER, centres=None):
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
     refuse_no_method(method)
-    network = refuse_no_network("network", network).rejoined(method.join)
+    refuse_no_network("network", network).refuse_other_join(method)
     chosen = None if centres is None else _chosen(centres, network)
     count = count_connections if method.reach == "one-hop" else count_geodesics
     return _masses(*count(network, method, chosen), chosen is not None)

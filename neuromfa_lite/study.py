@@ -71,7 +71,7 @@ def measure_spectrum(what, method=PAPER, centres=None):
     if is_graph(what):
         what = NeuronNetwork.from_networkx(what)
     if isinstance(what, NeuronNetwork):
-        what = what.rejoined(method.join)
+        what.refuse_other_join(method)
         refuse_bad_parts(what, method)
         masses = count_masses(what, method, centres)
         about = {"source": what.origin, "source_hash": what.content_hash(), "seed": what.seed}

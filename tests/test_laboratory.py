@@ -198,6 +198,7 @@ def test_every_checkpoint_opens_as_a_network_and_says_what_was_measured(name):
             assert (curve.loc[stored.index, run.ability] == stored[run.ability]).all()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("name", "seed"), ENDS)
 def test_the_ordinary_loader_gives_the_abilities_of_the_manifest(name, seed):
     import torch
@@ -216,6 +217,7 @@ def test_the_ordinary_loader_gives_the_abilities_of_the_manifest(name, seed):
     assert measured == pytest.approx(checkpoint.abilities, abs=1.2e-3)
 
 
+@pytest.mark.torch
 def test_the_ordinary_loader_reads_half_precision_and_every_weight():
     import torch
     from transformers import AutoModelForCausalLM

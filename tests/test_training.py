@@ -14,6 +14,7 @@ from neuromfa_lite.laboratory import RECIPES, load_run, manifests, states, train
 from neuromfa_lite.laboratory.model import build_model, build_optimizer
 from neuromfa_lite.laboratory.tasks import code, find_task, python_text
 
+pytestmark = pytest.mark.torch
 INDUCTION = RECIPES["induction"]
 
 
