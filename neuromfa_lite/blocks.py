@@ -123,7 +123,7 @@ class EdgeBlock:
         """(edges,) float64 1/|weight|, infinite for weight 0, or the lengths that were given."""
         if self.lengths is not None:
             return self.lengths.copy()
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return 1.0 / np.abs(self.listed)
 
     def of_source(self, source):

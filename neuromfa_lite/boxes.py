@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import storage
+from . import arguments, storage
 from .errors import NeuroMFAError
 from .fractals.cascade import Cascade
 from .fractals.known import object_of
@@ -10,7 +10,7 @@ from .geodesic import geodesic_distances
 from .graphs import is_graph
 from .kernels.partition import log_partition
 from .measures import checked_measure, content_hash
-from .method import GEODESIC, ROUNDING, SANDBOX
+from .method import GEODESIC, ROUNDING, SANDBOX, refuse_no_method
 from .network import NeuronNetwork
 from .partition import PartitionFunction
 from .spectrum import spectrum_of_partition
@@ -48,6 +48,7 @@ def box_counting(what, sizes=None, method=SANDBOX):
         >>> box_counting(cascade, method=SANDBOX.replace(q=[-1, 2])).tau.round(6), cascade.exact_tau([-1, 2]).round(6)
         (array([-2.251539,  0.785875]), array([-2.251539,  0.785875]))
     """
+    refuse_no_method(method)
     method = method.replace(convention="standard", name=f"boxes ({method.name})")
     base = len(what.p) if isinstance(what, Cascade) else None
     what = object_of(what)
@@ -77,9 +78,10 @@ def _boxes_of_measure(measure, sizes, base):
     """(sizes, the shares in the boxes of each size that are not empty)."""
     if sizes is None:
         sizes = _powers(measure.shape, base)
-    sizes = [int(size) for size in sizes if float(size).is_integer()] if len(sizes) else []
-    wrong = [size for size in sizes if size < 1 or any(side % size for side in measure.shape)]
-    if wrong or len(sizes) < 2 or sorted(set(sizes)) != sizes:
+    sizes = [int(size) if size.is_integer() else size for size in arguments.numbers("sizes", sizes).tolist()]
+    whole = all(isinstance(size, int) and size > 0 for size in sizes)
+    tiling = whole and not any(side % size for size in sizes for side in measure.shape)
+    if not tiling or len(sizes) < 2 or sorted(set(sizes)) != sizes:
         raise NeuroMFAError(
             f"boxes of sizes {sizes} do not tile a measure of shape {measure.shape}: give at least two increasing "
             "whole numbers that divide its sides"
@@ -128,21 +130,22 @@ def greedy_boxes(graph, size, seed=0):
         >>> len(set(greedy_boxes(path, 2).values()))
         3
     """
-    boxes = _colour(_distances(graph), _size(size), seed)
+    boxes = _colour(_distances(graph), _size(size), arguments.whole("seed", seed))
     return dict(zip(graph, boxes.tolist(), strict=True))
 
 
 def _size(size):
-    try:
-        value = float(size)
-    except (TypeError, ValueError):
-        value = np.nan
+    value = arguments.number(size)
     if not 0 < value < np.inf:
-        raise NeuroMFAError(f"size={size!r}: a box needs a positive finite size, in units of the graph's distances")
+        raise NeuroMFAError(
+            f"size={arguments.shown(size)}: a box needs a positive finite size, in units of the graph's distances"
+        )
     return value
 
 
 def _distances(graph):
+    if not is_graph(graph):
+        raise NeuroMFAError(f"graph must be a networkx graph, not {type(graph).__name__}")
     if len(graph) > LARGEST_COVERING:
         raise NeuroMFAError(
             f"covering {len(graph):,} nodes by boxes is too much (limit {LARGEST_COVERING:,}): use a smaller graph, or "
@@ -180,7 +183,7 @@ def _boxes_of_graph(graph, sizes):
         sizes = (
             every if len(every) <= SIZES_OF_GRAPH else np.unique(every[np.searchsorted(every, picked * (1 - 1e-12))])
         )
-    sizes = [_size(size) for size in sizes]
+    sizes = [_size(size) for size in arguments.numbers("sizes", sizes).tolist()]
     if len(sizes) < 2 or sorted(set(sizes)) != sizes:
         raise NeuroMFAError(f"sizes={sizes}: give at least two increasing box sizes, in units of the distances")
     shares = [np.bincount(_colour(distances, size, seed=0)) / len(graph) for size in sizes]

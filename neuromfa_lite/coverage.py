@@ -10,6 +10,8 @@ from importlib.resources import files
 
 import numpy as np
 
+from . import arguments
+from .errors import NeuroMFAError
 from .method import PAPER, SCALE_FREE
 
 LEVEL = 0.9
@@ -40,6 +42,18 @@ def measured_frame():
 
     table = measured()
     return pd.DataFrame(table["rows"], columns=table["columns"])
+
+
+def refuse_no_quantity(quantity, named):
+    """Refuse what is neither one of these names nor one with an order behind it, such as "tau(1)"."""
+    name, _, order = arguments.text("quantity", quantity).partition("(")
+    try:
+        known = name in named and (not order or np.isfinite(float(order.removesuffix(")"))))
+    except ValueError:
+        known = False
+    if not known:
+        said = ", ".join(map(repr, named))
+        raise NeuroMFAError(f"there is no band of {arguments.shown(quantity)}: ask for {said}, or such as 'tau(1)'")
 
 
 def claim(quantity, kind, level=LEVEL, neurons=0, given_radii=True):

@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import storage
+from . import arguments, storage
 from .coverage import LEVEL
 from .errors import NeuroMFAError
 from .influence import knows_spread, normal_band, standard_error, strata_of, with_ends
 from .masses import count_masses
-from .method import PAPER
+from .method import PAPER, refuse_no_method
+from .network import refuse_no_network
 from .regression import fit_lines, weights_of_fit
 from .text import html
 
@@ -115,9 +116,7 @@ class NeuronDimensions:
 
     def grouping(self, by):
         """The name of a grouping, "layer" or "role", refused where it is another."""
-        if by not in ("layer", "role"):
-            raise NeuroMFAError(f'neurons are grouped by "layer" or by "role", not by {by!r}')
-        return by
+        return arguments.one_of("by", by, ("layer", "role"))
 
     def plot(self, ax=None, by="layer"):
         """Draw a dot per neuron, a row per "layer" or "role", with the means; returns the Axes."""
@@ -198,8 +197,9 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
         >>> neuron_fractal_dimension(line)["dimension"].round(3).tolist()   # mass r at radius r
         [1.0]
     """
-    if grid not in ("common", "own"):
-        raise NeuroMFAError(f'grid={grid!r} is unknown: use "common" or "own"')
+    arguments.one_of("grid", grid, ("common", "own"))
+    refuse_no_method(method)
+    refuse_no_network("network", network)
     key = method.key
     if grid == "own":
         method = method.replace(window=OWN_WINDOW, rounding=True, radii=OWN_RADII, name=method.name)

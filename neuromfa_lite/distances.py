@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from . import arguments
 from .blocks import EdgeBlock
 from .errors import NeuroMFAError
 
@@ -14,7 +15,7 @@ def edge_distances(block, method):
     if isinstance(block, EdgeBlock) and method.distance == "inverse":
         lengths = block.distances()
     else:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             lengths = np.asarray(method.call("distance", weights))
     if lengths.shape != weights.shape or lengths.dtype.kind not in "fiu":
         raise NeuroMFAError(
@@ -68,19 +69,19 @@ def natural_radii_of(origin, given):
     Raises:
         NeuroMFAError: none, a single one, or anything but increasing positive numbers.
     """
-    if given is None or np.size(given) == 0:
+    try:
+        radii = arguments.numbers("natural_radii", () if given is None else given)
+    except NeuroMFAError:
+        radii = np.array([np.nan])
+    if radii.size == 0:
         raise NeuroMFAError(
             f"{origin} has no natural radii: objects of neuromfa_lite.fractals have, a graph of yours can be given "
             'them as graph.graph["natural_radii"] = [...]; or name the radii with method.replace(radii=[...])'
         )
-    try:
-        radii = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        radii = np.array(np.nan)
-    if radii.ndim != 1 or not ((radii > 0) & np.isfinite(radii)).all() or (np.diff(radii) <= 0).any():
+    if not ((radii > 0) & np.isfinite(radii)).all() or (np.diff(radii) <= 0).any():
         raise NeuroMFAError(
-            f'{origin}: its natural_radii (of a graph, graph.graph["natural_radii"]) are {given!r:.60}, and must be a '
-            "flat list of positive, finite and increasing numbers"
+            f'{origin}: its natural_radii (of a graph, graph.graph["natural_radii"]) are {arguments.shown(given)}, and '
+            "must be a flat list of positive, finite and increasing numbers"
         )
     if len(radii) == 1:
         raise NeuroMFAError(

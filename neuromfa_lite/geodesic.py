@@ -22,7 +22,9 @@ from .distances import WIDEST_HISTOGRAM, choose_radii, refuse_too_many
 from .errors import NeuroMFAError
 from .kernels.geodesic import count_paths, count_rounded_paths
 from .kernels.one_hop import cumulate, total_bins
-from .method import GEODESIC, ROUNDING, distinct
+from .memory import refuse_above
+from .method import GEODESIC, ROUNDING, distinct, refuse_no_method
+from .network import refuse_no_network
 from .paths import NO_LIMIT, GraphPaths, shortest_paths
 
 LARGEST_POOL = 1 << 22  # distances shown to a rule for radii, 32 MB
@@ -54,9 +56,10 @@ def geodesic_distances(network, method=GEODESIC):
                [inf,  0.,  3.],
                [inf, inf,  0.]])
     """
+    refuse_no_method(method)
     if method.reach == "one-hop":
         raise NeuroMFAError(f'method {method.name!r} reaches one hop: ask with method.replace(reach="geodesic")')
-    network.refuse_other_join(method)
+    refuse_no_network("network", network).refuse_other_join(method)
     if network.neurons > LARGEST_MATRIX:
         raise NeuroMFAError(
             f"{network.origin}: a matrix of {network.neurons:,} neurons squared is too large (limit "
@@ -140,7 +143,13 @@ def _histogram(network, method, centres):
     integers = method.radii == "integer" or isinstance(method.radii, tuple)
     if not (method.rounding and integers and high <= WIDEST_HISTOGRAM):
         return _count_generally(network, method, paths, neurons, centres)
-    histogram = np.zeros((neurons.total, int(np.rint(high)) + 2), np.uint32)
+    bins = int(np.rint(high)) + 2
+    refuse_above(
+        8 * neurons.total * bins,
+        f"{network.origin}: {neurons.total:,} neurons at up to {bins:,} distances",
+        "narrow the window (method.replace(window=...)), or draw a sample, network.sample(32, seed=0)",
+    )
+    histogram = np.zeros((neurons.total, bins), np.uint32)
     for sources, targets, lengths, both_ways in paths.tiles(high):
         count_rounded_paths(lengths, low, high, sources, targets, both_ways, histogram)
     inside, in_bin = np.empty(neurons.total, np.int64), np.zeros(histogram.shape[1] - 1, np.int64)

@@ -4,8 +4,12 @@ import math
 
 import numpy as np
 
+from . import arguments
 from .blocks import EdgeBlock, NeuronLayer
 from .errors import NeuroMFAError
+from .memory import refuse_above
+
+BYTES_A_NEURON = 100  # of a network, in tables, whether it has connections or not
 
 
 def is_graph(what):
@@ -36,19 +40,15 @@ def graph_of(layers, blocks, largest):
 
 def block_of_edges(sources, targets, weights, name):
     """(NeuronLayer, EdgeBlock) of a list of edges; see NeuronNetwork.from_edges."""
-    try:
-        ends = [np.asarray(values) for values in (sources, targets)]
-        weights = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise NeuroMFAError(f"sources, targets and weights must be flat lists of numbers: {error}") from None
+    said = "the numbers of neurons, counted from 0"
+    ends = [arguments.positions(*each, said) for each in (("sources", sources), ("targets", targets))]
+    weights = arguments.numbers("weights", weights)
     if not (ends[0].shape == ends[1].shape == weights.shape) or weights.ndim != 1 or weights.size == 0:
         raise NeuroMFAError(
             "sources, targets and weights must be flat lists of equal length, with at least one edge"
         )
-    if any(not np.issubdtype(end.dtype, np.integer) or end.min() < 0 for end in ends):
-        raise NeuroMFAError("sources and targets must be whole numbers >= 0: number the neurons first")
     size = int(max(end.max() for end in ends)) + 1
-    ends = [end.astype(np.int64) for end in ends]
+    refuse_above(size * BYTES_A_NEURON, f"{size:,} neurons", "number the neurons from 0, without gaps")
     block = EdgeBlock(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
     return NeuronLayer("neurons", size), block
 

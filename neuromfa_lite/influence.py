@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import whole
+
 
 class Strata(NamedTuple):
     """Groups of neurons that are compared, or drawn, each apart.
@@ -86,6 +88,7 @@ def with_ends(value, ends, digits=4):
         >>> with_ends(0.5, (0.25, 0.75), 2)
         '0.50 [0.25 \u2026 0.75]'
     """
+    digits = whole("digits", digits, 0, 17)
     if ends is None:
         return f"{value:.{digits}f}"
     low, high = (round(float(end), digits) + 0.0 for end in ends)  # no minus in front of a 0

@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import arguments
 from .errors import NeuroMFAError
 from .geodesic import count_geodesics
-from .method import PAPER
+from .method import PAPER, refuse_no_method
+from .network import refuse_no_network
 from .one_hop import count_connections
 
 
@@ -59,8 +61,7 @@ class Masses:
 
     def labels(self, by):
         """The (neurons,) name of each neuron's "layer" or "role"."""
-        if by not in ("layer", "role"):
-            raise NeuroMFAError(f'neurons are grouped by "layer" or by "role", not by {by!r}')
+        arguments.one_of("by", by, ("layer", "role"))
         names = np.array([layer.name if by == "layer" else layer.role for layer in self.layers])
         return names[self.layer]
 
@@ -101,7 +102,8 @@ def count_masses(network, method=PAPER, centres=None):
         >>> masses.radii, masses.counts
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
-    network.refuse_other_join(method)
+    refuse_no_method(method)
+    refuse_no_network("network", network).refuse_other_join(method)
     chosen = None if centres is None else _chosen(centres, network)
     count = count_connections if method.reach == "one-hop" else count_geodesics
     return _masses(*count(network, method, chosen), chosen is not None)
@@ -109,10 +111,8 @@ def count_masses(network, method=PAPER, centres=None):
 
 def _chosen(centres, network):
     """(neurons,) bool, True for the centres."""
-    places, neurons = np.asarray(centres), network.neurons
-    if places.ndim != 1 or places.size == 0 or places.dtype.kind not in "iu":
-        raise NeuroMFAError("centres must be a flat list of at least one whole number, the positions of neurons")
-    if places.min() < 0 or places.max() >= neurons:
+    places, neurons = arguments.positions("centres", centres, "the positions of neurons"), network.neurons
+    if places.max() >= neurons:
         raise NeuroMFAError(
             f"centres {places.min()} to {places.max()}: {network.origin} has the neurons 0 to {neurons - 1}"
         )

@@ -4,11 +4,12 @@ import hashlib
 
 import numpy as np
 
+from . import arguments
 from .blocks import NeuronLayer
 from .distances import LARGEST_MASSES, natural_radii_of, usable_radii
 from .errors import NeuroMFAError
 from .masses import Masses
-from .method import SANDBOX
+from .method import SANDBOX, refuse_no_method
 
 FEWEST_BOXES = 4
 LIGHTEST = 1e-300
@@ -43,6 +44,7 @@ def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
         >>> ball_masses([0.1, 0.2, 0.3, 0.4], SANDBOX.replace(radii=[0.5, 1.5]), centres=[1]).counts.round(3)
         array([[0.2, 0.6]])
     """
+    refuse_no_method(method)
     measure = checked_measure(measure)
     if method.mass == "others-share":
         raise NeuroMFAError(
@@ -76,14 +78,12 @@ def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
 
 def checked_measure(measure):
     """Return a measure as float64; refuse what is none."""
-    try:
-        measure = np.array(measure, dtype=np.float64, order="C")  # its bytes are hashed
-    except (TypeError, ValueError):
-        raise NeuroMFAError("a measure must be an array of numbers, the masses of boxes on a line or a grid") from None
-    if measure.ndim not in (1, 2):
-        raise NeuroMFAError(f"a measure must lie on a line (n,) or a grid (m, n), not have shape {measure.shape}")
+    said = "a measure, the masses of boxes on a line (n,) or a grid (m, n),"
+    measure = np.array(arguments.numbers(said, measure, (1, 2)), order="C")  # its bytes are hashed
     if not np.all(np.isfinite(measure) & (measure >= 0)):
         raise NeuroMFAError("the masses of a measure must be finite and not negative: leave out or repair those boxes")
+    if measure.max(initial=0) > np.finfo(np.float64).max / max(1, measure.size):
+        raise NeuroMFAError("the masses of this measure sum to more than a float64 holds: divide them by the largest")
     if min(measure.shape) < FEWEST_BOXES or not measure.any():
         raise NeuroMFAError(
             f"a measure of shape {measure.shape} and mass {measure.sum():g}: at least {FEWEST_BOXES} boxes to a side, "
@@ -106,10 +106,8 @@ def _centres(measure, centres):
     there = np.flatnonzero(measure.ravel() > 0)
     if centres is None:
         return there
-    centres = np.asarray(centres)
-    if centres.ndim != 1 or centres.size == 0 or centres.dtype.kind not in "iu":
-        raise NeuroMFAError("centres must be a flat list of at least one whole number, the flat numbers of boxes")
-    if centres.min() < 0 or centres.max() >= measure.size:
+    centres = arguments.positions("centres", centres, "the flat numbers of boxes")
+    if centres.max() >= measure.size:
         raise NeuroMFAError(
             f"centres {centres.min()} to {centres.max()}: this measure has the boxes 0 to {measure.size - 1}"
         )

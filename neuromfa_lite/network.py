@@ -6,11 +6,12 @@ from pathlib import PurePath
 
 import numpy as np
 
+from . import arguments
 from .blocks import FixedJoin, checksum
 from .errors import NeuroMFAError
-from .graphs import block_of_edges, block_of_graph, graph_of
+from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .joins import joined
-from .method import identity, label
+from .method import identity, label, refuse_no_method
 from .sampling import draw_layers, largest_sample
 from .sources import open_source
 from .text import plain
@@ -86,6 +87,7 @@ class NeuronNetwork:
             >>> NeuronNetwork.from_edges([0, 0, 1], [1, 2, 2], [0.5, 0.25, 0.1]).neurons
             3
         """
+        arguments.text("name", name)
         layer, block = block_of_edges(sources, targets, weights, name)
         return cls([layer], [block], origin=name)
 
@@ -111,16 +113,13 @@ class NeuronNetwork:
             >>> ring.sample(3, seed=0).neurons
             3
         """
-        if not isinstance(neurons_per_layer, (int, np.integer)) or neurons_per_layer < 1:
-            raise NeuroMFAError(f"neurons_per_layer={neurons_per_layer!r} must be a whole number of at least 1")
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise NeuroMFAError(f"seed={seed!r} must be a whole number >= 0: it names the sample, 0 is the first")
-        size, seed = int(neurons_per_layer), int(seed)
+        size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.whole("seed", seed)
         drawn = self.draw(size, seed) if self.draw else draw_layers(self.layers, self.blocks, size, seed)
         return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
 
     def refuse_other_join(self, method):
         """Raise NeuroMFAError where a method joins the neurons otherwise: what is measured is what was opened."""
+        refuse_no_method(method)
         if identity(method.join) != identity(self.join):
             asked, mine = (repr(join) if isinstance(join, str) else label(join) for join in (method.join, self.join))
             raise NeuroMFAError(
@@ -130,9 +129,11 @@ class NeuronNetwork:
 
     def without(self, *names):
         """Return the same network without the matrices of these names (as :meth:`describe` lists them)."""
-        unknown = set(names) - {block.name for block in self.blocks}
+        there = {block.name for block in self.blocks}
+        unknown = [name for name in names if not isinstance(name, str) or name not in there]
         if unknown:
-            raise NeuroMFAError(f"no matrix {', '.join(sorted(unknown))} in this network; see network.describe()")
+            said = ", ".join(map(arguments.shown, unknown))
+            raise NeuroMFAError(f"no matrix {said} in this network; see network.describe()")
         kept = [block for block in self.blocks if block.name not in names]
         gone = [(block.name, block.shape, "left out by hand") for block in self.blocks if block.name in names]
         return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, join=self.join)
@@ -195,14 +196,15 @@ class NeuronNetwork:
             having = dict.fromkeys(self.layers[block.source].name for block in self.weight_blocks)
             raise NeuroMFAError(f"no weight matrix leaves layer {layer!r}; layers with weights: {', '.join(having)}")
         table = pd.concat(parts, ignore_index=True)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return table.assign(distance=1.0 / table["weight"].abs())
 
     def _place(self, layer, number):
         """Positions of a layer, and of a neuron in it."""
         names = [each.name for each in self.layers]
-        if layer not in names:
-            raise NeuroMFAError(f"no layer {layer!r} in this network; it has {', '.join(names)}")
+        if not isinstance(layer, str) or layer not in names:
+            raise NeuroMFAError(f"no layer {arguments.shown(layer)} in this network; it has {', '.join(names)}")
+        number = arguments.whole("number", number)
         numbers = self.layers[names.index(layer)].numbers
         rows = np.flatnonzero(numbers == number)
         if not len(rows):
@@ -212,6 +214,9 @@ class NeuronNetwork:
 
     def weight_histogram(self, edges):
         """Return (density (bins,), standard deviation) of all weights; what lies beyond the edges joins the ends."""
+        edges = arguments.numbers("edges", edges)
+        if len(edges) < 2 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+            raise NeuroMFAError("edges must be at least two finite and increasing numbers, the ends of the bins")
         counts, total, squares, number = np.zeros(len(edges) - 1), 0.0, 0.0, 0
         for block in self.weight_blocks:
             weights = np.ravel(block.weights()).astype(np.float64)
@@ -236,6 +241,8 @@ class NeuronNetwork:
             >>> graph.edges[("neurons", 0), ("neurons", 1)]["distance"]
             2.0
         """
+        if np.isnan(arguments.number(largest)):
+            raise NeuroMFAError(f"largest={arguments.shown(largest)} must be a number of connections")
         return graph_of(self.layers, self.blocks, largest)
 
     @classmethod
@@ -261,6 +268,9 @@ class NeuronNetwork:
             >>> NeuronNetwork.from_networkx(graph).outgoing("nodes", 1)["distance"].tolist()
             [2.5, 2.5]
         """
+        arguments.text("name", name)
+        if not is_graph(graph):
+            raise NeuroMFAError(f"graph must be a networkx graph, not {type(graph).__name__}")
         layer, block = block_of_graph(graph)
         network = cls([layer], [block], origin=graph.name or name)
         network.natural_radii = graph.graph.get("natural_radii")
@@ -300,3 +310,8 @@ def load_network(source, revision=None, config=None, join="chain"):
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, joined(opened, join)
     return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, join=join, draw=made.draw)
+
+
+def refuse_no_network(name, what):
+    """Return a NeuronNetwork; refuse anything else and say how to open one."""
+    return arguments.instance(name, what, NeuronNetwork, "open a model with load_network(...)")

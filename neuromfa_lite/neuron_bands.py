@@ -4,7 +4,8 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from .coverage import LEVEL, claim, measured_neurons, short_claim
+from . import arguments
+from .coverage import LEVEL, claim, measured_neurons, refuse_no_quantity, short_claim
 from .errors import NeuroMFAError
 from .influence import (
     AlphaWidth,
@@ -62,8 +63,9 @@ class NeuronBands:
             >>> bool(low < spectrum.alpha0 < high), spectrum.band("tau").shape
             (True, (2, 61))
         """
-        if name not in BANDED:
-            raise NeuroMFAError(f"there is no band of {name!r}: there are those of {', '.join(map(repr, BANDED))}")
+        if not isinstance(name, str) or name not in BANDED:
+            said = ", ".join(map(repr, BANDED))
+            raise NeuroMFAError(f"there is no band of {arguments.shown(name)}: there are those of {said}")
         errors = self.errors_of_two if name in ("alpha0", "width") else self.errors
         if errors is None:
             return None
@@ -134,8 +136,7 @@ class NeuronBands:
         Args:
             quantity: "alpha0", "width", or "tau(1)", "alpha(-3)", "f(2)" for the band at that order.
         """
-        if quantity.split("(")[0] not in BANDED:
-            raise NeuroMFAError(f"there is no band of {quantity!r}: ask for alpha0, width, or such as tau(1)")
+        refuse_no_quantity(quantity, BANDED)
         if self.band("alpha0") is None:
             return self._no_band()
         if quantity == "width" and len(self.alpha) == 1:
@@ -149,6 +150,7 @@ class NeuronBands:
 
     def shown(self, quantity, digits=4):
         """ "alpha0" or "width" with the ends of its band, as text."""
+        arguments.one_of("quantity", quantity, ("alpha0", "width"))
         return with_ends(getattr(self, quantity), self.band(quantity), digits)
 
     def bands_said(self):

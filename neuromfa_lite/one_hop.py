@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .blocks import EdgeBlock
 from .distances import WIDEST_HISTOGRAM, choose_radii, edge_distances, refuse_bad_weights, refuse_weights, usable_radii
@@ -17,9 +18,12 @@ from .kernels.one_hop import (
     cumulate_tiles,
     total_tiles,
 )
+from .memory import refuse_above
 from .parallel import together
 
 ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
+# Bytes a connection, measured: its distance, and the copies that a rule for radii makes of all of them.
+DISTANCES, EDGES, POOLED, POOLED_WHOLE = 16, 20, 12, 20
 LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 MB
 
 
@@ -82,7 +86,13 @@ def _rounded_masses(network, method, table, chosen):
     """The paper's setting: rounded reciprocals straight from the weights into a histogram, 64 neurons a tile."""
     low, high = method.window
     of_layer, slots, number = _tiles_of_layers(table)
-    tiles = _empty_histogram(number, int(np.rint(high)) + 2)
+    bins = int(np.rint(high)) + 2
+    refuse_above(
+        8 * number * LANES * bins,
+        f"{network.origin}: {table.total:,} neurons at up to {bins:,} distances",
+        "narrow the window (method.replace(window=...)), or draw a sample, network.sample(32, seed=0)",
+    )
+    tiles = _empty_histogram(number, bins)
 
     def count(source):
         for block in table.blocks[source]:
@@ -162,6 +172,7 @@ def _stripes(block):
 
 def _general_masses(network, method, table, chosen):
     """Any distance and any radii: the distances of every matrix are computed, pooled for the radii, and counted."""
+    _refuse_too_many_connections(network, method)
     distances = {}
 
     def measure(source):
@@ -187,6 +198,21 @@ def _general_masses(network, method, table, chosen):
     counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
     cumulate(histogram, np.flatnonzero(kept), np.arange(len(radii)), counts)
     return radii, counts, kept, table, degrees
+
+
+def _refuse_too_many_connections(network, method):
+    rule = not isinstance(method.radii, tuple) and method.radii != "natural"
+    a_connection = rule * (POOLED_WHOLE if method.radii in ("integer", "every") else POOLED)
+    needed = sum(
+        block.connections * (a_connection + (EDGES if isinstance(block, EdgeBlock) else DISTANCES))
+        for block in network.weight_blocks
+    )
+    refuse_above(
+        needed,
+        f"{network.origin}: method {method.name!r} holds the distances of {network.connections:,} connections",
+        "draw a sample, network.sample(32, seed=0), leave matrices out, network.without(name, ...), or use PAPER or "
+        "PUBLISHED, which count the weights in stripes",
+    )
 
 
 def _distances(block, method):
@@ -220,8 +246,14 @@ def _for_each(work, sources, connections):
     if connections < 2_000_000:
         for source in sources:
             work(source)
-    else:
-        together(work, sources)
+        return
+    with tqdm(total=len(sources), desc="distances", unit="layer", delay=1, leave=False) as bar:
+
+        def shown(source):
+            work(source)
+            bar.update()
+
+        together(shown, sources)
 
 
 def _refuse_no_neuron(kept, network, method, inside):

@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .blocks import FixedJoin, WeightBlock
 from .distances import edge_distances
 from .errors import NeuroMFAError
 from .kernels.geodesic import close_paths, dijkstra, extend_paths, join_all_to_all, join_one_to_one, walk_in_rounds
+from .memory import refuse_above
 
 FIXED_LENGTH = 1.0  # of a connection that no weight makes
 NO_LIMIT = np.finfo(np.float64).max
 PANEL = 1 << 20  # distances computed before they are counted, 8 MB
+LONG = 1e9  # steps of a loop, about a second: from here on its progress is shown
+MATRIX, LISTED, LISTED_BOTH_WAYS = 16, 90, 150  # bytes a connection takes, measured
 
 
 def shortest_paths(network, method, centres=None):
@@ -31,16 +35,39 @@ def shortest_paths(network, method, centres=None):
     if not network.weight_blocks:
         raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
     undirected = method.reach == "geodesic-undirected"
-    joins = [Join.of(block, method) for block in network.blocks]
     sizes = np.array([len(layer) for layer in network.layers])
+    matrices = all(isinstance(block, (WeightBlock, FixedJoin)) for block in network.blocks)
+    stages = _stages(network.blocks, len(sizes)) if matrices and undirected else None
+    order = _order(network.blocks, len(sizes)) if matrices and not undirected else None
+    _refuse_too_large(network, sizes, stages, order, undirected)
+    joins = [Join.of(block, method) for block in network.blocks]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     places = [np.arange(*starts[k : k + 2]) for k in range(len(sizes))]
-    if all(isinstance(block, (WeightBlock, FixedJoin)) for block in network.blocks):
-        if undirected and (stages := _stages(joins, len(sizes))) is not None:
-            return StagedPaths(places, joins, stages)
-        if not undirected and (order := _order(joins, len(sizes))) is not None:
-            return LayeredPaths(places, joins, order)
+    if stages is not None:
+        return StagedPaths(places, joins, stages)
+    if order is not None:
+        return LayeredPaths(places, joins, order)
     return GraphPaths(places, network.blocks, joins, undirected, centres)
+
+
+def _refuse_too_large(network, sizes, stages, order, undirected):
+    """Refuse a network whose steps, and whose distances within and between stages, do not fit in memory."""
+    needed = MATRIX * network.connections
+    if stages is not None:
+        widths = np.bincount(stages, weights=sizes)
+        needed += 8 * ((widths**2).sum() + (widths[1:] * widths[:-1]).sum() + 4 * widths.max() ** 2)
+    elif order is None:
+        needed = (LISTED_BOTH_WAYS if undirected else LISTED) * sum(block.connections for block in network.blocks)
+    refuse_above(
+        needed,
+        f"{network.origin}: shortest paths through {network.neurons:,} neurons",
+        "draw a sample, network.sample(32, seed=0), or measure one hop, method.replace(reach='one-hop')",
+    )
+
+
+def _progress(parts, steps):
+    """The parts of a loop, with a bar where it takes long."""
+    return tqdm(parts, desc="shortest paths", unit="part", delay=1, leave=False) if steps > LONG else parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +132,7 @@ def _panels(places):
     sources = np.concatenate(places)
     ends = np.concatenate([[0], np.cumsum([len(part) for part in places])])
     memory = _Memory(max(256, PANEL // max(map(len, places))))
-    for start in range(0, len(sources), memory.rows):
+    for start in _progress(range(0, len(sources), memory.rows), len(sources) ** 2 * max(map(len, places))):
         panel = sources[start : start + memory.rows]
         own = np.clip(ends - start, 0, len(panel))
         yield panel, [slice(*own[k : k + 2]) for k in range(len(places))], memory
@@ -143,7 +170,8 @@ class StagedPaths:
         self.places = [np.concatenate([places[layer] for layer in layers]) for layers in members]
         inside = [_closed(np.full((len(stage), len(stage)), np.inf)) for stage in self.places]
         self.across = [None] * (len(members) - 1)
-        for s in reversed(range(len(self.across))):
+        steps = sum(float(len(stage)) ** 3 for stage in self.places)
+        for s in _progress(range(len(self.across))[::-1], steps):
             steps = _stage_steps(places, joins, members[s], members[s + 1])
             self.across[s] = _product(steps, inside[s + 1])
             inside[s] = _closed(_product(self.across[s], np.ascontiguousarray(steps.T)))
@@ -220,7 +248,7 @@ class GraphPaths:
     def tiles(self, limit=NO_LIMIT):
         everyone = np.arange(self.neurons)
         rows = max(1, PANEL // self.neurons)
-        for start in range(0, len(self.centres), rows):
+        for start in _progress(range(0, len(self.centres), rows), 10 * len(self.centres) * len(self.edges[1])):
             sources = self.centres[start : start + rows]
             reached = np.stack([self.lengths_from(source, limit) for source in sources])
             yield sources, everyone, reached, False

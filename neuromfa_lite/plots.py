@@ -5,6 +5,7 @@ from itertools import cycle
 
 import numpy as np
 
+from . import arguments
 from .errors import NeuroMFAError
 from .masses import count_masses
 from .method import PAPER
@@ -30,6 +31,8 @@ WEIGHT_EDGES = np.linspace(-0.3, 0.3, 121)
 def axes_for(ax):
     """The Axes given, or those of a new figure in the style of all pictures here."""
     if ax is not None:
+        if not hasattr(ax, "plot") or not hasattr(ax, "figure"):
+            raise NeuroMFAError(f"ax must be matplotlib Axes, or None for a new figure, not {type(ax).__name__}")
         return ax
     import matplotlib.pyplot as plt
 
@@ -271,7 +274,7 @@ def _shade(trajectory, table, name, ax, color, bands):
         _say_above(f"dashed: one sample; band: {bands.claim(name)}", ax)
     else:
         raise NeuroMFAError(
-            f"bands={bands!r} are no bands of run {trajectory.run!r}: use None, \"redraws\" or what "
+            f"bands={arguments.shown(bands)} are no bands of run {trajectory.run!r}: use None, \"redraws\" or what "
             "nmfa.trajectory_confidence(run) returns"
         )
 

@@ -4,12 +4,16 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .errors import NeuroMFAError
 from .influence import Influence, standard_error, strata_of_masses
+from .memory import refuse_above
 from .partition import log_masses
 from .regression import weights_of_fit
 
+BYTES_A_NUMBER = 48  # of a resample: value and error, and the copies that a band is made of
+SMALLEST_Z = 1e-300  # of its largest term; influences divide by it
 LARGEST_BLOCK = 1 << 21  # numbers in a block of a matrix product, 16 MB
 
 
@@ -36,6 +40,29 @@ def draw_weights(strata, resamples, seed):
             counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
             weights[:, places] = counts[:, : len(places)] * (size / number)
         yield weights
+
+
+def resampled(one, resamples, seed):
+    """(values, errors), (resamples, quantities) each, of resampled neurons.
+
+    Args:
+        one: a Resampler, or what has its strata, estimates(weights) and as point those of the sample itself.
+
+    Raises:
+        NeuroMFAError: more resamples than fit in memory.
+    """
+    quantities = one.point[0].shape[1]
+    refuse_above(
+        BYTES_A_NUMBER * resamples * quantities,
+        f"{resamples:,} resamples of {quantities} numbers each",
+        "take fewer resamples, or fewer q (method.replace(q=[...]))",
+    )
+    parts, short = [], resamples * len(one.strata.of_neuron) <= LARGEST_BLOCK
+    with tqdm(total=resamples, desc="resamples", delay=1, leave=False, disable=short) as bar:
+        for weights in draw_weights(one.strata, resamples, seed):
+            parts.append(one.estimates(weights)[:2])
+            bar.update(len(weights))
+    return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
 
 
 class Estimates(NamedTuple):
@@ -86,8 +113,7 @@ class Resampler:
 
     def resampled(self, resamples, seed):
         """(values, errors), (resamples, quantities) each, of resampled neurons."""
-        parts = [self.estimates(weights)[:2] for weights in draw_weights(self.strata, resamples, seed)]
-        return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+        return resampled(self, resamples, seed)
 
     def estimates(self, weights):
         """The Estimates for weights (rows, neurons) >= 0."""
@@ -173,7 +199,7 @@ class Resampler:
             shift = exponent.max(axis=1)
             powers = np.exp(exponent - shift[:, None]) * self.measure
             z = weights @ powers.T
-            if not (z > 0).all():
+            if not (z > SMALLEST_Z).all():
                 raise NeuroMFAError(
                     f"orders q from {self.q[0]:g} to {self.q[-1]:g} make single neurons outweigh all others by more "
                     "than a float64 can hold, so resamples without them have no Z: use a smaller range of q"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .errors import NeuroMFAError
-from .plots import GREY, RUN_COLOURS, STYLE
+from .plots import GREY, RUN_COLOURS, STYLE, axes_for
 from .text import math_free
 
 # What a column asks (a property, or its beginning), the value hoped for, and the words above it.
@@ -75,7 +75,7 @@ def _asks(name, start):
 
 def _axes(ax, methods):
     if ax is not None:
-        return ax
+        return axes_for(ax)
     import matplotlib.pyplot as plt
 
     figure = plt.figure(figsize=(13, 1.6 + 0.45 * methods), layout="constrained")

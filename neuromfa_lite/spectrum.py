@@ -192,6 +192,7 @@ class Spectrum(NeuronBands):
         return cls(**values, stored_errors=NeuronErrors(**errors) if known else None)
 
 
+FARTHEST = 1e-300  # the smallest radius as a share of the largest
 _PROVENANCE = ("source", "source_hash", "seed", "versions")
 _STORED = tuple(name for name in Spectrum.__dataclass_fields__ if name not in ("masses", "choices", "stored_errors"))
 _LAYOUT = {
@@ -250,6 +251,11 @@ def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
     q = np.array(method.q)
     chosen = radii_in_range(partition, method)
     used = partition if chosen.all() else partition.at(chosen)
+    if partition.radii[0] < partition.radii[-1] * FARTHEST:
+        raise NeuroMFAError(
+            f"radii from {partition.radii[0]:g} to {partition.radii[-1]:g} are too far apart for a float64: leave "
+            "connections out with a window, or name the radii with method.replace(radii=[...])"
+        )
     x = np.log(partition.radii / partition.radii[-1])
     fits, slopes = fit_lines(x[chosen], used.log_z), fit_slopes(x[chosen], used.mean_log)
     tau, r2_by_q, flat = fits.slope, fits.r2, q == (method.convention == "standard")

@@ -6,7 +6,7 @@ from collections import namedtuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import storage
+from . import arguments, storage
 from .distances import refuse_bad_network
 from .emergence import degree_of_emergence, emergence_errors
 from .errors import NeuroMFAError, QualityWarning
@@ -14,7 +14,7 @@ from .fractals.known import KnownFractal, object_of
 from .graphs import is_graph
 from .masses import count_masses
 from .measures import ball_masses, checked_measure, content_hash
-from .method import PAPER, Method
+from .method import PAPER, refuse_no_method
 from .network import NeuronNetwork, load_network
 from .probe import refuse_bad_parts
 from .spectrum import spectrum_of_masses
@@ -39,8 +39,9 @@ def analyze(what, method=PAPER, centres=None):
         Spectrum, with its quality flags and where it came from.
 
     Raises:
-        NeuroMFAError: bad weights, no usable neuron, a single radius, a graph in pieces; the message names the matrix
-            or the edge and the way out. Of a sample only the weights that were drawn are looked at.
+        NeuroMFAError: bad weights, no usable neuron, a single radius, a graph in pieces, more memory needed than is
+            free (28 bytes a connection where distances are held); the message names the matrix or the edge and the way
+            out. Of a sample only the weights that were drawn are looked at.
 
     Warns:
         QualityWarning: the spectrum has flags: its fits are curved, its neurons too few, ...
@@ -65,7 +66,7 @@ def analyze(what, method=PAPER, centres=None):
 
 def measure_spectrum(what, method=PAPER, centres=None):
     """Do what :func:`analyze` does without its warnings, for callers that show or gather the flags themselves."""
-    _refuse_no_method(method)
+    refuse_no_method(method)
     natural = what.natural_radii() if isinstance(what, KnownFractal) else None
     what = object_of(what)
     if is_graph(what):
@@ -126,12 +127,14 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
 def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
     """Do what :func:`follow` does without its warning, for callers that show or gather the flags themselves."""
     if isinstance(run, str):
-        raise NeuroMFAError(f"follow() takes a run, not a name: follow(load_run({run!r}))")
-    _refuse_no_method(method)
-    samples = _whole("samples", samples)
-    neurons_per_layer = None if neurons_per_layer is None else _whole("neurons_per_layer", neurons_per_layer)
-    steps = [steps] if isinstance(steps, (int, np.integer)) else steps
-    wanted = _checkpoints(run, None if steps is None else {_whole("steps", step, least=0) for step in steps})
+        raise NeuroMFAError(f"follow() takes a run, not a name: follow(load_run({arguments.shown(run)}))")
+    if not all(hasattr(run, name) for name in _OF_A_RUN):
+        raise NeuroMFAError(f"follow() takes a run, load_run(...), not {type(run).__name__}: it has no {_OF_A_RUN}")
+    refuse_no_method(method)
+    samples = arguments.whole("samples", samples, 1, MOST_SAMPLES)
+    if neurons_per_layer is not None:
+        neurons_per_layer = arguments.whole("neurons_per_layer", neurons_per_layer, 1)
+    wanted = _checkpoints(run, None if steps is None else _steps(steps))
     abilities = _abilities(run, wanted)
     refuse_bad_parts(load_network(run.checkpoint(*wanted[0][::-1]), join=method.join), method)
     drawn = [None] if neurons_per_layer is None else range(samples)
@@ -160,6 +163,14 @@ def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None)
 
 
 _COLUMNS = ("alpha0", "width", "r2", "share_inside", "neurons_used")
+_OF_A_RUN = ("name", "ability", "seeds", "steps", "checkpoint")
+MOST_SAMPLES = 1_000_000
+
+
+def _steps(steps):
+    """The set of whole numbers that steps are, one or several."""
+    steps = [steps] if isinstance(steps, (int, np.integer)) or not np.iterable(steps) else steps
+    return {arguments.whole("steps", step) for step in steps}
 
 
 def _checkpoints(run, steps):
@@ -304,16 +315,3 @@ def _equal_checkpoints(run, hashes):
 
 def _merged(first, second):
     return {key: "; ".join(part[key] for part in (first, second) if key in part) for key in {**first, **second}}
-
-
-def _whole(argument, value, least=1):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise NeuroMFAError(f"{argument}={value!r} must be a whole number of at least {least}")
-    return int(value)
-
-
-def _refuse_no_method(method):
-    if not isinstance(method, Method):
-        raise NeuroMFAError(
-            f"method={method!r} must be a Method such as nmfa.PAPER; the named ones are in nmfa.METHODS"
-        )

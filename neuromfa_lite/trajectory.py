@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from . import storage
+from . import arguments, storage
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
 from .method import METHODS, PAPER, PARTS, Method
@@ -142,7 +142,7 @@ class Trajectory:
         return table
 
     def _chosen(self, training_seed):
-        chosen = self.training_seeds[0] if training_seed is None else training_seed
+        chosen = self.training_seeds[0] if training_seed is None else arguments.whole("training_seed", training_seed)
         if chosen not in self.training_seeds:
             raise NeuroMFAError(f"training seed {chosen} was not followed; there are {list(self.training_seeds)}")
         return chosen
@@ -196,6 +196,7 @@ class Trajectory:
         Raises:
             NeuroMFAError: fewer than two samples.
         """
+        arguments.one_of("quantity", quantity, ("emergence", "alpha0", "width"))
         rows = self.frame()
         samples = rows["sample"].nunique()
         if samples < 2:

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 
 import pytest
 
-import pytest
-
 os.environ.setdefault("MPLBACKEND", "Agg")  # no window opens
 # Two threads of OpenBLAS that share a busy processor wait for each other thirty times longer than they compute.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

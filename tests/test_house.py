@@ -24,6 +24,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOW = (
     ("text",),
     ("errors",),
+    ("arguments", "memory"),
     ("method", "kernels", "parallel", "regression", "storage", "influence"),
     ("sources", "variants", "coverage"),
     ("blocks",),

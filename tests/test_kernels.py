@@ -123,6 +123,15 @@ def test_every_bfloat16_number_is_counted_in_its_bin():
 
 
 @pytest.mark.small
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("low, high", [(1.0, 2.0), (2.0, 128.0), (0.5, 64.0), (0.25, 1.0)])
+def test_the_ends_of_a_window_that_are_powers_of_two_are_exact(low, high, dtype):
+    weights = np.array([1 / low, -1 / low, 1 / high, -1 / high], dtype)
+    outside, last = round(high) + 1, round(high)
+    assert kernel_bins(weights, low, high).tolist() == [outside, outside, last, last]
+
+
+@pytest.mark.small
 def test_double_precision_rounds_halves_to_even_and_keeps_the_window():
     weights = np.array([0.4, 0.08, 1 / 3.5, 1.0, np.nextafter(1.0, 0), 1 / 150, 0.0066666, 0.0, 5e-324])
     assert [1 / 0.4, 1 / 0.08] == [2.5, 12.5]

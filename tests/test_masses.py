@@ -93,6 +93,21 @@ def test_a_window_far_wider_than_the_papers_needs_no_more_memory():
 
 
 @pytest.mark.small
+@pytest.mark.parametrize("radii", ["integer", "every"])  # a histogram, and the distances themselves
+@pytest.mark.parametrize("kind", ["edges", "float32", "float64"])
+@pytest.mark.parametrize("low, high", [(2.0, 8.0), (0.5, 128.0)])
+def test_the_window_is_open_below_and_closed_above(kind, radii, low, high):
+    """Powers of two, whose reciprocals are exact: a distance of low is outside, one of high is inside."""
+    distances = np.array([low / 2, low, 2 * low, 4 * low, high, 2 * high])
+    if kind == "edges":
+        network = NeuronNetwork.from_edges([0] * 6, range(1, 7), 1 / distances)
+    else:
+        network = chain((1 / distances[:, None]).astype(kind))
+    method = PAPER.replace(window=(low, high), minimum_connections=1, radii=radii)
+    assert count_masses(network, method).inside.max() == sum(1 for d in distances if low < d <= high)
+
+
+@pytest.mark.small
 def test_radii_by_hand_count_what_lies_within_them():
     network = from_distances([[2, 3, 3.4, 10, 149.9] + [151] * 8])
     method = PAPER.replace(radii=(1.5, 3.0, 3.9, 100.0, 150.0, 900.0), minimum_connections=5)

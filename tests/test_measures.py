@@ -83,7 +83,7 @@ def test_centres_are_boxes_with_mass():
         ([1, 2, 3], "at least 4 boxes"),
         (np.ones((4, 3)), "at least 4 boxes"),
         (np.ones((4, 4, 4)), "line .* or a grid"),
-        (["a"], "array of numbers"),
+        (["a"], "list of numbers"),
     ],
 )
 def test_what_is_no_measure_is_refused(measure, message):

@@ -53,6 +53,20 @@ def test_verdicts_in_words():
     assert verdict(0.99, 0, 3) == "too few neurons: 3"
 
 
+@pytest.mark.small
+def test_a_fit_is_poor_below_nine_tenths_and_curved_beyond_a_half():
+    """The thresholds that README and notebooks name; on them a fit is still straight."""
+    assert (POOR_FIT, CURVED) == (0.9, 0.5)
+    for r2, curvature, word in [
+        (0.9, 0.5, "straight"),
+        (0.9, -0.5, "straight"),
+        (np.nextafter(0.9, 0), 0.0, "curved"),
+        (1.0, np.nextafter(0.5, 1), "curved"),
+        (1.0, -np.nextafter(0.5, 1), "curved"),
+    ]:
+        assert verdict(r2, curvature, 100).startswith(word)
+
+
 def test_known_objects_are_straight_and_gaussian_weights_are_not():
     lattice = Lattice((61, 61))
     method = SANDBOX.replace(radii=range(3, 26), minimum_connections=1)

@@ -25,7 +25,7 @@ from neuromfa_lite.dimension import neuron_fractal_dimension
 from neuromfa_lite.kernels.partition import log_partition
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.partition import log_masses
-from neuromfa_lite.spectrum import Spectrum, spectrum_of_masses
+from neuromfa_lite.spectrum import Spectrum, _forward, spectrum_of_masses
 
 FORWARD_SCALE_FREE = SCALE_FREE.replace(derivative="forward", name="scale-free forward")
 METHODS = [PAPER, PUBLISHED, SCALE_FREE, FORWARD_SCALE_FREE]
@@ -54,6 +54,24 @@ def same_as_oracle(network, method):
     else:  # rounding decides between the two intervals that meet at q = 0; both hold the maximum of f
         top = np.flatnonzero(np.array(expected["f"]) > max(expected["f"]) - 1e-9)
         assert min(abs(spectrum.alpha0 - expected["alpha"][k]) for k in top) < 1e-10
+
+
+def first_at_the_top(alpha, f):
+    """alpha of the first interval whose f is the largest up to rounding."""
+    for each, value in zip(alpha, f, strict=True):
+        if all(value > other - 1e-12 for other in f):
+            return each
+
+
+@pytest.mark.small
+def test_where_two_intervals_tie_the_published_alpha0_is_that_of_the_first():
+    """tau(0) = 0 makes f zero on both sides of q = 0; rounding alone would now and then choose the second."""
+    draw, by_rounding = np.random.default_rng(0), []
+    for step, rise in draw.random((200, 2)):
+        alpha, f, alpha0 = _forward(np.array([-step, 0, step]), np.array([-rise, 0, rise / 2]))
+        assert alpha0 == first_at_the_top(alpha.tolist(), f.tolist()) == alpha[0]
+        by_rounding.append(int(np.argmax(f)))
+    assert set(by_rounding) == {0, 1}
 
 
 # the same as the plain loops

@@ -83,6 +83,29 @@ def test_summary_averages_alpha0_and_width_before_the_degree_of_emergence(histor
     assert summary.iloc[0]["emergence"] == 0 and (frame.loc[frame["step"] == 0, "emergence"] == 0).all()
 
 
+def test_every_training_seed_is_measured_against_its_own_start(history):
+    rows = {(row.training_seed, row.step, row.sample): row for row in history.frame("all").itertuples()}
+    for (seed, _, sample), row in rows.items():
+        start = rows[seed, 0, sample]
+        expected = row.width / start.width * np.log(start.alpha0 / row.alpha0)
+        assert row.emergence == pytest.approx(expected, rel=1e-12, abs=1e-15)
+        assert seed == 0 or start.alpha0 != rows[0, 0, sample].alpha0  # another start would give another E
+    for seed in history.training_seeds:
+        assert history.summary(seed)["emergence"][0] == 0
+
+
+def test_the_summary_spreads_each_quantity_over_its_own_samples(history):
+    frame, summary = history.frame(), history.summary().set_index("step")
+    for step in STEPS:
+        of_step = frame[frame["step"] == step]
+        for name in ("alpha0", "width", "emergence"):
+            values = of_step[name].tolist()
+            mean = sum(values) / len(values)
+            sd = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
+            assert summary.loc[step, f"{name}_sd"] == pytest.approx(sd, rel=1e-9, abs=1e-15)
+            assert name == "emergence" or summary.loc[step, name] == pytest.approx(mean, rel=1e-12)
+
+
 def test_spread_over_training_seeds_is_kept_apart_from_spread_over_samples(history):
     last = history.summary().iloc[-1]
     every = [history.summary(seed).iloc[-1]["emergence"] for seed in history.training_seeds]
@@ -200,7 +223,7 @@ def test_split_by_role_uses_the_radii_of_the_whole(run):
     assert sum(part.neurons_used for part in parts.values()) == spectrum.neurons_used
     means = [part.alpha0 * part.neurons_used for part in parts.values()]
     assert sum(means) / spectrum.neurons_used == pytest.approx(spectrum.alpha0, rel=1e-12)
-    with pytest.raises(nmfa.NeuroMFAError, match=r"or by .role."):
+    with pytest.raises(nmfa.NeuroMFAError, match="use one of 'layer', 'role'"):
         spectrum.by("colour")
 
 

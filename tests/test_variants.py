@@ -179,7 +179,7 @@ def test_a_registered_part_and_method_are_found_by_name(tmp_path):
 def test_shipped_names_are_not_taken():
     with pytest.raises(NeuroMFAError, match="'scale-free' is shipped"):
         register_method(PAPER.replace(name="scale-free"))
-    with pytest.raises(NeuroMFAError, match="takes a Method"):
+    with pytest.raises(NeuroMFAError, match="must be a Method"):
         register_method(numpy_distance)
     with pytest.raises(NeuroMFAError, match="'chain' is taken"):
         register_part("join", "chain", numpy_distance)

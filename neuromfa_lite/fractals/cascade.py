@@ -7,8 +7,9 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
+from ..arguments import numbers, whole
 from ..errors import NeuroMFAError
-from .known import KnownFractal, size_within, whole_number
+from .known import KnownFractal, size_within
 
 LARGEST_MEASURE = 100_000_000  # boxes, 0.8 GB
 LARGEST_LIST = 1_000_000  # different masses
@@ -44,7 +45,7 @@ class Cascade(KnownFractal):
 
     def __post_init__(self):
         object.__setattr__(self, "p", _weights(self.p))
-        object.__setattr__(self, "levels", whole_number("levels", self.levels, 1))
+        object.__setattr__(self, "levels", whole("levels", self.levels, 1))
         size = len(self.p)
         who = f"a cascade of {size} parts and {self.levels} levels"
         size_within(LARGEST_MEASURE, who, "boxes", self.levels * math.log10(size), lambda: size**self.levels)
@@ -102,7 +103,7 @@ class Cascade(KnownFractal):
             >>> mass.round(2).tolist(), number.tolist()
             ([0.09, 0.21, 0.49], [1, 2, 1])
         """
-        level = self.levels if level is None else whole_number("level", level, 0)
+        level = self.levels if level is None else whole("level", level, 0)
         if level > self.levels:
             raise NeuroMFAError(f"level={level}: this cascade has {self.levels} levels")
         parts = sorted(set(self._positive))
@@ -132,7 +133,7 @@ class Cascade(KnownFractal):
             >>> round(Cascade([0.3, 0.7], 2).exact_ball(1, 1), 2)
             0.51
         """
-        centre, r = whole_number("centre", centre, 0), whole_number("r", r, 0)
+        centre, r = whole("centre", centre, 0), whole("r", r, 0)
         if centre >= self.boxes:
             raise NeuroMFAError(f"centre={centre}: this cascade has the boxes 0 ... {self.boxes - 1}")
         return self._interval(max(centre - r, 0), min(centre + r + 1, self.boxes), self.boxes)
@@ -169,11 +170,8 @@ class Cascade(KnownFractal):
 
 
 def _weights(p):
-    try:
-        weights = np.asarray(p, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NeuroMFAError(f"p={p!r:.60} must be a list of numbers, such as [0.3, 0.7]") from None
-    if weights.ndim != 1 or len(weights) < 2:
+    weights = numbers("p", p)
+    if len(weights) < 2:
         raise NeuroMFAError("p must be a flat list of at least two weights, one for each part of a box")
     if not np.all(np.isfinite(weights) & (weights >= 0)):
         raise NeuroMFAError(f"the weights p={weights.tolist()!s:.60} must be finite and not negative: they are masses")

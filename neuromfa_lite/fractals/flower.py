@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..arguments import whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within, whole_number
+from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Flower(KnownFractal):
     generation: int
 
     def __post_init__(self):
-        lengths = sorted(whole_number(name, getattr(self, name), 1) for name in ("u", "v"))
+        lengths = sorted(whole(name, getattr(self, name), 1) for name in ("u", "v"))
         for name, value in zip("uv", lengths, strict=True):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "generation", whole_number("generation", self.generation, 0))
+        object.__setattr__(self, "generation", whole("generation", self.generation, 0))
         if self._w < 3:
             raise NeuroMFAError("u + v = 2 puts the same edge twice and never grows: use u + v >= 3, such as (2, 2)")
         who = f"the ({self.u}, {self.v})-flower of generation {self.generation}"

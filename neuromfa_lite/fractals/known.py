@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 
+from .. import arguments
 from ..errors import NeuroMFAError
+from ..method.choices import LARGEST_Q
 
-LARGEST_Q = 1e6
 LARGEST_GRAPH = 500_000  # nodes; networkx takes about 1 kB a node
 NEAR_ONE = 1e-5
 
@@ -80,27 +81,12 @@ def object_of(what):
 
 
 def _moment_orders(q):
-    try:
-        q = np.asarray(q)
-        q = q.astype(np.float64) if q.dtype.kind in "iuf" or q.size == 0 else None
-    except (TypeError, ValueError):
-        q = None
-    if q is None:
-        raise NeuroMFAError("q must be a real number or an array of them, such as 2 or [-1, 0.5, 2]")
+    q = arguments.numbers("q", q, None)
     if not np.all(np.abs(q) <= LARGEST_Q):  # NaN fails too
         raise NeuroMFAError(
             f"q must be finite and at most {LARGEST_Q:,.0f} in size: alpha has reached its limit long before"
         )
     return q
-
-
-def whole_number(name, value, smallest):
-    """Return value as an int; anything but a whole number >= smallest is an error that calls it ``name``."""
-    known = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not known or not smallest <= value <= 10**18:
-        shown = "a number of that size" if known and abs(value) > 10**18 else f"{value!r:.60}"
-        raise NeuroMFAError(f"{name}={shown}: it must be a whole number of at least {smallest}, at most 1e18")
-    return int(value)
 
 
 def size_within(limit, who, unit, magnitude, count):
@@ -121,10 +107,7 @@ def size_within(limit, who, unit, magnitude, count):
 
 def as_radii(r):
     """Return radii as a float64 array; anything but finite numbers >= 0 is an error."""
-    try:
-        radii = np.asarray(r, dtype=np.float64)
-    except (TypeError, ValueError):
-        radii = np.array(math.nan)
+    radii = arguments.numbers("radius r", r, None)
     if not np.all((radii >= 0) & (radii < math.inf)):
         raise NeuroMFAError("a radius must be a finite number >= 0, or an array of them")
     return radii

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within, whole_number
+from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Lattice(KnownFractal):
 
     def __post_init__(self):
         sides = self.shape if np.iterable(self.shape) and not isinstance(self.shape, str) else (self.shape,)
-        sides = tuple(whole_number("a side of shape", side, 2) for side in sides)
+        sides = tuple(whole("a side of shape", side, 2) for side in sides)
         if not sides:
             raise NeuroMFAError("shape is empty: give the number of points along each direction, such as (50, 50)")
         object.__setattr__(self, "shape", sides)

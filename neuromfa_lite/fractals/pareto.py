@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import number, shown, whole
 from ..blocks import NeuronLayer, WeightBlock
 from ..errors import NeuroMFAError
 from ..network import NeuronNetwork
 from ..sources.matrix import WeightMatrix
-from .known import KnownFractal, as_radii, size_within, whole_number
+from .known import KnownFractal, as_radii, size_within
 
 LARGEST_FAN_OUT = 20_000_000  # connections, 160 MB
 LARGEST_DISTANCE = 150.0  # the end of the paper's window
@@ -50,18 +51,15 @@ class ParetoFanOut(KnownFractal):
     seed: int = 0
 
     def __post_init__(self):
-        try:
-            exponent = float(self.exponent)
-        except (TypeError, ValueError):
-            exponent = math.nan
+        exponent = number(self.exponent)
         if not SMALLEST_EXPONENT <= exponent < math.inf:
             raise NeuroMFAError(
-                f"exponent={self.exponent!r:.60} must be finite and at least {SMALLEST_EXPONENT}: with a heavier tail "
+                f"exponent={shown(self.exponent)} must be finite and at least {SMALLEST_EXPONENT}: with a heavier tail "
                 f"some weights are too large for a float64"
             )
         object.__setattr__(self, "exponent", exponent)
         for name, smallest in (("neurons", 1), ("fan_out", 1), ("seed", 0)):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), smallest))
+            object.__setattr__(self, name, whole(name, getattr(self, name), smallest))
         size = self.neurons * self.fan_out
         who = f"a fan-out of {self.neurons:,} neurons to {self.fan_out:,} targets"
         size_within(LARGEST_FAN_OUT, who, "connections", math.log10(size), lambda: size)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import number, shown, whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within, whole_number
+from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,14 @@ class Ring(KnownFractal):
 
     def __post_init__(self):
         for name, smallest in (("n", 3), ("k", 2), ("seed", 0)):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), smallest))
+            object.__setattr__(self, name, whole(name, getattr(self, name), smallest))
         if self.k % 2:
             raise NeuroMFAError(f"k={self.k} must be even: k/2 neighbours on either side")
         if self.k >= self.n:
             raise NeuroMFAError(f"k={self.k} must be below n={self.n}: a node has only n - 1 others to be joined to")
-        try:
-            rewire = float(self.rewire)
-        except (TypeError, ValueError):
-            rewire = math.nan
+        rewire = number(self.rewire)
         if not 0 <= rewire <= 1:
-            raise NeuroMFAError(f"rewire={self.rewire!r:.60} must be a probability, 0 ... 1")
+            raise NeuroMFAError(f"rewire={shown(self.rewire)} must be a probability, 0 ... 1")
         object.__setattr__(self, "rewire", rewire)
         size_within(LARGEST_GRAPH, "this ring", "nodes", math.log10(self.n), lambda: self.n)
         edges = self.n * self.k // 2

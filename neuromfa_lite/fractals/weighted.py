@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arguments import numbers, whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within, whole_number
+from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
 
 ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less
 
@@ -44,7 +45,7 @@ class WeightedFractal(KnownFractal):
 
     def __post_init__(self):
         object.__setattr__(self, "scales", _scales(self.scales))
-        object.__setattr__(self, "generation", whole_number("generation", self.generation, 0))
+        object.__setattr__(self, "generation", whole("generation", self.generation, 0))
         copies = len(self.scales)
         who = f"a weighted fractal network of {copies} copies and generation {self.generation}"
         size_within(LARGEST_GRAPH, who, "nodes", self.generation * math.log10(copies), lambda: self.nodes)
@@ -204,11 +205,8 @@ def _distinct(values):
 
 
 def _scales(scales):
-    try:
-        values = np.asarray(scales, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NeuroMFAError(f"scales={scales!r:.60} must be a list of numbers, such as [0.5, 0.25]") from None
-    if values.ndim != 1 or len(values) < 2:
+    values = numbers("scales", scales)
+    if len(values) < 2:
         raise NeuroMFAError("scales must be a flat list of at least two scales, one for each copy")
     if not np.all((values > 0) & (values < 1)):
         raise NeuroMFAError(f"the scales {values.tolist()!s:.60} must lie above 0 and below 1: every copy is smaller")

@@ -11,6 +11,7 @@ the weights, so their negatives are there.
 
 import numpy as np
 
+from .. import arguments
 from ..distances import refuse_bad_weights
 from ..errors import NeuroMFAError
 from ..network import NeuronNetwork, load_network
@@ -124,7 +125,9 @@ def log_step(checkpoint):
     """
     step = getattr(checkpoint, "step", None)
     if step is None:
-        raise NeuroMFAError(f"{checkpoint!r} has no step: log_step needs a checkpoint of a run, or a changed one")
+        raise NeuroMFAError(
+            f"{arguments.shown(checkpoint)} has no step: log_step needs a checkpoint of a run, or a changed one"
+        )
     return float(np.log1p(step))
 
 
@@ -169,12 +172,12 @@ def measure_baselines(checkpoint):
     matrices = _matrices(checkpoint)
     found = {
         "log_step": log_step(checkpoint),
-        "weight_deviation": _mean(_deviation, matrices),
-        "mean_weighted_degree": _mean(_degree, matrices),
-        "minus_stable_rank": -_mean(_stable_rank, matrices),
-        "minus_effective_rank": -_mean(_effective_rank, matrices),
-        "kurtosis": _mean(_kurtosis, matrices),
-        "spectral_norm": _mean(_spectral_norm, matrices),
+        "weight_deviation": _average(_deviation, matrices),
+        "mean_weighted_degree": _average(_degree, matrices),
+        "minus_stable_rank": -_average(_stable_rank, matrices),
+        "minus_effective_rank": -_average(_effective_rank, matrices),
+        "kurtosis": _average(_kurtosis, matrices),
+        "spectral_norm": _average(_spectral_norm, matrices),
     }
     return {name: found[name] for name in BASELINES}
 
@@ -205,7 +208,10 @@ def _matrices(checkpoint):
 
 
 def _mean(measure, what):
-    matrices = what if isinstance(what, list) else _matrices(what)
+    return _average(measure, _matrices(what))
+
+
+def _average(measure, matrices):
     return float(np.mean([measure(matrix) for matrix in matrices]))
 
 

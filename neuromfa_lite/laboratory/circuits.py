@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import arguments
 from ..errors import NeuroMFAError
 from ..sources import open_source
 from ..sources.parts import embedding_of, gain_of, heads_of, unembedding_of
@@ -110,6 +111,9 @@ def returned(written, read):
         >>> returned(there, back), returned(there, there), returned(np.hstack([there, -back]), np.hstack([back, there]))
         (0.0, 1.0, -1.0)
     """
+    written, read = arguments.numbers("written", written, (2,)), arguments.numbers("read", read, (2,))
+    if written.shape != read.shape:
+        raise NeuroMFAError(f"written has shape {written.shape} and read {read.shape}: both are (tokens, width)")
     size = float(np.sum((written.T @ written) * (read.T @ read)))
     if not size > 0:
         raise NeuroMFAError("a path through an attention head links no tokens: all its weights are alike")
@@ -134,8 +138,11 @@ def agreement(first, second):
         >>> round(agreement(square, 5 * square @ [[0, 1], [1, 0]]), 12)
         1.0
     """
-    units = [_directions(each) for each in (first, second)]
+    first, second = arguments.numbers("first", first, (2,)), arguments.numbers("second", second, (2,))
     tokens = len(first)
+    if len(second) != tokens or tokens < 2:
+        raise NeuroMFAError(f"two clouds of {tokens} and {len(second)} rows: agreement is of the same two or more rows")
+    units = [_directions(each) for each in (first, second)]
     pairs = tokens * (tokens - 1)
     means = [(np.square(each.sum(axis=0)).sum() - tokens) / pairs for each in units]
 

@@ -13,6 +13,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import arguments
 from ..errors import NeuroMFAError, SourceError
 from ..text import html, plain
 from . import manifests
@@ -220,11 +221,10 @@ def load_run(name_or_folder: str | os.PathLike) -> Run:
     names = _bundled_names()
     if isinstance(name_or_folder, str) and name_or_folder in names:
         return _read_run(BUNDLED / name_or_folder)
-    if isinstance(name_or_folder, (str, os.PathLike)):
-        folder = os.path.expanduser(name_or_folder)
-        if os.path.isdir(folder):
-            return _read_run(Path(folder))
-        name_or_folder = os.fspath(name_or_folder)
+    folder = arguments.path("run", name_or_folder)
+    if os.path.isdir(folder):
+        return _read_run(folder)
+    name_or_folder = os.fspath(name_or_folder)
     raise NeuroMFAError(
         f"{name_or_folder!r:.99} is neither a bundled run nor a folder; the bundled runs are {_listed(names)}"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import arguments
 from ..errors import NeuroMFAError
 from ..sources import open_source
 from ..sources.parts import embedding_of, gain_of, heads_of, unembedding_of
@@ -34,9 +35,10 @@ def drawn_tokens(tokens, seed=0):
         >>> len(drawn_tokens(64)), len(drawn_tokens(512))
         (64, 256)
     """
+    seed = arguments.whole("seed", seed)
     if tokens <= MOST_TOKENS:
         return np.arange(tokens)
-    return np.sort(np.random.default_rng([int(seed), tokens]).choice(tokens, MOST_TOKENS, replace=False))
+    return np.sort(np.random.default_rng([seed, tokens]).choice(tokens, MOST_TOKENS, replace=False))
 
 
 def token_vectors(source, seed=0):

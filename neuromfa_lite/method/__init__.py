@@ -3,7 +3,17 @@
 from .choices import Method
 from .identity import identity, label
 from .parts import PAPER_Q, PARTS, ROUNDING, SHIPPED, distinct, register_part
-from .shipped import GEODESIC, METHODS, ONE_GRAPH, PAPER, PUBLISHED, SANDBOX, SCALE_FREE, register_method
+from .shipped import (
+    GEODESIC,
+    METHODS,
+    ONE_GRAPH,
+    PAPER,
+    PUBLISHED,
+    SANDBOX,
+    SCALE_FREE,
+    refuse_no_method,
+    register_method,
+)
 
 __all__ = [
     "GEODESIC",
@@ -21,6 +31,7 @@ __all__ = [
     "distinct",
     "identity",
     "label",
+    "refuse_no_method",
     "register_method",
     "register_part",
 ]

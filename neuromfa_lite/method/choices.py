@@ -8,9 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arguments import flag, numbers, one_of, shown, text, whole
 from ..errors import NeuroMFAError, said
 from .identity import identity, label
 from .parts import PAPER_Q, PARTS, SHIPPED
+
+LARGEST_Q = 1e6
+CLOSEST_Q = 1e-9  # two orders of a difference quotient, whose rounding errors are divided by their distance
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,6 +91,7 @@ class Method:
     score: str | Callable = "emergence"
 
     def __post_init__(self):
+        text("name", self.name)
         for field, named in PARTS.items():
             part = getattr(self, field)
             if field == "radii" and not isinstance(part, str) and not callable(part):
@@ -95,24 +100,32 @@ class Method:
                 pass  # the object knows them, no rule does
             elif not callable(part) and not (isinstance(part, str) and part in named):
                 raise NeuroMFAError(
-                    f"{field}={part!r} is unknown: use one of {', '.join(map(repr, named))} or a callable"
+                    f"{field}={shown(part)} is unknown: use one of {', '.join(map(repr, named))} or a "
+                    "callable"
                 )
         object.__setattr__(self, "q", _increasing("q", self.q))
-        _one_of("reach", self.reach, ("one-hop", "geodesic", "geodesic-undirected"))
-        _one_of("derivative", self.derivative, ("exact", "forward"))
-        _one_of("convention", self.convention, ("paper", "standard"))
-        _one_of("radii_scope", self.radii_scope, ("network", "run"))
+        if max(map(abs, self.q)) > LARGEST_Q:
+            raise NeuroMFAError(
+                f"q holds {max(self.q, key=abs):g}: orders beyond {LARGEST_Q:,.0f} in size tell nothing more, a single "
+                "neuron is all that counts long before"
+            )
+        one_of("reach", self.reach, ("one-hop", "geodesic", "geodesic-undirected"))
+        one_of("derivative", self.derivative, ("exact", "forward"))
+        one_of("convention", self.convention, ("paper", "standard"))
+        one_of("radii_scope", self.radii_scope, ("network", "run"))
         if isinstance(self.scaling_range, str):
-            _one_of("scaling_range", self.scaling_range, ("whole", "automatic"))
+            one_of("scaling_range", self.scaling_range, ("whole", "automatic"))
         else:
             object.__setattr__(self, "scaling_range", _window("scaling_range", self.scaling_range))
         if self.derivative == "forward" and len(self.q) < 2:
             raise NeuroMFAError('derivative="forward" needs at least two q values; q has one')
+        if self.derivative == "forward" and min(np.diff(self.q)) < CLOSEST_Q:
+            raise NeuroMFAError(f'derivative="forward" needs q values at least {CLOSEST_Q:g} apart')
+        object.__setattr__(self, "rounding", flag("rounding", self.rounding))
         if self.window is not None:
             object.__setattr__(self, "window", _window("window", self.window))
-        least = self.minimum_connections
-        if isinstance(least, bool) or not isinstance(least, (int, np.integer)) or least < 1:
-            raise NeuroMFAError(f"minimum_connections={least!r} must be a whole number of at least 1")
+        least = whole("minimum_connections", self.minimum_connections, 1)
+        object.__setattr__(self, "minimum_connections", least)
 
     def part(self, field):
         """Return the callable behind a part ("join", "distance", "radii", "mass" or "score")."""
@@ -144,10 +157,11 @@ class Method:
         unknown = set(changes) - {field.name for field in dataclasses.fields(self)}
         if unknown:
             raise NeuroMFAError(f"a Method has no {', '.join(sorted(unknown))}; it has {', '.join(self._choices())}")
+        made = dataclasses.replace(self, **changes)
         if "name" not in changes:
             changed = ", ".join(f"{key}={label(value)}" for key, value in changes.items())
-            changes["name"] = f"{self.name} with {changed}"
-        return dataclasses.replace(self, **changes)
+            object.__setattr__(made, "name", f"{self.name} with {changed}")
+        return made
 
     def __repr__(self):
         return f"Method({', '.join(f'{name}={label(value)!r}' for name, value in self._choices().items())})"
@@ -155,38 +169,30 @@ class Method:
     @cached_property
     def key(self) -> str:
         """A short hash of every choice: equal keys mean the same computation."""
-        text = repr([(key, identity(value)) for key, value in self._choices().items() if key != "name"])
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        choices = repr([(key, identity(value)) for key, value in self._choices().items() if key != "name"])
+        return hashlib.sha256(choices.encode()).hexdigest()[:12]
 
     def _choices(self):
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 def _increasing(argument, values, positive=False):
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NeuroMFAError(f"{argument} must be a list of numbers, not {values!r}") from None
-    if array.ndim != 1 or array.size == 0:
-        raise NeuroMFAError(f"{argument} is empty or not a flat list: give at least one number")
+    array = numbers(argument, values)
+    if array.size == 0:
+        raise NeuroMFAError(f"{argument} is empty: give at least one number")
     if not np.isfinite(array).all() or (np.diff(array) <= 0).any() or (positive and array[0] <= 0):
         raise NeuroMFAError(f"{argument} must be finite{', positive' if positive else ''} and strictly increasing")
     return tuple(array.tolist())
 
 
 def _window(argument, window):
-    try:
-        low, high = (float(edge) for edge in window)
-    except (TypeError, ValueError):
-        raise NeuroMFAError(f"{argument}={window!r} must be two numbers (low, high)") from None
+    edges = numbers(argument, window)
+    if len(edges) != 2:
+        raise NeuroMFAError(f"{argument}={shown(window)} must be two numbers (low, high)")
+    low, high = edges.tolist()
     if not 0 <= low < high:
         raise NeuroMFAError(f"{argument}=({low}, {high}) must satisfy 0 <= low < high")
     return low, high
-
-
-def _one_of(argument, value, allowed):
-    if not isinstance(value, str) or value not in allowed:
-        raise NeuroMFAError(f"{argument}={value!r} is unknown: use one of {', '.join(map(repr, allowed))}")
 
 
 def _kind(argument):

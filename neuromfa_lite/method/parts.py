@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .. import arguments
 from ..errors import NeuroMFAError
 
 PAPER_Q = tuple((np.arange(61) - 30) / 10)  # -3 ... 3 with an exact 0
@@ -128,10 +129,9 @@ def register_part(field, name, function):
     Raises:
         NeuroMFAError: unknown field, no callable, or the name is taken.
     """
-    if field not in PARTS:
-        raise NeuroMFAError(f"a method has no named part {field!r}; named parts are {', '.join(PARTS)}")
-    if name in PARTS[field]:
+    arguments.one_of("field", field, PARTS)
+    if arguments.text("name", name) in PARTS[field]:
         raise NeuroMFAError(f"{field} {name!r} is taken; choose another name")
     if not callable(function):
-        raise NeuroMFAError(f"{field} {name!r} must be a callable, not {function!r}")
+        raise NeuroMFAError(f"{field} {name!r} must be a callable, not {arguments.shown(function)}")
     PARTS[field][name] = function

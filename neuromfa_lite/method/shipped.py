@@ -1,5 +1,6 @@
 """The methods that have a name: those of the paper and their relatives, and a place for one's own."""
 
+from .. import arguments
 from ..errors import NeuroMFAError
 from .choices import Method
 
@@ -29,6 +30,16 @@ METHODS = {method.name: method for method in (PAPER, PUBLISHED, SCALE_FREE, GEOD
 _OWN = set()
 
 
+def refuse_no_method(method):
+    """Refuse what is no Method; of a method's name, say where it is."""
+    if isinstance(method, str) and method in METHODS:
+        raise NeuroMFAError(f"method={method!r} is the name of a method: give nmfa.METHODS[{method!r}]")
+    if not isinstance(method, Method):
+        raise NeuroMFAError(
+            f"method={arguments.shown(method)} must be a Method such as nmfa.PAPER; the named ones are in nmfa.METHODS"
+        )
+
+
 def register_method(method):
     """Give a method's name to the command line (``--method NAME``) and to ``METHODS``.
 
@@ -46,8 +57,7 @@ def register_method(method):
         >>> METHODS.pop("doctest") is mine
         True
     """
-    if not isinstance(method, Method):
-        raise NeuroMFAError(f"register_method() takes a Method such as PAPER.replace(name='mine'), not {method!r}")
+    refuse_no_method(method)
     if method.name in METHODS and method.name not in _OWN:
         raise NeuroMFAError(f"method {method.name!r} is shipped: give yours another name, method.replace(name=...)")
     _OWN.add(method.name)

@@ -8,7 +8,7 @@ from matplotlib.patches import Circle
 from ..dimension import neuron_fractal_dimension
 from ..drawings import around, rings
 from ..errors import NeuroMFAError
-from ..method import PAPER
+from ..method import PAPER, refuse_no_method
 from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..regression import fit_lines
@@ -36,6 +36,7 @@ class NetworkPanel(Panel):
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
+        refuse_no_method(method)
         if method.window is None:
             raise NeuroMFAError(
                 f"method {method.name!r} has no window for the circle to grow in: give it one with replace()"

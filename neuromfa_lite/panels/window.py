@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError
 from ..masses import count_masses
-from ..method import PAPER
+from ..method import PAPER, refuse_no_method
 from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..regression import fit_lines
@@ -39,6 +39,7 @@ class WindowPanel(Panel):
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
+        refuse_no_method(method)
         if method.window is None:
             raise NeuroMFAError(f"method {method.name!r} has no window to move: give it one with replace()")
         runs, steps = open_runs(runs)

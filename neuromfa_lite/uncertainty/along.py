@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import storage
+from .. import arguments, storage
 from ..coverage import LEVEL, claim, is_measured, width_is_measured
 from ..influence import notes_on
 from ..masses import count_masses
@@ -77,6 +77,7 @@ class TrajectoryConfidence:
 
     def claim(self, quantity):
         """What may be said of the bands of "emergence", "alpha0" or "width", in words."""
+        arguments.one_of("quantity", quantity, QUANTITIES)
         return claim(quantity, self.kind, self.level, self.neurons * self.measured, self.given_radii)
 
     def frame(self):
@@ -93,6 +94,7 @@ class TrajectoryConfidence:
         """Draw "emergence", "alpha0" or "width" over the steps with its band and what it is worth; returns the Axes."""
         from ..plots import plot_trajectory_confidence
 
+        arguments.one_of("quantity", quantity, QUANTITIES)
         return plot_trajectory_confidence(self, quantity, ax=ax)
 
     def save(self, path):

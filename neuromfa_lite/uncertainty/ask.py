@@ -1,18 +1,19 @@
 """The calls: bands by resampling the neurons of a spectrum or of E, and by drawing other samples of the network."""
 
 import numpy as np
+from tqdm.auto import tqdm
 
-from .. import storage
+from .. import arguments, storage
 from ..coverage import is_measured, width_is_measured
 from ..errors import NeuroMFAError
 from ..influence import knows_spread, notes_on, strata_of_masses
 from ..masses import count_masses
-from ..method import PAPER, Method
-from ..network import NeuronNetwork
+from ..method import PAPER, refuse_no_method
+from ..network import NeuronNetwork, refuse_no_network
 from ..parallel import one_thread_of_algebra
 from ..resampling import Resampler
 from ..spectrum import Spectrum
-from ..study import measure_spectrum
+from ..study import MOST_SAMPLES, measure_spectrum
 from .bands import KINDS, band
 from .emergence import Pair
 from .result import Confidence, EmergenceConfidence
@@ -57,6 +58,7 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         (True, 320)
     """
     refuse_bad(level, resamples, seed, kind)
+    by_layer = arguments.flag("by_layer", by_layer)
     spectrum = _spectrum(what, method)
     masses, method = spectrum.masses, spectrum.choices
     strata = strata_of_masses(masses, by_layer)
@@ -83,7 +85,7 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
         level=float(level),
         resamples=resamples,
         seed=int(seed),
-        by_layer=bool(by_layer),
+        by_layer=by_layer,
         neurons=len(masses.layer),
         measured=is_measured(method, by_layer) and masses.weight is None,
         given_radii=isinstance(method.radii, tuple),
@@ -121,9 +123,9 @@ def emergence_confidence(start, now, method=PAPER, level=0.9, resamples=400, see
         True
     """
     refuse_bad(level, resamples, seed, kind)
+    refuse_no_method(method)
     for name, network in (("start", start), ("now", now)):
-        if not isinstance(network, NeuronNetwork):
-            raise NeuroMFAError(f"{name} must be a NeuronNetwork, not {type(network).__name__}: load_network(...)")
+        refuse_no_network(name, network)
     masses = [count_masses(network, method) for network in (start, now)]
     both = Pair(*masses, method)
     refuse_one_neuron(both.strata)
@@ -175,11 +177,12 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         >>> bands.level, bands.curves_f.shape
         (0.6, (4, 61))
     """
+    refuse_no_method(method)
     if not isinstance(network, NeuronNetwork) or network.seed is not None:
         raise NeuroMFAError("redraws() draws samples from a whole network: give it load_network(...), not a sample")
-    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 2:
-        raise NeuroMFAError(f"samples={samples!r} must be a whole number of at least 2")
-    spectra = [measure_spectrum(network.sample(neurons_per_layer, seed), method) for seed in range(samples)]
+    samples = arguments.whole("samples", samples, 2, MOST_SAMPLES)
+    seeds = tqdm(range(samples), desc="redraws", unit="sample", delay=1, leave=False)
+    spectra = [measure_spectrum(network.sample(neurons_per_layer, seed), method) for seed in seeds]
     values = {name: np.array([getattr(each, name) for each in spectra]) for name in _NAMES}
     given, worst = isinstance(method.radii, tuple), min(spectra, key=lambda spectrum: spectrum.r2)
     return Confidence(
@@ -191,7 +194,7 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         curves_f=values["f"],
         kind="redraws",
         level=(samples - 1) / (samples + 1),
-        resamples=int(samples),
+        resamples=samples,
         seed=0,
         by_layer=True,
         neurons=round(np.mean([each.neurons_used for each in spectra])),
@@ -213,11 +216,13 @@ _NAMES = ("tau", "alpha", "f", "alpha0", "width")
 
 
 def _spectrum(what, method):
+    if method is not None:
+        refuse_no_method(method)
     if not isinstance(what, Spectrum):
         return measure_spectrum(what, PAPER if method is None else method)
     if what.masses is None:
         raise NeuroMFAError("a spectrum read from a file or of boxes holds no masses: analyze the network again")
-    if isinstance(method, Method) and method.key != what.method_key:
+    if method is not None and method.key != what.method_key:
         raise NeuroMFAError(
             f"the spectrum was computed with method {what.method!r}: leave method out, or give a network"
         )
@@ -225,14 +230,11 @@ def _spectrum(what, method):
 
 
 def refuse_bad(level, resamples, seed, kind):
-    if not isinstance(level, (int, float)) or not 0 < level < 1:
-        raise NeuroMFAError(f"level={level!r} must lie between 0 and 1, such as 0.9")
-    if isinstance(resamples, bool) or not isinstance(resamples, (int, np.integer)) or resamples < FEWEST_RESAMPLES:
-        raise NeuroMFAError(f"resamples={resamples!r} must be a whole number of at least {FEWEST_RESAMPLES}")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise NeuroMFAError(f"seed={seed!r} must be a whole number >= 0")
-    if kind not in KINDS:
-        raise NeuroMFAError(f"kind={kind!r} is unknown: use one of {', '.join(map(repr, KINDS))}")
+    if not 0 < arguments.number(level) < 1:
+        raise NeuroMFAError(f"level={arguments.shown(level)} must lie between 0 and 1, such as 0.9")
+    arguments.whole("resamples", resamples, FEWEST_RESAMPLES)
+    arguments.whole("seed", seed)
+    arguments.one_of("kind", kind, KINDS)
 
 
 def refuse_one_neuron(strata):

@@ -5,7 +5,7 @@ import numpy as np
 from ..emergence import degree_of_emergence, slopes_of_score
 from ..errors import NeuroMFAError
 from ..influence import standard_error, strata_of, strata_of_masses
-from ..resampling import Resampler, draw_weights
+from ..resampling import Resampler, resampled
 from ..spectrum import spectrum_of_masses
 
 
@@ -35,8 +35,7 @@ class Steps:
 
     def resampled(self, resamples, seed):
         """(values, errors), (resamples, quantities) each, of resampled neurons."""
-        parts = [self.estimates(weights) for weights in draw_weights(self.strata, resamples, seed)]
-        return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+        return resampled(self, resamples, seed)
 
     def estimates(self, weights):
         """(values, errors) for weights (rows, neurons): (rows, 3 steps) each, E, alpha0 and width of every step."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import storage
-from ..coverage import LEVEL, claim, coverage_range, measured_neurons
+from ..coverage import LEVEL, claim, coverage_range, measured_neurons, refuse_no_quantity
 from ..text import html, plain
 
 
@@ -78,6 +78,7 @@ class Confidence:
         Args:
             quantity: "alpha0", "width", or "tau(1)", "alpha(-3)", "f(2)" for the band at that order.
         """
+        refuse_no_quantity(quantity, ("alpha0", "width", "tau", "alpha", "f"))
         if self.kind == "redraws":
             return f"holds a further sample with probability {self.level:.2f}, by symmetry"
         return claim(quantity, self.kind, self.level, self._measured_neurons(quantity), self.given_radii)

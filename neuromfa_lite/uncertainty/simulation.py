@@ -9,12 +9,15 @@ the whole population gives lies in them. The table of such measurements that tra
 from dataclasses import replace
 
 import numpy as np
+from tqdm.auto import tqdm
 
+from .. import arguments
 from ..coverage import LEVEL, ORDERS, quantities
 from ..emergence import degree_of_emergence
 from ..errors import NeuroMFAError
 from ..masses import Masses, count_masses
-from ..method import PAPER
+from ..method import PAPER, refuse_no_method
+from ..network import refuse_no_network
 from ..parallel import one_thread_of_algebra
 from ..resampling import Resampler
 from ..spectrum import spectrum_of_masses
@@ -50,15 +53,18 @@ def measure_coverage(population, method=PAPER, start=None, share=0.375, simulati
     """
     import pandas as pd
 
-    if simulations < 2:
-        raise NeuroMFAError(f"simulations={simulations!r} must be at least 2, and some hundreds to mean something")
+    refuse_no_method(method)
+    simulations = arguments.whole("simulations", simulations, 2, MOST_SIMULATIONS)  # some hundreds mean something
+    resamples, seed = arguments.whole("resamples", resamples, 2), arguments.whole("seed", seed)
+    if not 0 < arguments.number(share) <= LARGEST_SHARE:
+        raise NeuroMFAError(f"share={arguments.shown(share)} must lie between 0 and {LARGEST_SHARE}, such as 0.375")
     method = method.replace(q=ORDERS, name=method.name)
-    steps = [_masses(each, method) for each in (population, start) if each is not None]
+    steps = [_masses(each, method) for each in ([population] if start is None else [population, start])]
     truths, names = _truths(steps, method)
     rows = []
     for radii in ("population", "own") if method.radii == "integer" and method.rounding else ("population",):
         hits, found = np.zeros((len(KINDS), len(names))), []
-        for simulation in range(simulations):
+        for simulation in tqdm(range(simulations), desc=f"{radii} radii", unit="simulation", delay=1, leave=False):
             drawn = _drawn(steps[0].layer, share, np.random.default_rng([seed, simulation]))
             sample = [_numbered(each.subset(drawn)) for each in steps]
             sample = [_own_radii(each) for each in sample] if radii == "own" else sample
@@ -77,8 +83,12 @@ def measure_coverage(population, method=PAPER, start=None, share=0.375, simulati
     return pd.DataFrame(rows, columns=head)
 
 
+MOST_SIMULATIONS = 1_000_000
+LARGEST_SHARE = 100
+
+
 def _masses(what, method):
-    return what if isinstance(what, Masses) else count_masses(what, method)
+    return what if isinstance(what, Masses) else count_masses(refuse_no_network("a population", what), method)
 
 
 def _truths(steps, method):

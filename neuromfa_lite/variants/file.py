@@ -3,9 +3,9 @@
 import os
 import sys
 import traceback
-from pathlib import Path
 from types import ModuleType
 
+from .. import arguments
 from ..errors import NeuroMFAError, said
 from ..method import METHODS, Method
 from . import ideas  # noqa: F401  (their names are in METHODS then)
@@ -40,12 +40,13 @@ def load_variant(path, name=None):
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> file = Path(tempfile.mkdtemp()) / "mine.py"
         >>> _ = file.write_text("import neuromfa_lite as nmfa\\nmine = nmfa.SCALE_FREE.replace(name='mine', q=[0, 1])")
         >>> load_variant(file).name
         'mine'
     """
-    path = Path(os.path.expanduser(path))
+    path = arguments.path("path", path)
     if path.suffix != ".py":
         raise NeuroMFAError(f"{path}: a variant is an ordinary Python file, such as my_variant.py")
     if not os.path.isfile(path):
@@ -56,7 +57,7 @@ def load_variant(path, name=None):
         raise NeuroMFAError(f"{path} has more than {LARGEST:,} bytes: keep data out of the file, it holds code alone")
     names = {key: value for key, value in _import(path).items() if not key.startswith("__")}
     if name is not None:
-        if name not in names:
+        if arguments.text("name", name) not in names:
             raise NeuroMFAError(f"{path} defines no {name}; it defines {', '.join(names) or 'nothing'}")
         return _variant(names[name], f"{name} in {path}")
     if "VARIANT" in names:

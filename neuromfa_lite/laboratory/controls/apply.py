@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ... import arguments
 from ...blocks import EdgeBlock, FixedJoin, WeightBlock
 from ...errors import NeuroMFAError
 from ...network import NeuronNetwork, load_network
@@ -29,10 +30,9 @@ def apply(what, words, change, seed=0, embeddings=False):
     Raises:
         NeuroMFAError: embeddings of a network, which has none; an impossible seed.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise NeuroMFAError(f"seed={seed!r} must be a whole number >= 0")
+    seed, embeddings = arguments.whole("seed", seed), arguments.flag("embeddings", embeddings)
     blocks = blocks_of(what, embeddings)
-    streams = {block.name: np.random.default_rng([int(seed), place]) for place, block in enumerate(blocks)}
+    streams = {block.name: np.random.default_rng([seed, place]) for place, block in enumerate(blocks)}
     if isinstance(what, NeuronNetwork):
         return _changed_network(what, words, lambda block: change(block, block.weights(), streams[block.name]))
     source = open_source(what)
@@ -60,7 +60,7 @@ def blocks_of(what, embeddings=False):
         NeuroMFAError: embeddings of a network, which has none.
     """
     if isinstance(what, NeuronNetwork):
-        if embeddings:
+        if arguments.flag("embeddings", embeddings):
             raise NeuroMFAError(
                 "embeddings=True needs a checkpoint or a model: this NeuronNetwork holds no embedding to change"
             )
@@ -97,3 +97,11 @@ def _changed_edges(block, weights):
     """The lengths that were given are those of the old weights; an undirected graph may have become a directed one."""
     there, back = np.split(weights, 2) if block.both_ways else (weights, None)
     return replace(block, listed=weights, lengths=None, both_ways=block.both_ways and np.array_equal(there, back))
+
+
+def checked_factor(factor):
+    """A float of a factor to multiply weights by."""
+    value = arguments.number(factor)
+    if not np.isfinite(value) or value == 0:
+        raise NeuroMFAError(f"factor={arguments.shown(factor)} must be a finite number other than 0")
+    return value

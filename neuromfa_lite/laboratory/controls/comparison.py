@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from ... import arguments
 from ...emergence import degree_of_emergence
+from ...errors import NeuroMFAError
 from ...method import PAPER
 from ...network import NeuronNetwork, load_network
-from ...study import measure_spectrum
+from ...study import MOST_SAMPLES, measure_spectrum
 
 
 def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=32):
@@ -30,6 +32,10 @@ def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=
         >>> emergence_from(start, [start, permuted_outgoing(start)], neurons_per_layer=None)
         array([0., 0.])
     """
+    samples = arguments.whole("samples", samples, 1, MOST_SAMPLES)
+    networks = list(networks) if np.iterable(networks) else []
+    if not networks:
+        raise NeuroMFAError("networks must be a list of at least one NeuronNetwork or checkpoint")
     alpha0, width = np.transpose([_averages(each, method, samples, neurons_per_layer) for each in (start, *networks)])
     return degree_of_emergence(alpha0[1:], width[1:], alpha0[0], width[0], method)
 

@@ -6,9 +6,11 @@ Each takes a checkpoint and returns a ChangedCheckpoint, computed in float64; lo
 
 import numpy as np
 
+from ... import arguments
 from ...errors import NeuroMFAError
 from ...sources import open_source
 from ...sources.architectures import fused_rows
+from .apply import checked_factor
 from .checkpoint import ChangedCheckpoint, arrays_of
 
 
@@ -63,7 +65,7 @@ def scale_values(checkpoint, factor=3.0):
         'values x 3, attention output / 3'
     """
     source, arrays = _opened(checkpoint)
-    factor = _checked(factor)
+    factor = checked_factor(factor)
     for name in _block_names(source):
         _scale_part(arrays, name, source.config, 2, factor)
         arrays[f"{name}.attention.dense.weight"] /= factor
@@ -88,7 +90,7 @@ def scale_queries(checkpoint, factor=3.0):
         'queries x 2, keys / 2'
     """
     source, arrays = _opened(checkpoint)
-    factor = _checked(factor)
+    factor = checked_factor(factor)
     for name in _block_names(source):
         _scale_part(arrays, name, source.config, 0, factor)
         _scale_part(arrays, name, source.config, 1, 1 / factor)
@@ -113,9 +115,10 @@ def permute_hidden(checkpoint, seed=0):
         >>> permute_hidden(load_run("induction").checkpoint(724)).change
         'MLP neurons renumbered'
     """
+    seed = arguments.whole("seed", seed)
     source, arrays = _opened(checkpoint)
     for place, name in enumerate(_block_names(source)):
-        order = np.random.default_rng([int(seed), place]).permutation(source.config["intermediate_size"])
+        order = np.random.default_rng([seed, place]).permutation(source.config["intermediate_size"])
         for tensor in (f"{name}.mlp.dense_h_to_4h.weight", f"{name}.mlp.dense_h_to_4h.bias"):
             arrays[tensor] = arrays[tensor][order]
         arrays[f"{name}.mlp.dense_4h_to_h.weight"] = arrays[f"{name}.mlp.dense_4h_to_h.weight"][:, order]
@@ -186,9 +189,3 @@ def _scale_part(arrays, name, config, position, factor):
         tensor = f"{name}.attention.query_key_value.{kind}"
         if tensor in arrays:
             arrays[tensor][rows] *= factor
-
-
-def _checked(factor):
-    if not np.isfinite(factor) or factor == 0:
-        raise NeuroMFAError(f"factor={factor!r} must be a finite number other than 0")
-    return float(factor)

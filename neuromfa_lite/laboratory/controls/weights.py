@@ -10,12 +10,13 @@ Biases and layer norms stay.
 
 import numpy as np
 
+from ... import arguments
 from ...blocks import EdgeBlock
 from ...errors import NeuroMFAError
 from ...network import NeuronNetwork
 from ...sources import open_source
 from ..runs import Checkpoint, load_run
-from .apply import apply, blocks_of
+from .apply import apply, blocks_of, checked_factor
 from .checkpoint import ChangedCheckpoint
 
 
@@ -38,8 +39,7 @@ def scaled(what, factor, embeddings=False):
         >>> scaled(pair, 2).weight_blocks[0].weights()
         array([ 1. , -0.5])
     """
-    if not np.isfinite(factor) or factor == 0:
-        raise NeuroMFAError(f"factor={factor!r} must be a finite number other than 0")
+    factor = checked_factor(factor)
 
     def scale(block, weights, stream):
         return weights.astype(np.float64) * factor
@@ -111,6 +111,7 @@ def rescaled_start(checkpoint, embeddings=False):
     if not isinstance(stored, Checkpoint):
         raise NeuroMFAError(f"{_name(checkpoint)} is no checkpoint of a run, so its start is unknown: use rescaled()")
     start = load_run(stored.folder.parents[1]).checkpoint(0, stored.seed)
+    arguments.flag("embeddings", embeddings)
     words = "step 0 rescaled to its deviations" + (", embeddings too" if embeddings else "")
     return ChangedCheckpoint(checkpoint, words, rescaled(start, checkpoint, embeddings).tensors())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tqdm.auto import tqdm
 
-from ... import storage
+from ... import arguments, storage
 from ...errors import NeuroMFAError
 from ..abilities_after import ability_after
 from ..baselines import BASELINES
@@ -57,6 +57,8 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
         True
     """
     subjects = [subject_of(each, samples, neurons_per_layer) for each in _listed(what)]
+    if not subjects:
+        raise NeuroMFAError("a scorecard of no measure: give a Method, a function of a checkpoint, or a list of them")
     names = [subject.name for subject in subjects]
     if len(set(names)) < len(names):
         raise NeuroMFAError(
@@ -82,7 +84,7 @@ def _refuse_bad_runs(runs):
         raise NeuroMFAError("runs is empty: give Runs, load_run(...), or None for all bundled ones")
     for run in runs:
         if not isinstance(run, Run):
-            raise NeuroMFAError(f"runs holds {run!r}, which is no run: open it with load_run(...)")
+            raise NeuroMFAError(f"runs holds {arguments.shown(run)}, which is no run: open it with load_run(...)")
         refuse_bad_run(run)
     names = [run.name for run in runs]
     twice = sorted({name for name in names if names.count(name) > 1})

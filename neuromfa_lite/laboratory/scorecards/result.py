@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import storage
+from ... import arguments, storage
 from ...errors import NeuroMFAError, said
 from ...text import html
 
@@ -61,9 +61,11 @@ class Scorecard:
             NeuroMFAError: a run that is not on the scorecard.
         """
         there = tuple(dict.fromkeys(row["run"] for row in self.rows))
-        missing = [run for run in runs if run not in there]
-        if missing:
-            raise NeuroMFAError(f"no run {missing[0]!r} is on this scorecard; there are {', '.join(there) or 'none'}")
+        runs = [runs] if isinstance(runs, str) or not np.iterable(runs) else list(runs)
+        missing = [run for run in runs if not isinstance(run, str) or run not in there]
+        if missing or not runs:
+            asked = arguments.shown(missing[0]) if missing else "that was asked for"
+            raise NeuroMFAError(f"no run {asked} is on this scorecard; there are {', '.join(there) or 'none'}")
         return Scorecard(tuple(row for row in self.rows if row["run"] in runs), self.versions)
 
     def pivot(self, runs=None):
@@ -75,8 +77,7 @@ class Scorecard:
         Args:
             runs: names of the runs to average over; None: all.
         """
-        table = self.frame()
-        table = table if runs is None else table[table["run"].isin(runs)]
+        table = (self if runs is None else self.of(runs)).frame()
         words = table["property"].str.partition(" against ")[0]
         sizes = table["value"].abs().where(words.str.startswith("moved by "), table["value"])
         wide = table.assign(property=words, value=sizes).pivot_table(
@@ -86,6 +87,7 @@ class Scorecard:
 
     def beside(self, other):
         """Return one scorecard of both; a method that is on both is taken from this one."""
+        arguments.instance("other", other, Scorecard, "compute one with scorecard(...) or load one")
         mine = set(self.methods)
         rest = tuple(row for row in other.rows if row["method"] not in mine)
         return Scorecard(self.rows + rest, self.versions)

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ... import arguments
 from ...emergence import degree_of_emergence
 from ...errors import NeuroMFAError, said
 from ...method import Method
 from ...network import load_network
 from ...probe import refuse_bad_parts
-from ...study import common_radii, measure_spectrum
+from ...study import MOST_SAMPLES, common_radii, measure_spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +109,8 @@ class FunctionSubject:
         for value in values:
             if np.ndim(value) or isinstance(value, (str, bool)) or not _finite(value):
                 raise NeuroMFAError(
-                    f"{self.name} returned {value!r} for {checkpoint}: a function on a scorecard returns one finite "
-                    "number for every checkpoint"
+                    f"{self.name} returned {arguments.shown(value)} for {checkpoint}: a function on a scorecard "
+                    "returns one finite number for every checkpoint"
                 )
         return np.array(values, dtype=np.float64)[:, None]
 
@@ -159,16 +160,15 @@ def subject_of(what, samples, neurons_per_layer):
         >>> subject_of(lambda checkpoint: 1.0, 10, 32).seeded
         False
     """
-    for words, value in (("samples", samples), ("neurons_per_layer", neurons_per_layer)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise NeuroMFAError(f"{words}={value!r} must be a whole number of at least 1")
+    samples = arguments.whole("samples", samples, 1, MOST_SAMPLES)
+    neurons_per_layer = arguments.whole("neurons_per_layer", neurons_per_layer, 1)
     if isinstance(what, Method):
         return MethodSubject(what, samples, neurons_per_layer)
     if callable(what) and not isinstance(what, type):
         return FunctionSubject(what, samples)
     raise NeuroMFAError(
-        f"a scorecard is made of a Method or of a function of a checkpoint to a number, not of {what!r}; named methods "
-        "are in neuromfa_lite.method.METHODS"
+        f"a scorecard is made of a Method or of a function of a checkpoint to a number, not of "
+        f"{arguments.shown(what)}; named methods are in neuromfa_lite.method.METHODS"
     )
 
 
