@@ -10,7 +10,7 @@ import numpy as np
 from .blocks import FixedJoin, checksum
 from .errors import NeuroMFAError
 from .graphs import block_of_edges, block_of_graph, graph_of
-from .joins import Making, joined
+from .joins import Making, joined, refuse_misfit
 from .sampling import draw_layers, largest_sample
 from .sources import open_source
 
@@ -41,6 +41,9 @@ class NeuronNetwork:
         self.seed = seed
         self.natural_radii = natural_radii
         self.made = Making() if made is None else made
+        if made is None:  # given by hand; all others come of what was looked at
+            for block in self.blocks:
+                refuse_misfit(block, self.layers)
 
     @property
     def join(self):
@@ -119,6 +122,9 @@ class NeuronNetwork:
             raise NeuroMFAError(f"seed={seed!r} must be a whole number >= 0: it names the sample, 0 is the first")
         size, seed = int(neurons_per_layer), int(seed)
         drawn = self.made.draw(size, seed) if self.made.draw else draw_layers(self.layers, self.blocks, size, seed)
+        if self.made.draw:
+            for block in drawn[1]:
+                refuse_misfit(block, drawn[0])
         made = replace(self.made, draw=None, whole=self, neurons_per_layer=size)
         return NeuronNetwork(*drawn, self.origin, self.left_out, seed, made=made)
 
@@ -293,7 +299,7 @@ class NeuronNetwork:
         return digest.hexdigest()
 
 
-def load_network(source, revision=None, config=None, join="chain"):
+def load_network(source, revision=None, config=None, join="chain", read="auto"):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -302,19 +308,23 @@ def load_network(source, revision=None, config=None, join="chain"):
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         join: which neurons are joined by what, a name or a callable: see :class:`neuromfa_lite.Method`.
+        read: "auto" copies small matrices and maps the others from a safetensors file; "copy" copies whatever is read,
+            which costs time and is for files that a running training writes to: one that is cut short in the instant
+            of reading is an error then, where a mapped one ends the process.
 
     Returns:
-        NeuronNetwork, its blocks mapped from the file.
+        NeuronNetwork, its blocks read from the file when a measure asks for them.
 
     Raises:
-        SourceError: missing, damaged or unknown files; the message names them and the way out.
+        SourceError: missing, damaged or unknown files; later, where weights are read, a file that was cut short or
+            saved again since. The message names the file and the way out.
 
     Example:
         >>> from neuromfa_lite import load_run
         >>> load_network(load_run("induction").checkpoint(0)).sample(32, seed=0).connections
         16384
     """
-    opened = open_source(source, revision=revision, config=config)
+    opened = open_source(source, revision=revision, config=config, read=read)
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     return _make(opened, join, source if named else opened.origin)

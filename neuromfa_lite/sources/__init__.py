@@ -33,7 +33,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*\w")
 RUN_STEP = re.compile(r"([A-Za-z][\w-]*)@(\d+)(?::(\d+))?")
 
 
-def open_source(source, revision=None, config=None):
+def open_source(source, revision=None, config=None, read="auto"):
     """Open the weights of a model, without reading them.
 
     Args:
@@ -42,6 +42,7 @@ def open_source(source, revision=None, config=None):
             {name: tensor or array}.
         revision: branch, tag or commit of a hub model.
         config: the configuration (dict, as config.json): needed for a state dict, else instead of the model's own.
+        read: "auto" or "copy", as of :func:`neuromfa_lite.load_network`.
 
     Returns:
         WeightSource.
@@ -57,7 +58,7 @@ def open_source(source, revision=None, config=None):
     if isinstance(source, WeightSource):
         return source
     if isinstance(source, (str, os.PathLike)):
-        return _open_named(source, revision, config)
+        return _open_named(source, revision, config, read)
     if revision is not None:
         raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", not to a {type(source).__name__}')
     from .torch_objects import open_module, open_state_dict
@@ -69,20 +70,23 @@ def open_source(source, revision=None, config=None):
     raise SourceError(f"cannot open a {type(source).__name__} as weights: give {ACCEPTED}")
 
 
-def _open_named(source, revision, config):
+def _open_named(source, revision, config, read):
     """A path that exists is a path; "org/name" else is a hub model."""
     from .folder import open_folder
 
-    path = Path(source).expanduser()
-    if path.exists() and str(source):
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError:  # the home of somebody who is not there
+        path = Path(source)
+    if os.path.exists(path) and str(source):
         if revision is not None:
             raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", but {path} is a local path')
-        return open_folder(path, config)
+        return open_folder(path, config, read=read)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
         from .hub import fetch
 
         origin = f"{source}@{revision}" if revision else source
-        return open_folder(fetch(source, revision), config, origin)
+        return open_folder(fetch(source, revision), config, origin, read)
     run = RUN_STEP.fullmatch(str(source))
     if run:
         name, step, seed = run.groups()

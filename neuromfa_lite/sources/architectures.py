@@ -22,7 +22,8 @@ class LayerRecord:
         size: number of neurons.
         role: "hidden", "query", "key", "value", "attention", "middle", "mlp" or "output".
         block: number of its transformer block, from 0.
-        group: layers of one group share the same sampled neurons; by default the layer is a group of its own.
+        group: layers of one group, size and multiplier share the same sampled neurons; by default the layer is a group
+            of its own.
         multiplier: a sample of k neurons per layer takes multiplier * k neurons here.
 
     Example:
