@@ -59,6 +59,9 @@ class WeightBlock:
     def weights(self) -> np.ndarray:
         return self.matrix.read()
 
+    def refuse_changed(self):
+        self.matrix.refuse_changed()
+
     def take(self, targets, sources):
         return WeightBlock(self.name, self.role, self.source, self.target, self.matrix.take(targets, sources))
 
@@ -110,6 +113,9 @@ class EdgeBlock:
 
     def weights(self) -> np.ndarray:
         return self.listed
+
+    def refuse_changed(self):
+        """Nothing: edges are in memory."""
 
     def take(self, targets, sources):
         new_source = _positions(sources, self.shape[1])

@@ -111,7 +111,7 @@ def test_query_key_value_and_attention_share_their_neurons_and_the_mlp_has_twice
 
 
 def grouped_queries():
-    """A block of grouped queries: of 32 queries and outputs and 8 keys in one sampling group, by its layers' numbers."""
+    """A block of grouped queries: 32 queries and outputs share a sampling group with 8 keys."""
     sizes = {"input": (40, 1), "query": (32, 1), "key": (8, 1), "wide key": (32, 2), "output": (32, 1)}
     groups = {"query": "attention", "key": "attention", "wide key": "attention", "output": "attention"}
     layers = [
@@ -196,7 +196,7 @@ def test_a_join_whose_own_draw_gives_other_sizes_is_refused(trained):
         return replace(made, draw=lambda size, seed: (made.layers[:1], made.blocks[:1]))
 
     network = load_network(load_run("induction").checkpoint(724), join=odd)
-    with pytest.raises(NeuroMFAError, match="has shape .* but joins layers"):
+    with pytest.raises(NeuroMFAError, match=r"has shape .* but joins layers"):
         network.sample(4)
 
 

@@ -40,7 +40,7 @@ def regular_file(path, way_out="check its path and rights"):
 
 
 def read_text(path, way_out):
-    """Read a text of UTF-8; arguments and errors as of :func:`regular_file`, and SourceError of one that is too long."""
+    """Read a text of UTF-8; arguments and errors as of :func:`regular_file`, and SourceError of one too long."""
     size = regular_file(path, way_out).st_size
     try:
         with open(path, "rb") as file:
@@ -56,7 +56,7 @@ def read_text(path, way_out):
 
 
 def parse_json(text):
-    """json.loads(text); ValueError also of what nests too deeply, or gives one name twice, of which one would be lost."""
+    """json.loads(text); ValueError also of what nests too deeply or gives one name twice."""
     try:
         return json.loads(text, object_pairs_hook=_each_once)
     except RecursionError:
@@ -73,4 +73,5 @@ def _each_once(pairs):
 
 def unreadable(path, error):
     """The SourceError of a file that the system does not let us read."""
-    return SourceError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): check its path and rights")
+    reason = getattr(error, "strerror", None) or error
+    return SourceError(f"{path} cannot be read ({reason}): check its path and rights")

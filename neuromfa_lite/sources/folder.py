@@ -77,11 +77,11 @@ def read_file(path, mapped=None):
     if path.suffix == ".safetensors":
         return read_tensors(path, mapped)
     if path.suffix in (".bin", ".pt", ".pth"):
-        from .torch_objects import read_bin
-
         regular_file(path, "check the path")
         if mapped is not None and mapped.copied:
-            raise SourceError(f'{path} is mapped by PyTorch: read="copy" is for safetensors files; save the model as one')
+            raise SourceError(f'{path} is mapped by PyTorch: read="copy" is for safetensors files, save it as one')
+        from .torch_objects import read_bin
+
         return read_bin(path)
     raise SourceError(f"{path} is no weight file: give a model folder, or a .safetensors, .bin, .pt or .pth file")
 

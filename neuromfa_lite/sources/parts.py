@@ -72,6 +72,7 @@ def gain_of(source, matrix):
         array([1., 1.])
     """
     architecture = find_architecture(source)
+    source.wiring()  # refuses counts of layers that a record would list for ever
     gains = architecture.gains(source.config)
     for prefix in architecture.prefixes:
         name = matrix.removeprefix(prefix)
@@ -81,6 +82,12 @@ def gain_of(source, matrix):
                 raise SourceError(
                     f"{gains[name]}, the gain in front of {matrix}, is missing in {source.origin}: are all "
                     "the weight files there, and of this model?"
+                )
+            behind = unembedding_of(source) if matrix == "unembedding" else source.matrices.get(matrix)
+            if behind is not None and found.shape[0] not in behind.shape:
+                raise SourceError(
+                    f"{found.name} in {source.origin} has {found.shape[0]} numbers, but stands in front of "
+                    f"{behind.name} of shape {behind.shape}: are all the weight files of this model?"
                 )
             return found.read().astype(np.float64)
     return None

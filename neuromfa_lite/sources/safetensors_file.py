@@ -283,7 +283,10 @@ def read_header(path):
                 raise _damaged(path, "does not begin like a safetensors file")
             if 8 + length > size:
                 raise _truncated(path, 8 + length, size)
-            header = parse_json(file.read(length))
+            content = file.read(length)
+            if content.count(b'"data_offsets"') > MOST_TENSORS:
+                raise _damaged(path, f"it lists more than {MOST_TENSORS:,} tensors, many times those of any model")
+            header = parse_json(content)
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     except OSError as error:
@@ -292,8 +295,6 @@ def read_header(path):
         if isinstance(error, SourceError):
             raise
         raise _damaged(path, f"its header cannot be read ({error})") from None
-    if len(tensors) > MOST_TENSORS:
-        raise _damaged(path, f"it lists {len(tensors):,} tensors, more than the {MOST_TENSORS:,} of any model")
     if end > size:
         raise _truncated(path, end, size)
     return tensors, 8 + length

@@ -66,7 +66,7 @@ def wire(source):
         'gpt_neox.embed_in.weight'
     """
     architecture = find_architecture(source)
-    config = source.config
+    config, most = source.config, _most(source)
     for key in architecture.required:
         value = config.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -75,6 +75,11 @@ def wire(source):
                 f"{key} {found} in {source.config_origin}: {architecture.model_type} needs it as a positive whole "
                 "number; take config.json from the model the weights belong to"
             )
+        if value > most:
+            raise SourceError(
+                f"{key} in {source.config_origin} calls for more than there is of anything in {source.origin}: take "
+                "config.json from the model the weights belong to"
+            )
     try:
         layers, joins = architecture.list_layers(config), architecture.list_joins(config)
     except SourceError as error:
@@ -82,6 +87,11 @@ def wire(source):
     except KeyError as error:
         raise SourceError(
             f"{error.args[0]} is missing in {source.config_origin}: the record of {architecture.model_type} reads it"
+        ) from None
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise SourceError(
+            f"{source.config_origin} is not as the record of {architecture.model_type} reads it ({error}): take "
+            "config.json from the model the weights belong to"
         ) from None
     sizes = {layer.name: layer.size for layer in layers}
     shapes = _stored_shapes(joins, sizes)
@@ -126,6 +136,12 @@ def find_architecture(source):
         f'and open it again, with config={{"model_type": "{name}"}} if it has no such configuration. A matrix '
         "stored as (inputs, outputs) takes Join(..., transposed=True)."
     )
+
+
+def _most(source):
+    """What no count of a configuration may pass, before so many layers are listed: tensors, neurons, or 10,000."""
+    sizes = (size for matrix in source.matrices.values() if 0 not in matrix.shape for size in matrix.shape)
+    return max(10_000, len(source.names), *sizes)
 
 
 def _prefix(architecture, joins, source):
