@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 CACHES := .pytest_cache .ruff_cache .hypothesis build dist outputs test-results
+OTHER_PYTHONS := 3.12 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-all notebooks scorecard lint bench clean
+.PHONY: help setup lab test test-pythons test-all notebooks scorecard lint bench clean
 
 help:
 	@echo "make lab        open JupyterLab at notebooks/00_start_here.ipynb"
 	@echo "make test       style, unit tests, notebooks"
+	@echo "make test-pythons the small tests on Python $(OTHER_PYTHONS), those that are found"
 	@echo "make test-all   make test, then the browser and the retraining"
 	@echo "make notebooks  execute every notebook and store it with its pictures"
 	@echo "make scorecard  compute the shipped scorecard anew (some minutes), its table and picture in docs/"
@@ -31,6 +33,16 @@ test: lint
 	NUMBA_DISABLE_JIT=1 $(VENV_PYTHON) -m pytest -q tests -m small
 	$(VENV_PYTHON) -m pytest
 
+# In environments of their own, without torch: the tests that need it are skipped. PYENV_VERSION is heard by pyenv only.
+test-pythons:
+	@for version in $(OTHER_PYTHONS); do \
+		python=.venv-$$version/bin/python; export PYENV_VERSION=$$version; \
+		if ! python$$version -c "" 2>/dev/null; then echo "Python $$version is not found: not tested."; continue; fi; \
+		test -x $$python || python$$version -m venv .venv-$$version || exit 1; \
+		$$python -m pip install -q -c constraints.txt -e ".[test]" || exit 1; \
+		echo "Python $$version"; $$python -m pytest -q tests -m small || exit 1; \
+	done
+
 test-all: test
 	$(VENV_PYTHON) -m pytest tests -m "browser or retraining"
 
@@ -46,4 +58,4 @@ bench: setup
 
 clean:
 	rm -rf $(CACHES)
-	find . -path ./.venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

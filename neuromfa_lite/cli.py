@@ -147,14 +147,14 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
 @click.option("--steps", type=int, help="Stop after this many steps.")
 @click.option("--overwrite", is_flag=True, help="Replace this seed where FOLDER has it already.")
 def train(run, seed, folder, steps, overwrite):
-    """Rebuild a bundled RUN by its recipe (needs torch and transformers); a stopped training goes on where it was."""
+    """Rebuild a bundled RUN by its recipe (needs torch and transformers); a stopped training starts again."""
     from .laboratory import train as train_run
 
-    folder = folder or run
+    folder = run if folder is None else folder
     try:
         train_run(run, seed=seed, folder=folder, steps=steps, overwrite=overwrite)
     except KeyboardInterrupt:
-        raise click.ClickException("stopped: the same command goes on from the last state") from None
+        raise click.ClickException("stopped: the same command starts again") from None
     click.echo(f"trained {run}, seed {seed}: {folder}")
 
 

@@ -187,7 +187,7 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
     """
     if grid not in ("common", "own"):
         raise NeuroMFAError(f'grid={grid!r} is unknown: use "common" or "own"')
-    key, network = method.key, network.rejoined(method.join)
+    key = method.key
     if grid == "own":
         method = method.replace(window=OWN_WINDOW, rounding=True, radii=OWN_RADII, name=method.name)
     masses = count_masses(network, method)

@@ -56,7 +56,7 @@ def geodesic_distances(network, method=GEODESIC):
     """
     if method.reach == "one-hop":
         raise NeuroMFAError(f'method {method.name!r} reaches one hop: ask with method.replace(reach="geodesic")')
-    network = network.rejoined(method.join)
+    network.refuse_other_join(method)
     if network.neurons > LARGEST_MATRIX:
         raise NeuroMFAError(
             f"{network.origin}: a matrix of {network.neurons:,} neurons squared is too large (limit "

@@ -102,7 +102,7 @@ def count_masses(network, method=PAPER, centres=None):
         >>> masses.radii, masses.counts
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
-    network = network.rejoined(method.join)
+    network.refuse_other_join(method)
     chosen = None if centres is None else _chosen(centres, network)
     count = count_connections if method.reach == "one-hop" else count_geodesics
     counted = count(network, method, chosen)

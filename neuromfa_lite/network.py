@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from .blocks import FixedJoin, checksum
 from .errors import NeuroMFAError
 from .graphs import block_of_edges, block_of_graph, graph_of
-from .joins import Making, joined, refuse_misfit
+from .joins import joined, refuse_misfit
+from .method import identity, label
 from .sampling import draw_layers, largest_sample
 from .sources import open_source
 
@@ -30,25 +30,22 @@ class NeuronNetwork:
         left_out: (name, shape, reason) of every matrix that is not a part of the network.
         seed: the seed of the sample, None for a whole network.
         natural_radii: the radii that an object with a scale of its own asks to be measured at, None where it has none.
-        made: Making: by which join, from what.
+        join: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; "chain" too
+            for a network that is given as it is.
+        draw: None: samples are drawn layer by layer; else the join's way, (neurons_per_layer, seed) -> layers, blocks.
     """
 
-    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, natural_radii=None, made=None):
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, join="chain", draw=None):
         self.layers = tuple(layers)
         self.blocks = tuple(blocks)
         self.origin = str(origin)
         self.left_out = tuple(left_out)
         self.seed = seed
-        self.natural_radii = natural_radii
-        self.made = Making() if made is None else made
-        if made is None:  # given by hand; all others come of what was looked at
+        self.natural_radii = None
+        self.join, self.draw = join, draw
+        if seed is None:  # a sample fits as what it is drawn from does
             for block in self.blocks:
                 refuse_misfit(block, self.layers)
-
-    @property
-    def join(self):
-        """Which neurons are joined by what: a name or a callable, as in :class:`neuromfa_lite.Method`."""
-        return self.made.join
 
     @property
     def weight_blocks(self) -> tuple:
@@ -121,39 +118,20 @@ class NeuronNetwork:
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise NeuroMFAError(f"seed={seed!r} must be a whole number >= 0: it names the sample, 0 is the first")
         size, seed = int(neurons_per_layer), int(seed)
-        drawn = self.made.draw(size, seed) if self.made.draw else draw_layers(self.layers, self.blocks, size, seed)
-        if self.made.draw:
+        drawn = self.draw(size, seed) if self.draw else draw_layers(self.layers, self.blocks, size, seed)
+        if self.draw:
             for block in drawn[1]:
                 refuse_misfit(block, drawn[0])
-        made = replace(self.made, draw=None, whole=self, neurons_per_layer=size)
-        return NeuronNetwork(*drawn, self.origin, self.left_out, seed, made=made)
+        return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
 
-    def rejoined(self, join):
-        """Return the same model joined otherwise; a sample is drawn again from it, of the same size and seed.
-
-        Args:
-            join: a name or a callable, as in :class:`neuromfa_lite.Method`.
-
-        Raises:
-            NeuroMFAError: there is no model behind this network, or its weights were changed since.
-
-        Example:
-            >>> from neuromfa_lite import load_run
-            >>> sample = load_network(load_run("induction").checkpoint(724)).sample(8, seed=1)
-            >>> sample.rejoined("both-directions").connections == 2 * sample.connections
-            True
-        """
-        if join == self.join:
-            return self
-        if self.made.whole is not None:
-            return self.made.whole.rejoined(join).sample(self.made.neurons_per_layer, self.seed)
-        if self.made.source is None:
+    def refuse_other_join(self, method):
+        """Raise NeuroMFAError where a method joins the neurons otherwise: what is measured is what was opened."""
+        if identity(method.join) != identity(self.join):
+            asked, mine = (repr(join) if isinstance(join, str) else label(join) for join in (method.join, self.join))
             raise NeuroMFAError(
-                f"{self.origin} is joined as it was given ({self.join!r}), and no model is behind it to join it as "
-                f"{join!r}: open the model with load_network(source, join=...) and change it afterwards, or use "
-                f"method.replace(join={self.join!r})"
+                f"{self.origin} was opened with join={mine}, but method {method.name!r} asks for {asked}: open it"
+                f" with load_network(source, join={asked}), or measure it as it is with method.replace(join={mine})"
             )
-        return _make(self.made.source, join, self.origin)
 
     def without(self, *names):
         """Return the same network without the matrices of these names (as :meth:`describe` lists them)."""
@@ -162,8 +140,7 @@ class NeuronNetwork:
             raise NeuroMFAError(f"no matrix {', '.join(sorted(unknown))} in this network; see network.describe()")
         kept = [block for block in self.blocks if block.name not in names]
         gone = [(block.name, block.shape, "left out by hand") for block in self.blocks if block.name in names]
-        made = Making(self.join)  # the model is no longer the one behind it
-        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, made=made)
+        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, join=self.join)
 
     @property
     def largest_sample(self) -> int:
@@ -289,7 +266,9 @@ class NeuronNetwork:
             [2.5, 2.5]
         """
         layer, block = block_of_graph(graph)
-        return cls([layer], [block], origin=graph.name or name, natural_radii=graph.graph.get("natural_radii"))
+        network = cls([layer], [block], origin=graph.name or name)
+        network.natural_radii = graph.graph.get("natural_radii")
+        return network
 
     def content_hash(self) -> str:
         """Return a short hash of the weights: all of them in a sample, up to 65,536 a matrix in a larger network."""
@@ -327,9 +306,5 @@ def load_network(source, revision=None, config=None, join="chain", read="auto"):
     opened = open_source(source, revision=revision, config=config, read=read)
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
-    return _make(opened, join, source if named else opened.origin)
-
-
-def _make(source, join, origin):
-    made = joined(source, join)
-    return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, made=Making(join, source, made.draw))
+    origin, made = source if named else opened.origin, joined(opened, join)
+    return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, join=join, draw=made.draw)

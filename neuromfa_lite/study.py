@@ -70,7 +70,7 @@ def measure_spectrum(what, method=PAPER, centres=None):
     if is_graph(what):
         what = NeuronNetwork.from_networkx(what)
     if isinstance(what, NeuronNetwork):
-        what = what.rejoined(method.join)
+        what.refuse_other_join(method)
         refuse_bad_parts(what, method)
         masses = count_masses(what, method, centres)
         about = {"source": what.origin, "source_hash": what.content_hash(), "seed": what.seed}
@@ -198,12 +198,25 @@ def _abilities(run, wanted):
 
 def _sampled_networks(run, wanted, samples, neurons_per_layer, join):
     """Yield (seed, step, sample, network); each file is opened once, its mapping shared by all samples."""
+    first = None
     for seed, step in tqdm(wanted, desc=f"follow {run.name}", unit="checkpoint", delay=1):
         network = load_network(run.checkpoint(step, seed), join=join)
+        this = (seed, step, {layer.name: len(layer) for layer in network.layers})
+        first = first or this
+        _refuse_other_layers(run, first, this)
         refuse_bad_network(network)
         for sample in samples:
             part = network if sample is None else network.sample(neurons_per_layer, seed=sample)
             yield seed, step, sample or 0, part
+
+
+def _refuse_other_layers(run, first, this):
+    (seed, step, had), (of, at, has) = first, this
+    for name in (name for name in had | has if had.get(name) != has.get(name)):
+        raise NeuroMFAError(
+            f"run {run.name!r}: layer {name!r} has {had.get(name, 0)} neurons at step {step} of seed {seed} and "
+            f"{has.get(name, 0)} at step {at} of seed {of}: these are different models; leave one out with steps=[...]"
+        )
 
 
 def _measure(networks, method):

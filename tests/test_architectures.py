@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from models import CONFIG, gpt_neox_shapes, gpt_neox_tensors, write_folder
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source, register
 from neuromfa_lite.sources.architectures import fused_rows
 from neuromfa_lite.sources.parts import gain_of
+
+torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
 
 HEADS, HEAD_SIZE = 3, 20
 
@@ -25,7 +25,7 @@ HEADS, HEAD_SIZE = 3, 20
 def model():
     """A GPT-NeoX of 3 heads of size 20, with biases that are not zero."""
     torch.manual_seed(0)
-    config = GPTNeoXConfig(
+    config = transformers.GPTNeoXConfig(
         vocab_size=11,
         hidden_size=HEADS * HEAD_SIZE,
         num_attention_heads=HEADS,
@@ -34,7 +34,7 @@ def model():
         max_position_embeddings=16,
         attn_implementation="eager",
     )
-    model = GPTNeoXForCausalLM(config).eval()
+    model = transformers.GPTNeoXForCausalLM(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.3)
@@ -250,6 +250,12 @@ def test_a_shape_against_the_configuration_is_named_with_both_shapes(name, shape
     assert ("transposed" in said) == (shape == expected[::-1])
 
 
+def test_a_packed_matrix_is_named_as_quantised_not_as_one_of_another_model():
+    name = "gpt_neox.layers.0.attention.dense.weight"
+    with pytest.raises(SourceError, match=rf"{re.escape(name)} .*is stored as uint8, which holds no plain weights"):
+        open_source(gpt_neox_tensors() | {name: np.ones((72, 1), np.uint8)}, config=CONFIG).wiring()
+
+
 def test_a_matrix_of_more_dimensions_is_named_with_its_shape():
     name = "gpt_neox.layers.0.attention.dense.weight"
     tensors = gpt_neox_tensors() | {name: np.ones((12, 12, 1), "f4")}
@@ -332,7 +338,8 @@ def gpt2_joins(config):
 
 
 def test_gpt2_whose_matrices_are_stored_the_other_way_round_is_one_record(registry, tmp_path):
-    GPT2LMHeadModel(GPT2Config(vocab_size=11, n_positions=8, n_embd=12, n_layer=2, n_head=3)).save_pretrained(tmp_path)
+    config = transformers.GPT2Config(vocab_size=11, n_positions=8, n_embd=12, n_layer=2, n_head=3)
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
     source = open_source(tmp_path)
     register(
         Architecture("gpt2", gpt2_layers, gpt2_joins, required=("n_embd", "n_layer"), prefixes=("transformer.", ""))

@@ -109,6 +109,7 @@ def test_follow_takes_steps_and_says_what_is_flagged():
         (("describe", "induction@724", "--revision", "step5"), "--revision is for hub ids"),
         (("follow", "induction", "--out", "no-such-folder/x.npz"), "no such folder"),
         (("follow", "induction", "--steps", "0;5"), "no list of steps"),
+        (("train", "induction", "--folder", ""), "names no folder"),
     ],
 )
 def test_what_would_be_ignored_or_fail_late_is_refused_at_once(words, message):
@@ -128,4 +129,4 @@ def test_a_stopped_training_says_how_to_go_on(monkeypatch):
 
     monkeypatch.setattr(laboratory, "train", stop)
     result = _call("train", "induction")
-    assert result.exit_code == 1 and "the same command goes on" in result.output
+    assert result.exit_code == 1 and "the same command starts again" in result.output

@@ -119,6 +119,7 @@ def test_emergence_from_equals_follow(run):
     np.testing.assert_allclose(emergence_from(networks[0], networks, samples=2), wanted.emergence, rtol=0, atol=1e-12)
 
 
+@pytest.mark.torch
 def test_permuting_outgoing_weights_destroys_the_ability_and_leaves_emergence(run):
     """What notebook 04 says of the real model: the same E of all neurons, and it copies no better than chance."""
     from transformers import GPTNeoXForCausalLM

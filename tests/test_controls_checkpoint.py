@@ -218,12 +218,14 @@ def test_impossible_seeds_are_refused(trained):
 # --- what a checkpoint can do -----------------------------------------------------------------------------------
 
 
+@pytest.mark.torch
 def test_abilities_of_a_checkpoint_are_those_of_its_run(run, trained):
     for checkpoint in (trained, run.checkpoint(128, seed=1)):
         # another processor may round a handful of near ties otherwise: 8 of about 7,700 positions
         assert abilities_of(checkpoint) == pytest.approx(checkpoint.abilities, abs=1e-3)
 
 
+@pytest.mark.torch
 def test_permuted_outgoing_destroys_the_ability_and_leaves_emergence_exactly(run, trained):
     changed = permuted_outgoing(trained)
     assert abilities_of(trained)["copy_accuracy"] > 0.95 and abilities_of(changed)["copy_accuracy"] < 0.05
@@ -231,6 +233,7 @@ def test_permuted_outgoing_destroys_the_ability_and_leaves_emergence_exactly(run
     assert before > 0.5 and after == before
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", [name for name in changes.CHANGES if name != changes.SCALE])
 def test_every_named_control_that_destroys_leaves_no_ability(trained, name):
     changed = changes.CHANGES[name](trained)
@@ -243,6 +246,7 @@ def test_a_common_factor_leaves_the_scale_free_emergence_at_exactly_0(trained):
     assert free == 0 and abs(plain) > 0.01
 
 
+@pytest.mark.torch
 def test_logits_of_old_names_and_of_a_bare_model_are_the_same(trained):
     tensors, config = ChangedCheckpoint(trained, "nothing").tensors(), open_source(trained).config
     tokens = np.arange(1, 25)[None]
@@ -254,6 +258,7 @@ def test_logits_of_old_names_and_of_a_bare_model_are_the_same(trained):
         np.testing.assert_array_equal(logits(open_source(each, config=config), tokens), expected)
 
 
+@pytest.mark.torch
 def test_a_model_that_cannot_be_built_says_why(trained):
     tensors, config = ChangedCheckpoint(trained, "nothing").tensors(), open_source(trained).config
     with pytest.raises(NeuroMFAError, match=r"lacks lm_head.weight"):

@@ -65,8 +65,9 @@ def test_the_picture_marks_alpha0_on_the_common_grid_and_denies_it_on_the_own(di
     assert "not $\\alpha_0$" in own.plot().get_title() and f"{own.dimension.mean():.3f}" in own.plot().get_title()
 
 
-def test_the_mean_is_alpha0_however_the_network_is_joined(network):
+def test_the_mean_is_alpha0_however_the_network_is_joined():
     method = nmfa.PAPER.replace(join="both-directions")
+    network = load_network(load_run("induction").checkpoint(724), join=method.join).sample(32, seed=0)
     found = neuron_fractal_dimension(network, method)
     spectrum = analyze(network, method)
     assert found.dimension.mean() == pytest.approx(spectrum.alpha0, abs=1e-12)

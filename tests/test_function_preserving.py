@@ -65,6 +65,7 @@ def model_of_kind(kind):
     return open_source(tensors, config=config)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", FUNCTION_PRESERVING)
 def test_logits_are_equal_and_weights_are_not(run, tokens, expected, name):
     checkpoint = run.checkpoint(724)
@@ -77,6 +78,7 @@ def test_logits_are_equal_and_weights_are_not(run, tokens, expected, name):
     assert any(".layers.1." in name and "weight" in name for name in moved)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("kind", KINDS)
 def test_logits_are_equal_for_every_kind_of_gpt_neox(kind, tokens):
     source = model_of_kind(kind)
@@ -85,6 +87,7 @@ def test_logits_are_equal_for_every_kind_of_gpt_neox(kind, tokens):
         assert distance(logits(change(source), tokens), before) < CLOSE, name
 
 
+@pytest.mark.torch
 def test_all_of_them_one_after_another(run, tokens, expected):
     changed = run.checkpoint(724)
     for change in FUNCTION_PRESERVING.values():
@@ -92,6 +95,7 @@ def test_all_of_them_one_after_another(run, tokens, expected):
     assert distance(logits(changed, tokens), expected) < CLOSE
 
 
+@pytest.mark.torch
 def test_values_alone_or_a_common_factor_change_the_logits(run, tokens, expected):
     tensors = ChangedCheckpoint(run.checkpoint(724), "nothing").tensors()
     for block in range(2):

@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, what stays out of the package, what must agree with what."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from packaging.requirements import Requirement
 
 import neuromfa_lite
 from neuromfa_lite.__main__ import NEEDED
+from neuromfa_lite.sources.torch_objects import SAFE_TORCH
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "neuromfa_lite"
@@ -122,6 +124,16 @@ def test_no_public_name_loads_torch():
     assert not loaded & {"torch", "transformers"}
 
 
+def test_modules_of_tests_that_need_torch_are_skipped_without_it(tmp_path):
+    (tmp_path / "without_torch.py").write_text("import sys\nsys.modules.update(torch=None, transformers=None)\n")
+    named = re.compile(r"^(import|from|\w.* =) .*\b(torch|transformers)\b", re.MULTILINE)  # outside functions
+    files = [path for path in (ROOT / "tests").glob("test_*.py") if named.search(path.read_text(encoding="utf-8"))]
+    command = [sys.executable, "-m", "pytest", "-p", "without_torch", "-p", "no:cacheprovider", "--collect-only"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run([*command, *files], capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert files and done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED), done.stdout[-3000:]
+
+
 def test_functions_have_few_parameters():
     """Choices belong in a Method. Kernels are left out: they take their arrays one by one."""
     many = []
@@ -192,6 +204,11 @@ def test_constraints_pin_every_dependency_within_its_bounds():
     assert all(specifier.operator == "==" and "+" not in specifier.version for specifier in pinned.values())
     for requirement in CORE + TRAIN + TEST:
         assert pinned[plain(requirement.name)].version in requirement.specifier, requirement
+
+
+def test_the_torch_asked_for_reads_files_safely():
+    (torch,) = (requirement for requirement in TRAIN if requirement.name == "torch")
+    assert str(torch.specifier) == ">=" + ".".join(map(str, SAFE_TORCH))
 
 
 def test_environment_file_names_the_same_dependencies():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import tomllib
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from neuromfa_lite.errors import NeuroMFAError
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "setup_environment.py"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SITE_PACKAGES = sysconfig.get_path("purelib")
 on_posix = pytest.mark.skipif(os.name == "nt", reason="the stand-in for an interpreter is a shell script")
 
@@ -345,6 +347,16 @@ def test_the_wheel_holds_the_runs_and_works_outside_the_clone(wheel_folder, tmp_
     assert result["steps"] == list(here["step"]) and result["steps"][-1] == 724
     assert result["emergence"] == pytest.approx(here["emergence"].iloc[-1], rel=1e-12)
     assert result["copy"] == here["copy_accuracy"].iloc[-1]
+
+
+@pytest.mark.install
+def test_the_licences_travel_in_the_wheel(wheel_folder):
+    (licences,) = wheel_folder.glob("*.dist-info/licenses")
+    found = {path.relative_to(licences).as_posix(): path.read_text() for path in licences.rglob("*") if path.is_file()}
+    assert found == {name: (ROOT / name).read_text() for name in PROJECT["license-files"]}
+    pythons = "neuromfa_lite/laboratory/tasks/python_text.LICENSE.txt"
+    assert "PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2" in found[pythons]
+    assert (wheel_folder / pythons).is_file()
 
 
 @pytest.mark.install

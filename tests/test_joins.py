@@ -8,6 +8,7 @@ import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, SCALE_FREE, TOKEN_CLOUD, NeuronNetwork, load_network
 from neuromfa_lite.blocks import NeuronLayer, WeightBlock
 from neuromfa_lite.errors import NeuroMFAError, SourceError
+from neuromfa_lite.geodesic import geodesic_distances
 from neuromfa_lite.joins import chain
 from neuromfa_lite.laboratory.controls import scaled
 from neuromfa_lite.laboratory.token_clouds import cloud_regularity, token_cloud, token_vectors
@@ -131,7 +132,7 @@ def test_folded_is_the_chain_of_the_model_with_its_gains_folded_in():
 @pytest.mark.parametrize("change", [rescaled_inside_heads, gains_folded, middle_permuted])
 def test_folded_head_products_ignore_what_leaves_the_function_as_it_is(change):
     tensors = model()
-    before, after = (nmfa.analyze(opened(each), FOLDED_HEADS) for each in (tensors, change(tensors)))
+    before, after = (nmfa.analyze(opened(each, FOLDED_HEADS.join), FOLDED_HEADS) for each in (tensors, change(tensors)))
     np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)
 
 
@@ -145,7 +146,8 @@ def test_head_products_ignore_a_rescaling_that_the_published_network_feels():
     tensors = model()
     products = PAPER.replace(join="head-products", window=(0.0, 1e6), minimum_connections=1)
     changed = rescaled_inside_heads(tensors)
-    assert nmfa.analyze(opened(tensors), products).alpha0 == nmfa.analyze(opened(changed), products).alpha0
+    before, after = (nmfa.analyze(opened(each, products.join), products).alpha0 for each in (tensors, changed))
+    assert before == after
     window = PAPER.replace(window=(0.0, 1e6), minimum_connections=1)
     assert abs(nmfa.analyze(opened(tensors), window).alpha0 - nmfa.analyze(opened(changed), window).alpha0) > 1e-3
 
@@ -176,7 +178,7 @@ def test_embeddings_stand_around_the_chain():
 @pytest.mark.parametrize("step", [0, 128, 724])
 def test_token_cloud_equals_the_frozen_measure(seed, step):
     checkpoint = nmfa.load_run("induction").checkpoint(step, seed=seed)
-    found = nmfa.analyze(load_network(checkpoint).sample(32, seed=seed), TOKEN_CLOUD)
+    found = nmfa.analyze(load_network(checkpoint, join=TOKEN_CLOUD.join).sample(32, seed=seed), TOKEN_CLOUD)
     assert found.alpha0 == pytest.approx(cloud_regularity(np.vstack(token_vectors(checkpoint, seed))), abs=1e-10)
     assert found.neurons_used == 128
 
@@ -199,44 +201,50 @@ def test_followed_token_cloud_is_the_rise_of_the_frozen_measure():
 
 def test_mass_exponents_of_the_token_cloud_are_those_of_shares_of_all_vectors():
     checkpoint = nmfa.load_run("induction").checkpoint(724)
-    spectrum = nmfa.analyze(load_network(checkpoint).sample(32), TOKEN_CLOUD)
+    spectrum = nmfa.analyze(load_network(checkpoint, join=TOKEN_CLOUD.join).sample(32), TOKEN_CLOUD)
     shares = spectrum.masses.counts / 128
     log_z = np.log((shares**2.0).sum(axis=0))
     assert spectrum.tau[50] == pytest.approx(np.polyfit(np.log(spectrum.radii), log_z, 1)[0], rel=1e-9)
 
 
-@every_join
-def test_a_network_joined_otherwise_is_joined_anew_and_its_sample_drawn_again(join):
+MEASURES = {
+    "analyze": nmfa.analyze,
+    "confidence": nmfa.confidence,
+    "neuron_fractal_dimension": nmfa.neuron_fractal_dimension,
+    "emergence_confidence": lambda network, method: nmfa.emergence_confidence(network, network, method),
+    "redraws": lambda network, method: nmfa.redraws(network, 4, method=method, samples=2),
+    "count_masses": count_masses,
+    "geodesic_distances": lambda network, method: geodesic_distances(network, method.replace(reach="geodesic")),
+}
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+def test_a_network_is_measured_as_it_was_opened_and_never_joined_anew(measure):
+    """No file is opened and no sample drawn again: a method that joins otherwise is refused with the call to make."""
     checkpoint = nmfa.load_run("induction").checkpoint(724)
-    method = SCALE_FREE.replace(join=join)
-    asked = nmfa.analyze(load_network(checkpoint).sample(16, seed=3), method)
-    opened_so = nmfa.analyze(load_network(checkpoint, join=join).sample(16, seed=3), method)
-    np.testing.assert_array_equal(asked.tau, opened_so.tau)
-    assert asked.source_hash == opened_so.source_hash and asked.seed == 3
-    back = load_network(checkpoint, join=join).sample(16, seed=3)
-    assert nmfa.analyze(back).alpha0 == nmfa.analyze(load_network(checkpoint).sample(16, seed=3)).alpha0
+    other = PAPER.replace(name="mine", join="both-directions")
+    networks = [load_network(checkpoint), NeuronNetwork.from_edges([0] * 20, range(1, 21), [0.1] * 20)]
+    for network in networks:
+        with pytest.raises(NeuroMFAError, match=r"join='both-directions'\), or .*method\.replace\(join='chain'\)"):
+            measure(network, other)
+    with pytest.raises(NeuroMFAError, match=r"load_network\(source, join='chain'\)"):
+        measure(load_network(checkpoint, join="both-directions"), PAPER)
 
 
-def test_a_sample_of_a_sample_is_drawn_twice_again():
-    network = load_network(nmfa.load_run("induction").checkpoint(724))
-    twice = network.sample(32, seed=1).sample(8, seed=2).rejoined("both-directions")
-    direct = network.rejoined("both-directions").sample(32, seed=1).sample(8, seed=2)
-    assert twice.content_hash() == direct.content_hash()
+def test_a_join_that_was_defined_again_is_the_same_join():
+    def defined(source):
+        return chain(source)
 
+    def again():
+        def defined(source):
+            return chain(source)
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        NeuronNetwork.from_edges([0] * 20, range(1, 21), 1 / np.arange(2.0, 22.0)),
-        scaled(load_network(nmfa.load_run("induction").checkpoint(0)), 2).sample(8),
-        load_network(nmfa.load_run("induction").checkpoint(0)).without("gpt_neox.layers.0.attention.dense.weight"),
-    ],
-    ids=["edges", "changed", "without"],
-)
-def test_without_a_model_behind_it_a_network_is_not_joined_otherwise(network):
-    nmfa.analyze(network)
-    with pytest.raises(NeuroMFAError, match=r"load_network\(source, join=.*method.replace\(join='chain'\)"):
-        nmfa.analyze(network, PAPER.replace(join="head-products"))
+        return defined
+
+    network = load_network(nmfa.load_run("induction").checkpoint(724), join=again()).sample(16)
+    assert nmfa.analyze(network, PAPER.replace(join=again())).neurons_used > 0
+    with pytest.raises(NeuroMFAError, match="asks for defined"):
+        nmfa.analyze(network, PAPER.replace(join=defined))
 
 
 def test_a_changed_network_keeps_the_join_it_had():
@@ -244,7 +252,7 @@ def test_a_changed_network_keeps_the_join_it_had():
     method = SCALE_FREE.replace(join="head-products")
     twice = nmfa.analyze(scaled(network, 2), method)
     assert twice.alpha0 == pytest.approx(nmfa.analyze(network, method).alpha0)
-    with pytest.raises(NeuroMFAError, match="no model is behind it"):
+    with pytest.raises(NeuroMFAError, match="was opened with join='head-products'"):
         nmfa.analyze(scaled(network, 2))
 
 
@@ -292,7 +300,7 @@ def mlp_only(source):
 def test_a_join_of_ones_own_goes_through_everything():
     run = nmfa.load_run("induction")
     method = PAPER.replace(name="mlp only", join=mlp_only)
-    spectrum = nmfa.analyze(load_network(run.checkpoint(724)).sample(16), method)
+    spectrum = nmfa.analyze(load_network(run.checkpoint(724), join=mlp_only).sample(16), method)
     assert set(spectrum.masses.labels("role")) == {"middle", "mlp"}
     history = nmfa.follow(run, method, samples=1, neurons_per_layer=16, steps=[0, 724])
     assert history.summary()["emergence"].iloc[0] == 0
@@ -337,6 +345,39 @@ def test_an_architecture_without_the_parts_is_refused_by_name(join):
         ARCHITECTURES.pop("toy")
 
 
+def recorded(monkeypatch, config, **told):
+    """Register somebody's own record of the same network, which says of gains and heads what is told; its config."""
+    neox = ARCHITECTURES["gpt_neox"]
+    record = Architecture("mine", neox.layers, lambda _: neox.joins(CONFIG), prefixes=neox.prefixes, **told)
+    monkeypatch.setitem(ARCHITECTURES, "mine", record)
+    return CONFIG | {"model_type": "mine"} | config
+
+
+@pytest.mark.parametrize(
+    ("join", "told", "config", "said"),
+    [
+        ("folded", {}, {}, r"record of mine does not say which layer norms' gains .*gains=\{"),
+        ("folded-head-products", {}, {}, "record of mine does not say which layer norms' gains"),
+        ("folded", {"gains": {}}, {}, "record of mine names no gain in front of a matrix .*join='chain'"),
+        ("folded", {"gains": {"typo.weight": "norm.weight"}}, {}, "record of mine names no gain"),
+        ("head-products", {}, {"num_attention_heads": None}, r'num_attention_heads .*is None.*heads="n_head"'),
+        ("head-products", {"heads": "n_head"}, {}, "n_head in the config given is None"),
+    ],
+)
+def test_a_record_that_lacks_gains_or_heads_says_so(monkeypatch, join, told, config, said):
+    config = recorded(monkeypatch, config, **told)
+    with pytest.raises(SourceError, match=said):
+        load_network(model(), config=config, join=join)
+
+
+def test_a_record_may_tell_its_gains_and_call_its_heads_otherwise(monkeypatch):
+    gains = ARCHITECTURES["gpt_neox"].gains(CONFIG)
+    config = recorded(monkeypatch, {"num_attention_heads": None, "n_head": HEADS}, gains=gains, heads="n_head")
+    for join in ("folded", "head-products", "folded-head-products"):
+        mine, own = load_network(model(), config=config, join=join), opened(model(), join)
+        assert mine.content_hash() == own.content_hash()
+
+
 def test_a_cloud_of_too_many_tokens_asks_for_a_sample():
     config = {"vocab_size": 5000}
     network = opened(model(**config), "tokens-by-angle", **config)
@@ -349,8 +390,8 @@ def test_tokens_that_are_not_finite_or_zero_are_refused_by_name():
     bad = model()
     bad["embed_out.weight"][2, 3] = np.nan
     with pytest.raises(NeuroMFAError, match=r"embed_out\.weight.*NaN"):
-        nmfa.analyze(opened(bad), TOKEN_CLOUD)
+        nmfa.analyze(opened(bad, TOKEN_CLOUD.join), TOKEN_CLOUD)
     alike = model()
     alike["gpt_neox.embed_in.weight"][:] = 1.0
     with pytest.raises(NeuroMFAError, match="7 of 14 vectors of tokens are zero"):
-        nmfa.analyze(opened(alike), TOKEN_CLOUD)
+        nmfa.analyze(opened(alike, TOKEN_CLOUD.join), TOKEN_CLOUD)

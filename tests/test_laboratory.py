@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from neuromfa_lite import load_network
+from neuromfa_lite import follow, load_network
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.laboratory import (
     RECIPES,
@@ -18,6 +18,7 @@ from neuromfa_lite.laboratory import (
     list_runs,
     load_checkpoint,
     load_run,
+    manifests,
     tasks,
     verify_run,
 )
@@ -29,6 +30,8 @@ SEED_0_STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 152, 181, 215, 256, 304, 362, 51
 OTHER_STEPS = (0, 128, 256, 724)
 ENDS = [(name, seed) for name in NAMES for seed in (0, 1, 2)]
 MEGABYTE = 10**6
+ODD_NAMES = (None, 3, [], b"induction", float("nan"), "", "x" * 5000, "a\0b", "~nobody-of-this-name/x")
+ODD_LABELS = (None, 3, [], f"induction@{'9' * 5000}", f"induction@0:{'9' * 5000}", "induction@²", "induction@1\n")
 
 
 @pytest.fixture
@@ -198,6 +201,7 @@ def test_every_checkpoint_opens_as_a_network_and_says_what_was_measured(name):
             assert (curve.loc[stored.index, run.ability] == stored[run.ability]).all()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("name", "seed"), ENDS)
 def test_the_ordinary_loader_gives_the_abilities_of_the_manifest(name, seed):
     import torch
@@ -216,6 +220,7 @@ def test_the_ordinary_loader_gives_the_abilities_of_the_manifest(name, seed):
     assert measured == pytest.approx(checkpoint.abilities, abs=1.2e-3)
 
 
+@pytest.mark.torch
 def test_the_ordinary_loader_reads_half_precision_and_every_weight():
     import torch
     from transformers import AutoModelForCausalLM
@@ -264,6 +269,13 @@ def test_a_checkpoint_stands_for_its_folder_and_its_label():
         (lambda: load_checkpoint("induction@last"), "RUN@STEP"),
         (lambda: load_checkpoint("nowhere@0"), "'nowhere' is neither"),
         (lambda: find_recipe("inductoin"), "induction, induction-control, induction-pythia"),
+        *[(lambda name=name: load_run(name), "neither a bundled run nor a folder") for name in ODD_NAMES],
+        *[(lambda label=label: load_checkpoint(label), "RUN@STEP") for label in ODD_LABELS],
+        (lambda: verify_run(None), "neither a bundled run nor a folder"),
+        (lambda: load_run("induction").checkpoint(True), "no step True"),
+        (lambda: load_run("induction").checkpoint(np.arange(2)), "no step"),
+        (lambda: load_run("induction").abilities(np.arange(2)), "no seed"),
+        (lambda: load_run("modular-addition").curve(True), "no seed True"),
     ],
 )
 def test_what_does_not_exist_is_named_with_what_does(ask, message):
@@ -305,6 +317,90 @@ def test_a_damaged_manifest_is_named(copied_run, damage, message):
     with pytest.raises(SourceError, match=message) as caught:
         load_run(copied_run)
     assert str(copied_run / "manifest.json") in str(caught.value)
+
+
+def of_checkpoint(**changes):
+    return lambda manifest: manifest["checkpoints"][3].update(changes)
+
+
+def of_training(**changes):
+    return lambda manifest: manifest["trainings"]["1"].update(changes)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        *[(of_checkpoint(seed=value), "seed") for value in (True, -1, 2**63, 7, "0", None, 0.0)],
+        *[(of_checkpoint(step=value), "step") for value in (True, -1, 10**6, 10**30, float("nan"), [4])],
+        (of_checkpoint(step=2), "has a step 2 already"),
+        *[
+            (of_checkpoint(abilities={"copy_accuracy": value}), "a share from 0 to 1")
+            for value in ("0.5", [], {}, True, None, float("nan"), float("inf"), -0.1, 1.1, 10**400)
+        ],
+        *[
+            (of_checkpoint(files=files), "files")
+            for files in (
+                *({name: "0" * 64} for name in ("../x", "/etc/passwd", "a/b", "a\\b", "..", "", "a\0b", "x" * 300)),
+                {"config.json": None},
+                {},
+            )
+        ],
+        *[(lambda manifest, value=value: manifest.update(trainings=value), "training") for value in (3, {})],
+        (lambda manifest: manifest["trainings"].update({"x": {}}), "training 'x'"),
+        (lambda manifest: manifest["trainings"].update({"1": 3}), "training '1'"),
+        *[(of_training(folder=value), "the folder of seed 1") for value in ("../x", "seed-0", "", None, [])],
+        *[
+            (of_training(curve=value), "the curve of seed 1")
+            for value in (3, {"step": "a"}, {"step": [1, 2], "loss": [1]}, {"step": [None]})
+        ],
+        *[(lambda manifest, value=value: manifest.update(run=value), "run") for value in ("", "a\nb", "a\0", 3, [])],
+        *[(lambda manifest, value=value: manifest.update(control=value), "control=") for value in (3, [], True, "")],
+        (lambda manifest: manifest.update(schema=True), "schema"),
+        (lambda manifest: manifest.update(recipe="x"), "recipe"),
+    ],
+)
+def test_a_manifest_with_a_value_of_the_wrong_kind_is_named(tmp_path, damage, message):
+    manifest = json.loads((BUNDLED / "induction" / "manifest.json").read_text())
+    damage(manifest)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SourceError, match=rf"manifest\.json.*{message}") as caught:
+        load_run(tmp_path)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.small
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_text("[" * 10**5), "is not JSON"),
+        (lambda path: path.write_text('{"schema": ' + "1" * 5000 + "}"), "is not JSON"),
+        (lambda path: path.mkdir(), "cannot be read"),
+        (lambda path: os.mkfifo(path), "cannot be read"),
+        (lambda path: path.symlink_to("/dev/zero"), "cannot be read"),
+        (lambda path: path.symlink_to(path), "cannot be read"),
+        (lambda path: path.symlink_to("nowhere"), "is missing"),
+    ],
+)
+def test_what_is_no_manifest_is_named_and_not_read_for_ever(tmp_path, make, message):
+    make(tmp_path / "manifest.json")
+    with pytest.raises(SourceError, match=rf"manifest\.json {message}"):
+        load_run(tmp_path)
+
+
+def test_checkpoints_of_other_shapes_in_one_run_are_named_when_it_is_followed(copied_run):
+    other = load_run("modular-addition").checkpoint(2500).folder
+    shutil.copytree(other, copied_run / "seed-0" / "step-000724", dirs_exist_ok=True)
+    with pytest.raises(NeuroMFAError, match=r"layer .* neurons at step 0 of seed 0 and .* at step 724 of seed 0"):
+        follow(load_run(copied_run), samples=1, neurons_per_layer=8, steps=[0, 724])
+
+
+def test_a_file_that_cannot_be_read_does_not_pass(copied_run, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(manifests, "file_hash", refuse)
+    assert not verify_run(copied_run)["ok"].any()
 
 
 def test_verify_finds_a_changed_and_a_missing_file(copied_run):

@@ -68,6 +68,7 @@ def test_an_unknown_change_is_refused_by_name():
         changed(nmfa.load_run("induction"), "polished")
 
 
+@pytest.mark.torch
 def test_stored_abilities_are_what_the_models_do():
     run = nmfa.load_run("induction")
     from neuromfa_lite.laboratory import abilities_after

@@ -1,23 +1,27 @@
 """Where weights come from: files, folders, the hub and torch objects; each failure names the file and the way out."""
 
 import json
+import operator
 import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from models import CONFIG, gpt_neox_tensors, write_folder, write_raw, write_shards
 from safetensors.numpy import save_file
 
 from neuromfa_lite import PAPER, analyze, kernels, load_network
 from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources import open_source, safetensors_file
+from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source, safetensors_file
 from neuromfa_lite.sources.folder import open_folder
+
+torch = pytest.importorskip("torch")
+save_torch_file = pytest.importorskip("safetensors.torch").save_file
 
 TOY = {"model_type": "toy"}
 W = np.arange(6, dtype="f4").reshape(2, 3)
@@ -192,9 +196,9 @@ def damage(folder, how):
         ("config without end", r"config\.json is no text of a model: it has more than 67,108,864 bytes"),
         ("config is a pipe", r"config\.json is no ordinary file"),
         ("config is a device", r"config\.json is no ordinary file"),
-        ("config is a folder", r"config\.json is a folder, not a file"),
+        ("config is a folder", r"config\.json is no ordinary file but a folder"),
         ("weights are a pipe", r"model\.safetensors is no ordinary file"),
-        ("weights are a folder", r"model\.safetensors is a folder, not a file"),
+        ("weights are a folder", r"model\.safetensors is no ordinary file but a folder"),
         ("a .bin file is a pipe", r"pytorch_model\.bin is no ordinary file"),
         ("header nests", r"model\.safetensors is damaged .*it nests too deeply"),
         ("header says a thing twice", r"model\.safetensors is damaged .*'w' is there twice"),
@@ -228,6 +232,15 @@ def test_a_file_without_rights_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.open", refuse)  # the tests may run as root, whom no mode keeps out
     with pytest.raises(SourceError, match=r"model\.safetensors cannot be read \(Permission denied\)"):
         open_source(folder, config=TOY)
+
+
+def test_a_folder_without_rights_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.listdir", refuse)
+    with pytest.raises(SourceError, match=r"model cannot be read \(Permission denied\)"):
+        open_source(write_folder(tmp_path / "model", {"w": W}, TOY))
 
 
 def test_an_index_that_names_a_missing_shard(tmp_path):
@@ -302,14 +315,14 @@ method = nmfa.PAPER.replace(minimum_connections=1)
 acts = {
     "sample": lambda network: network.sample(16),
     "whole": lambda network: nmfa.analyze(network, method),
-    "folded": lambda network: network.rejoined("head-products").sample(16),
+    "heads": lambda network: network.sample(16),
     "stripe": lambda network: network.blocks[0].matrix.rows(100, 110),
     "hash": lambda network: network.content_hash(),
 }
 for ways in ({}, {"read": "copy"}):
     for name, act in acts.items():
         folder = shutil.copytree(sys.argv[1], f"{sys.argv[1]}-{name}-{len(ways)}")
-        network = nmfa.load_network(folder, **ways)
+        network = nmfa.load_network(folder, join="head-products" if name == "heads" else "chain", **ways)
         os.truncate(f"{folder}/model.safetensors", 9000)
         try:
             act(network)
@@ -469,6 +482,10 @@ def test_bin_files_that_hold_no_weights(tmp_path):
     path = write_bin(tmp_path / "pytorch_model.bin", [torch.ones(2, 2)])
     with pytest.raises(SourceError, match=r"pytorch_model\.bin holds no state dict"):
         open_source(tmp_path)
+    for value in ("text", [1.0], True, float("nan"), None):
+        torch.save({"w": torch.tensor(W), "v": value}, path)
+        with pytest.raises(SourceError, match=rf"holds no state dict .*v is a {type(value).__name__}: save model"):
+            open_source(tmp_path)
     torch.save({"w": torch.tensor(W)}, path)
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"<html>404</html>", pickle.dumps({"w": [1.0]}, protocol=2)[:-3]):
@@ -479,6 +496,31 @@ def test_bin_files_that_hold_no_weights(tmp_path):
     path.unlink()
     with pytest.raises(SourceError, match=r"model\.pt is missing"):
         open_folder(tmp_path / "model.pt")
+
+
+def test_a_bin_path_that_is_no_ordinary_file_or_unpacks_to_more_than_its_size(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pt")
+    (tmp_path / "endless.pt").symlink_to("/dev/zero")
+    (tmp_path / "pytorch_model.bin").mkdir()
+    (tmp_path / "config.json").write_text(json.dumps(TOY))
+    for given in ("pipe.pt", "endless.pt", ""):
+        with pytest.raises(SourceError, match=r"(pipe\.pt|endless\.pt|pytorch_model\.bin) is no ordinary file"):
+            open_source(tmp_path / given, config=TOY)
+    with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", bytes(1 << 20))
+    with pytest.raises(SourceError, match=r"bomb\.pt: it is damaged .*unpacks to more than its size"):
+        open_source(tmp_path / "bomb.pt", config=TOY)
+
+
+@pytest.mark.parametrize(("version", "read"), [("2.9.1+cpu", False), ("1.13", False), ("2.10.0", True), ("3.0", True)])
+def test_a_torch_whose_safe_loading_has_holes_reads_no_bin_file(tmp_path, monkeypatch, version, read):
+    path = write_bin(tmp_path / "model.pt", {"w": torch.tensor(W)})
+    monkeypatch.setattr(torch, "__version__", version)
+    if read:
+        assert same_weights(open_source(path), {"w": W})
+        return
+    with pytest.raises(SourceError, match=r"model\.pt is read by torch 2\.10 or newer only.*this is " + version[:3]):
+        open_source(path)
 
 
 def test_without_torch_safetensors_open_and_a_bin_file_says_what_to_install(tmp_path):
@@ -530,8 +572,9 @@ def test_a_module_of_every_dtype_and_a_transposed_view(dtype):
 
 def test_a_state_dict_of_tensors_and_arrays():
     state = {"torch": torch.tensor(W), "numpy": W, "lists": W.tolist(), "scalar": np.float32(3), "mask": W > 2}
+    state["whole"] = W.astype(int).tolist()
     source = open_source(state, config=TOY)
-    for name in ("torch", "numpy", "lists"):
+    for name in ("torch", "numpy", "lists", "whole"):
         np.testing.assert_array_equal(source.matrices[name].read(), W)
     assert source.other == {"scalar": ()} and source.matrices["mask"].dtype == "bool"
 
@@ -542,7 +585,17 @@ def test_tied_weights_are_listed_under_each_name():
     assert set(open_source(model).matrices) == {"fc.weight", "tied.weight"}
 
 
+class Packed(torch.Tensor):
+    """Stands for the quantised and shared-out tensors of other libraries."""
+
+    def numpy(self):
+        raise TypeError("no storage\nat all")
+
+
 def test_weights_that_are_not_there_are_refused_on_reading():
+    packed = open_source({"w": torch.ones(2, 3).as_subclass(Packed)}, config=TOY).matrices["w"]
+    with pytest.raises(SourceError, match=r"w in the state dict is a Packed without plain numbers \(no storage\): .*$"):
+        packed.read()
     source = open_source({"meta": torch.empty(2, 3, device="meta"), "sparse": torch.eye(3).to_sparse()}, config=TOY)
     for name, said in (("meta", "on the meta device"), ("sparse", "stored as torch.sparse_coo")):
         with pytest.raises(SourceError, match=f"{name} in the state dict is {said}.*plain tensors"):
@@ -557,6 +610,16 @@ def test_weights_that_are_not_there_are_refused_on_reading():
         ({"w": "weights"}, {"config": TOY}, "w in the state dict is no tensor"),
         ({"w": [[1.0], [2.0, 3.0]]}, {"config": TOY}, "w in the state dict is no tensor"),
         ({"w": None}, {"config": TOY}, "w in the state dict is no tensor"),
+        ({"w": W.astype(object)}, {"config": TOY}, r"w in the state dict is no tensor .*\(object\)"),
+        ({"w": W + 1j}, {"config": TOY}, r"w in the state dict is no tensor .*\(complex64\)"),
+        ({"w": [["a", "b"]]}, {"config": TOY}, r"w in the state dict is no tensor .*\(list\)"),
+        ({"w": np.ma.masked_less(W, 2)}, {"config": TOY}, "w in the state dict is an array with masked entries"),
+        ({"w": [[1, 2**53 + 2]]}, {"config": TOY}, r"w in the state dict holds whole numbers beyond 2\^53"),
+        ({"w": [[1, 2**99]]}, {"config": TOY}, r"w in the state dict is no tensor .*\(list\)"),
+        ({3: W}, {"config": TOY}, "the state dict: 3 is no name of a tensor"),
+        ({"fc._packed_params._packed_params": (None, None)}, {"config": TOY}, "open the model as it was before"),
+        (torch.nn.LazyLinear(3), {"config": TOY}, "weight in LazyLinear has no shape"),
+        (Model, {"config": TOY}, "cannot open a type as weights"),
         (Model(config=None), {}, "the model Model has no config .*config="),
         (Model(), {"revision": "step1000"}, "revision='step1000' belongs to a hub model .*not to a Model"),
         (3, {}, "cannot open a int as weights: give a model folder"),
@@ -567,6 +630,117 @@ def test_weights_that_are_not_there_are_refused_on_reading():
 def test_objects_that_are_no_model(given, options, said):
     with pytest.raises(SourceError, match=said):
         open_source(given, **options)
+
+
+# What wraps a model, a layer or a state dict
+
+
+def compiled(module):
+    return torch.compile(module)
+
+
+def inside_compiled(module):
+    module.fc = compiled(module.fc)
+    return module
+
+
+def data_parallel(module):
+    return torch.nn.DataParallel(module)
+
+
+def data_parallel_of_compiled(module):
+    return data_parallel(compiled(module))
+
+
+def averaged(module):
+    return torch.optim.swa_utils.AveragedModel(module)
+
+
+@pytest.mark.parametrize("around", [compiled, inside_compiled, data_parallel, data_parallel_of_compiled, averaged])
+def test_a_wrapped_model_has_the_names_of_the_model_itself(tmp_path, around):
+    expected = Model().state_dict()
+    model = Model()
+    model.load_state_dict(expected)
+    wrapped = around(model)
+    state = wrapped.state_dict()
+    assert not set(state) & set(expected)
+    torch.save(state, tmp_path / "model.pt")
+    save_torch_file({name: tensor.clone() for name, tensor in state.items()}, tmp_path / "model.safetensors")
+    for given in (wrapped, state, tmp_path / "model.pt", tmp_path / "model.safetensors"):
+        source = open_source(given, config=None if given is wrapped else TOY)
+        found = source.matrices | source.vectors
+        assert set(found) == set(expected) == {tensor.name for tensor in found.values()}
+        np.testing.assert_array_equal(found["fc.weight"].read(), expected["fc.weight"])
+    assert open_source(wrapped).origin == "Model"
+
+
+def test_module_as_the_name_of_a_part_stays_and_two_tensors_of_one_name_are_refused():
+    assert set(open_source({"module.w": W, "head.w": W}, config=TOY).matrices) == {"module.w", "head.w"}
+    with pytest.raises(SourceError, match=r"the state dict holds w twice, once as _orig_mod\.w"):
+        open_source({"w": W, "_orig_mod.w": W}, config=TOY)
+
+
+@pytest.mark.parametrize("around", ["{}", "model.{}", "module.base_model.model._orig_mod.{}"])
+def test_an_adapter_that_is_not_merged_is_named(around):
+    state = {"fc.base_layer.weight": W, "fc.lora_A.default.weight": W[:1], "fc.lora_B.default.weight": W[:, :1]}
+    with pytest.raises(SourceError, match=r"the state dict holds an adapter .*LoRA.*merge_and_unload\(\)"):
+        open_source({around.format(name): tensor for name, tensor in state.items()}, config=TOY)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("weight_norm", r"fc\.weight_g, fc\.weight_v"),
+        ("spectral_norm", r"fc\.weight_orig"),
+        ("parametrizations.weight_norm", r"fc\.parametrizations\.weight\.original0, .*1"),
+    ],
+)
+def test_a_matrix_that_a_layer_computes_is_named_with_the_way_out(monkeypatch, kind, part):
+    model = Model()
+    operator.attrgetter(kind)(torch.nn.utils)(model.fc)
+    record = Architecture("toy", [LayerRecord("in", 3), LayerRecord("out", 2)], [Join("in", "out", "fc.weight")])
+    monkeypatch.setitem(ARCHITECTURES, "toy", record)
+    with pytest.raises(SourceError, match=rf"fc\.weight.* its layer computes it of: {part}.*remove_") as caught:
+        open_source(model).wiring()
+    assert "weight files" not in str(caught.value)
+
+
+WEIGHTS = {"w": torch.tensor(W), "b": torch.ones(2)}
+OPTIMIZER = {"state": {0: {"step": 1, "exp_avg": torch.ones(2)}}, "param_groups": []}
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {"model_state_dict": WEIGHTS, "optimizer_state_dict": OPTIMIZER, "epoch": 3},
+        {"state_dict": WEIGHTS, "state_dict_ema": WEIGHTS, "rng_state": torch.ones(9, dtype=torch.uint8)},
+        {"model": {f"_orig_mod.{name}": tensor for name, tensor in WEIGHTS.items()}, "loss": torch.tensor(0.5)},
+        {"best": WEIGHTS, "optimizer": OPTIMIZER, "accuracy": 0.9},
+    ],
+    ids=lambda saved: next(iter(saved)),
+)
+def test_what_a_training_saved_is_opened_at_the_models_part(tmp_path, saved):
+    for given in (saved, write_bin(tmp_path / "checkpoint.pt", saved)):
+        assert same_weights(open_source(given, config=TOY), {"w": W, "b": np.ones(2)})
+
+
+def test_parts_of_several_models_are_named(tmp_path):
+    saved = {"generator": WEIGHTS, "discriminator": WEIGHTS}
+    for given in (saved, write_bin(tmp_path / "gan.pt", saved)):
+        with pytest.raises(SourceError, match="holds the weights of generator, discriminator: open one of them"):
+            open_source(given, config=TOY)
+
+
+class Config:
+    def to_dict(self):
+        return TOY
+
+
+def test_a_configuration_object_is_read_as_a_dict(tmp_path):
+    save_file({"w": W}, tmp_path / "model.safetensors")
+    for given in ({"w": W}, Model(), tmp_path):
+        assert open_source(given, config=Config()).config == TOY
 
 
 # Names: paths, hub models, and what is neither

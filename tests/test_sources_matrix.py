@@ -5,14 +5,15 @@ import os
 
 import numpy as np
 import pytest
-import torch
 from models import write_raw
 from safetensors.numpy import save_file
-from safetensors.torch import save_file as save_torch_file
 
 from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources import WeightMatrix, safetensors_file
+from neuromfa_lite.sources import WeightMatrix, open_source, safetensors_file
 from neuromfa_lite.sources.safetensors_file import RELEASE, MappedFiles, read_tensors
+
+torch = pytest.importorskip("torch")
+save_torch_file = pytest.importorskip("safetensors.torch").save_file
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 DRAW = np.random.default_rng(0)
@@ -189,6 +190,14 @@ def test_a_dtype_without_plain_weights_is_listed_and_refused_on_reading(tmp_path
                 read()
 
 
+def test_what_is_no_array_of_numbers_makes_no_matrix():
+    for given, said in ((np.ma.masked_less(WEIGHTS, 0), "masked entries"), ([[1.0], [1.0, 2.0]], "rows of one length")):
+        with pytest.raises(SourceError, match=f"w in here is .*{said}"):
+            WeightMatrix.from_array("w", given, "here")
+    whole = WeightMatrix.from_array("w", np.ma.masked_array(WEIGHTS))
+    np.testing.assert_array_equal(whole.read(), WEIGHTS)
+
+
 def test_only_two_dimensions_make_a_matrix():
     with pytest.raises(SourceError, match=r"bias in here: .*shape \(3,\)"):
         WeightMatrix.from_array("bias", np.ones(3), "here")
@@ -254,13 +263,8 @@ def test_pages_of_huge_models_are_handed_back_and_small_ones_stay(size, handed_b
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_vectors_are_read_as_stored(tmp_path, dtype):
-    import torch
-    from safetensors.torch import save_file
-
-    from neuromfa_lite.sources import open_source
-
     gain = torch.linspace(-1, 2, 7).to(getattr(torch, dtype))
-    save_file({"gain": gain, "w": torch.ones(2, 2)}, tmp_path / "w.safetensors")
+    save_torch_file({"gain": gain, "w": torch.ones(2, 2)}, tmp_path / "w.safetensors")
     vector = read_tensors(tmp_path / "w.safetensors")["gain"]
     assert vector.read().dtype == np.float32 and (vector.read() == gain.float().numpy()).all()
     source = open_source({"gain": gain, "w": torch.ones(2, 2)}, config={"model_type": "toy"})

@@ -166,6 +166,7 @@ def test_copy_accuracy_refuses_what_it_cannot_count():
         induction.copy_accuracy(tokens, tokens, np.array([3, 3]))
 
 
+@pytest.mark.torch
 def test_measured_ability_is_the_argmax_of_the_logits():
     import torch
 

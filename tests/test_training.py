@@ -1,19 +1,22 @@
-"""Training a run again: what is stored, what is refused, and going on after an interruption."""
+"""Training a run again: what is stored, what is refused, and what a stopped or killed training leaves."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from neuromfa_lite.errors import NeuroMFAError
-from neuromfa_lite.laboratory import RECIPES, load_run, manifests, states, trainer, training, verify_run
+from neuromfa_lite.errors import NeuroMFAError, SourceError
+from neuromfa_lite.laboratory import RECIPES, load_run, manifests, trainer, training, verify_run
 from neuromfa_lite.laboratory.model import build_model, build_optimizer
 from neuromfa_lite.laboratory.tasks import code, find_task, python_text
 
+pytestmark = pytest.mark.torch
 INDUCTION = RECIPES["induction"]
 
 
@@ -105,6 +108,8 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
         ({"steps": -1}, "from 0 to 724"),
         ({"steps": 725}, "from 0 to 724"),
         ({"steps": 1.5}, "from 0 to 724"),
+        ({"seed": 2**63}, "seed"),
+        ({"name": ["induction"]}, "no recipe is called"),
     ],
 )
 def test_impossible_trainings_are_refused_before_any_work(tmp_path, arguments, message):
@@ -113,50 +118,41 @@ def test_impossible_trainings_are_refused_before_any_work(tmp_path, arguments, m
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_training_that_fails_before_its_first_step_leaves_nothing_behind(tmp_path, monkeypatch, error):
-    import torch
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("", "names no folder"),
+        ("a\0b", "names no folder"),
+        (3, "names no folder"),
+        ("thesis.txt", "is a file"),
+        ("thesis.txt/mine", "cannot write in .*thesis.txt"),
+        ("x" * 300, "cannot write in .*too long"),
+        ("/proc/mine", "cannot write in /proc/mine"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_named_before_any_work(tmp_path, monkeypatch, folder, message):
+    monkeypatch.chdir(tmp_path)
+    Path("thesis.txt").write_text("mine")
+    monkeypatch.setattr(trainer, "build_model", lambda *a: pytest.fail("it has begun"))
+    with pytest.raises(NeuroMFAError, match=message):
+        train_shortly(folder)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["thesis.txt"]
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    stop_at(monkeypatch, 0, error)
-    try:
-        with pytest.raises(error, match="stopped"):
-            train_shortly(tmp_path / "new" / "mine")
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
+
+def test_a_full_disk_is_named_before_the_first_step(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(trainer, "save_checkpoint", full)
+    monkeypatch.setattr(trainer, "_update", lambda *a: pytest.fail("a step was made"))
+    with pytest.raises(NeuroMFAError, match=r"cannot write in .*mine \(No space left"):
+        train_shortly(tmp_path / "mine")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failure_while_storing_keeps_the_run_as_it_was_and_is_made_good(tmp_path, monkeypatch):
-    folder = tmp_path / "mine"
-    train_shortly(folder)
-    with monkeypatch.context() as broken:
-        broken.setattr(manifests, "write_manifest", lambda *a, **k: 1 / 0)
-        for seed in (0, 1):
-            with pytest.raises(ZeroDivisionError):
-                train_shortly(folder, steps=2, seed=seed, overwrite=True)
-        assert load_run(folder).steps() == (0, 1) and verify_run(folder)["ok"].all()
-        assert {path.name for path in folder.iterdir()} == {"manifest.json", "seed-0"}
-    train_shortly(folder, steps=2, overwrite=True)
-    assert load_run(folder).steps() == (0, 1, 2) and verify_run(folder)["ok"].all()
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-def test_training_shows_its_loss(tmp_path, capsys):
-    training.train("induction", folder=tmp_path / "mine", steps=1)
-    shown = capsys.readouterr().err
-    assert "induction, seed 0" in shown and "loss=4.1" in shown and "copy_accuracy=0.0" in shown
-
-
-# ---- going on after an interruption ------------------------------------------------------------------------
-
-
 def stop_at(monkeypatch, step, error=KeyboardInterrupt):
-    """Make the update from this step fail; a state is kept at every step."""
+    """Make the update from this step fail."""
     update = trainer._update
-    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_STATES", 0.0)
 
     def failing(loss, optimizer, rate):
         if optimizer.state_dict()["state"].get(0, {"step": 0})["step"] >= step:
@@ -166,119 +162,100 @@ def stop_at(monkeypatch, step, error=KeyboardInterrupt):
     monkeypatch.setattr(trainer, "_update", failing)
 
 
-def state_in(place):
-    """(tensors, facts) of the one unfinished training in a folder."""
-    (path,) = place.glob(".*-unfinished/state.safetensors")
-    tensors, facts = states.load_state(path.parent)
-    return tensors, facts
+@pytest.mark.parametrize(("step", "error"), [(0, RuntimeError), (3, KeyboardInterrupt)])
+def test_a_training_that_is_stopped_leaves_nothing_and_starts_again(tmp_path, monkeypatch, step, error):
+    import torch
 
-
-def stopped(place, monkeypatch, *steps, **options):
-    """Train in a folder, stopped at these steps one after the other; the last state."""
-    for step in steps:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
         with monkeypatch.context() as patched:
-            stop_at(patched, step)
-            with pytest.raises(KeyboardInterrupt):
-                train_shortly(place / "mine", **options)
-    return state_in(place)
-
-
-@pytest.mark.parametrize(
-    ("name", "last"),
-    [
-        ("induction", 8),
-        pytest.param("modular-addition", 64, marks=pytest.mark.retraining),
-        pytest.param("code-lm-control", 32, marks=pytest.mark.retraining),
-    ],
-)
-def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, monkeypatch, name, last):
-    once, twice = tmp_path / "once", tmp_path / "twice"
-    once.mkdir(), twice.mkdir()
-    options = {"steps": last, "name": name, "seed": 0}
-    at = last - 3
-    whole, facts = stopped(once, monkeypatch, at, **options)
-    parts, facts_of_parts = stopped(twice, monkeypatch, 2, 3, at, **options)
-    assert facts["step"] == facts_of_parts["step"] == at
-    assert whole.keys() == parts.keys() and any(name.startswith("optimizer") for name in whole)
-    assert all(bool((whole[name] == parts[name]).all()) for name in whole)
-    for name_of_fact in ("key", "batches", "entries", "curve"):
-        assert facts[name_of_fact] == facts_of_parts[name_of_fact]
-    finished = train_shortly(twice / "mine", **options)
-    never_stopped = train_shortly(tmp_path / "mine", **options)
-    assert finished["checkpoints"] == never_stopped["checkpoints"]
-    assert finished["trainings"]["0"]["interruptions"] == 3
-    assert finished["trainings"]["0"].get("curve") == never_stopped["trainings"]["0"].get("curve")
-    assert verify_run(twice / "mine")["ok"].all()
-    assert [path.name for path in twice.iterdir()] == ["mine"]
-
-
-def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
-    code = (
-        "import os\nfrom neuromfa_lite.laboratory import trainer, training\nupdate = trainer._update\n"
-        "def dying(loss, optimizer, rate):\n"
-        "    if optimizer.state_dict()['state'].get(0, {'step': 0})['step'] == 3: os._exit(9)\n"
-        "    update(loss, optimizer, rate)\n"
-        "trainer._update = dying\n"
-        f"training.train('induction', folder={str(tmp_path / 'mine')!r}, steps=4, progress=False)"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
-    assert state_in(tmp_path)[1]["step"] == 3
-    again = train_shortly(tmp_path / "mine", steps=4)
+            stop_at(patched, step, error)
+            with pytest.raises(error, match="stopped"):
+                train_shortly(tmp_path / "new" / "mine", steps=4)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert not list(tmp_path.iterdir())
+    again = train_shortly(tmp_path / "new" / "mine", steps=4)
     assert again["checkpoints"] == train_shortly(tmp_path / "other", steps=4)["checkpoints"]
 
 
-def test_a_state_is_data_only_and_never_half_written(tmp_path, monkeypatch):
-    stopped(tmp_path, monkeypatch, 2, steps=4)
-    (folder,) = tmp_path.glob(".*-unfinished")
-    assert {path.name for path in folder.iterdir()} == {"run", "state.safetensors"}
-    with safe_open(folder / "state.safetensors", framework="np") as file:
-        assert json.loads(file.metadata()["facts"])["step"] == 2
-    before = (folder / "state.safetensors").read_bytes()
-    monkeypatch.setattr(states.os, "replace", lambda *a: 1 / 0)
-    model = build_model(INDUCTION)
-    with pytest.raises(ZeroDivisionError):
-        states.save_state(folder, model, build_optimizer(model, INDUCTION), {})
-    assert (folder / "state.safetensors").read_bytes() == before
-    assert {path.name for path in folder.iterdir()} == {"run", "state.safetensors"}
+@pytest.mark.parametrize("step", ["write", "publish"])
+def test_a_failure_while_storing_keeps_the_run_as_it_was_and_is_made_good(tmp_path, monkeypatch, step):
+    folder, replace = tmp_path / "mine", os.replace
+    train_shortly(folder)
+
+    def failing(source, target):
+        if Path(target).name == "manifest.json":
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as broken:
+        if step == "write":
+            broken.setattr(manifests.json, "dumps", lambda *a, **k: 1 / 0)
+        else:
+            broken.setattr(manifests.os, "replace", failing)
+        for seed in (0, 1):
+            with pytest.raises((ZeroDivisionError, KeyboardInterrupt)):
+                train_shortly(folder, steps=2, seed=seed, overwrite=True)
+        assert load_run(folder).steps() == (0, 1) and verify_run(folder)["ok"].all()
+        assert {path.name for path in folder.iterdir()} == {"manifest.json", "seed-0"}
+    train_shortly(folder, steps=2, overwrite=True)
+    assert load_run(folder).steps() == (0, 1, 2) and verify_run(folder)["ok"].all()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda folder, patch: (folder / "state.safetensors").write_bytes(b"{}"), "is damaged"),
-        (lambda folder, patch: patch.setattr(training, "versions", lambda: {"torch": "9"}), "another versions"),
-        (lambda folder, patch: (folder / "run/seed-0/step-000001").rename(folder / "gone"), r"lacks the check.*\[1\]"),
-    ],
-)
-def test_a_state_that_does_not_fit_is_named_with_the_way_out(tmp_path, monkeypatch, spoil, message):
-    stopped(tmp_path, monkeypatch, 3, steps=4)
-    (folder,) = tmp_path.glob(".*-unfinished")
-    spoil(folder, monkeypatch)
-    with pytest.raises(NeuroMFAError, match=f"{message}.*delete .*anew|{message}.*delete .*start") as caught:
-        train_shortly(tmp_path / "mine", steps=4)
-    assert str(folder) in str(caught.value)
+def test_an_overwritten_seed_lies_in_the_other_folder_and_a_run_opened_before_says_so(tmp_path):
+    folder = tmp_path / "mine"
+    train_shortly(folder)
+    before = load_run(folder)
+    train_shortly(folder, steps=2, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", "seed-0-again"}
+    with pytest.raises(SourceError, match="load the run once more"):
+        before.checkpoint(1)
+    train_shortly(folder, steps=0, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", "seed-0"}
+    assert load_run(folder).steps() == (0,) and verify_run(folder)["ok"].all()
 
 
-def test_a_training_past_the_last_step_asked_for_is_not_cut_short(tmp_path, monkeypatch):
-    stopped(tmp_path, monkeypatch, 3, steps=4)
-    with pytest.raises(NeuroMFAError, match="at step 3, past 2"):
-        train_shortly(tmp_path / "mine", steps=2)
+def test_training_shows_its_loss(tmp_path, capsys):
+    training.train("induction", folder=tmp_path / "mine", steps=1)
+    shown = capsys.readouterr().err
+    assert "induction, seed 0" in shown and "loss=4.1" in shown and "copy_accuracy=0.0" in shown
 
 
-def test_seeds_in_the_making_do_not_meet(tmp_path, monkeypatch):
-    stopped(tmp_path, monkeypatch, 3, steps=4)
-    train_shortly(tmp_path / "mine", seed=1)
-    assert state_in(tmp_path)[1]["step"] == 3
-    train_shortly(tmp_path / "mine", steps=4)
-    assert load_run(tmp_path / "mine").seeds == (0, 1)
+# ---- killed, and many at once ------------------------------------------------------------------------------
+
+
+def killing(what, place):
+    """What tests/killing.py prints."""
+    script = Path(__file__).with_name("killing.py")
+    done = subprocess.run([sys.executable, script, what, place / "there"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("where", ["renames", pytest.param("kills", marks=pytest.mark.retraining)])
+def test_a_kill_at_a_change_of_the_file_system_loses_nothing_and_the_same_command_works(tmp_path, where):
+    found = killing(where, tmp_path)
+    assert found["wrong"] == [] and (found["killed"] == 12 if where == "renames" else found["killed"] > 150)
+
+
+def test_seeds_published_at_once_are_all_there(tmp_path):
+    found = killing("crowd", tmp_path)
+    assert found["codes"] == [0] * 8 and found["seeds"] == [*range(8)]
+    assert found["names"] == ["manifest.json", *(f"seed-{seed}" for seed in range(8))]
 
 
 def test_two_trainings_of_one_seed_do_not_write_over_each_other(tmp_path):
-    with manifests.workspace(tmp_path / "mine", 0, states.FILE_NAME) as hidden:
-        with pytest.raises(NeuroMFAError, match="another process is training"):
+    with manifests.workshop(tmp_path / "mine", 0) as hidden:
+        with pytest.raises(NeuroMFAError, match="another process trains seed 0"):
             train_shortly(tmp_path / "mine")
+        train_shortly(tmp_path / "mine", seed=1)
         assert hidden.is_dir()
     train_shortly(tmp_path / "mine")
+    assert load_run(tmp_path / "mine").seeds == (0, 1)
 
 
 def test_a_seed_trained_on_another_text_is_refused(tmp_path, monkeypatch):

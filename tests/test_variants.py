@@ -21,8 +21,8 @@ from neuromfa_lite.variants import FOLDED_HEADS, IDEAS, TOKEN_CLOUD
 FEW = {"samples": 2, "neurons_per_layer": 16, "steps": [0, 128, 724]}
 
 
-def sample(step=724, size=32):
-    return load_network(nmfa.load_run("induction").checkpoint(step)).sample(size, seed=0)
+def sample(step=724, size=32, join="chain"):
+    return load_network(nmfa.load_run("induction").checkpoint(step), join=join).sample(size, seed=0)
 
 
 # --- the shipped ideas -------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ def sample(step=724, size=32):
 @pytest.mark.parametrize("method", IDEAS, ids=lambda method: method.name)
 def test_every_idea_is_analyzed_and_followed(method, run):
     run = nmfa.load_run(run)
-    spectrum = nmfa.analyze(load_network(run.checkpoint(724)).sample(16), method)
+    spectrum = nmfa.analyze(load_network(run.checkpoint(724), join=method.join).sample(16), method)
     assert spectrum.method == method.name and np.isfinite(spectrum.alpha0)
     history = nmfa.follow(run, method, **FEW)
     assert history.summary()["emergence"].iloc[0] == 0 and np.isfinite(history.emergence).all()
@@ -227,7 +227,7 @@ def test_a_variant_unknown_to_the_package_goes_through_analyze_follow_and_the_co
 
 def test_the_command_line_takes_a_name_in_a_file_and_its_join(file):
     result = CliRunner().invoke(main, ["analyze", "induction@724", "--method", f"{file}:other", "--json"])
-    expected = nmfa.analyze(sample(), load_variant(file, "other"))
+    expected = nmfa.analyze(sample(join="folded"), load_variant(file, "other"))
     assert json.loads(result.stdout)["alpha0"] == expected.alpha0
     result = CliRunner().invoke(main, ["analyze", "induction@724", "--method", "token-cloud", "--json"])
     assert json.loads(result.stdout)["neurons_used"] == 128
@@ -387,14 +387,15 @@ def test_a_run_that_names_no_ability_is_followed_without():
 def test_two_ideas_ignore_every_change_that_keeps_the_function(method, change):
     checkpoint = nmfa.load_run("induction").checkpoint(724)
     changed = FUNCTION_PRESERVING[change](checkpoint)
-    before, after = (nmfa.analyze(load_network(each), method) for each in (checkpoint, changed))
+    before, after = (nmfa.analyze(load_network(each, join=method.join), method) for each in (checkpoint, changed))
     np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)  # counts are whole numbers, radii equal to rounding
 
 
 @pytest.mark.parametrize("method", [FOLDED_HEADS, TOKEN_CLOUD], ids=lambda method: method.name)
 def test_two_ideas_ignore_a_common_factor_of_all_matrices(method):
     checkpoint = nmfa.load_run("induction").checkpoint(724)
-    before, after = (nmfa.analyze(load_network(each), method) for each in (checkpoint, scaled(checkpoint, 3)))
+    pair = (checkpoint, scaled(checkpoint, 3))
+    before, after = (nmfa.analyze(load_network(each, join=method.join), method) for each in pair)
     np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)
 
 

@@ -9,19 +9,18 @@ One of your own returns (layers, blocks), most easily some of those that another
     >>> def mlp_only(source):
     ...     made = chain(source)
     ...     return made.layers, [block for block in made.blocks if block.role in ("mlp-in", "mlp-out")]
-    >>> network = load_network(load_run("induction").checkpoint(724))
+    >>> network = load_network(load_run("induction").checkpoint(724), join=mlp_only)
     >>> analyze(network, PAPER.replace(join=mlp_only)).neurons_used   # (64 middle + 256 MLP) in each of 2 blocks
     640
 """
 
 from ..method import PARTS
-from .chains import Joined, Making, both_directions, chain, folded, joined, refuse_misfit
+from .chains import Joined, both_directions, chain, folded, joined, refuse_misfit
 from .heads import folded_head_products, head_products
 from .tokens import tokens_by_angle, with_embeddings
 
 __all__ = [
     "Joined",
-    "Making",
     "both_directions",
     "chain",
     "folded",

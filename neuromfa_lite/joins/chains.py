@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from ..blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock
-from ..errors import NeuroMFAError
+from ..errors import NeuroMFAError, SourceError
 from ..method import PAPER
-from ..sources import WeightMatrix, WeightSource
-from ..sources.parts import gain_of
+from ..sources import WeightMatrix
+from ..sources.parts import gain_of, gains_of
 from ..sources.wiring import find_architecture
 
 
@@ -33,24 +33,6 @@ class Joined:
     def place(self, name):
         """The position of a layer."""
         return [layer.name for layer in self.layers].index(name)
-
-
-@dataclass(frozen=True, eq=False)
-class Making:
-    """How a network came about, so that it can be made again with another join.
-
-    Attributes:
-        join: the join's name or callable; "chain" also for a network that is given as it is.
-        source: WeightSource behind it; None: none, or one whose weights were changed since.
-        draw: the join's own way to draw samples, where it has one.
-        whole: of a sample, the network it was drawn from; neurons_per_layer: of what size.
-    """
-
-    join: str | Callable = "chain"
-    source: WeightSource | None = None
-    draw: Callable | None = None
-    whole: object = None
-    neurons_per_layer: int | None = None
 
 
 def joined(source, join="chain"):
@@ -158,13 +140,19 @@ def folded(source):
 
 
 def folded_left_out(source):
-    """What the published network leaves out, said of the gains that are folded."""
-    gains = find_architecture(source).gains(source.config)
+    """What the published network leaves out, said of the gains that are folded; SourceError where there are none."""
+    architecture, gains, wiring = find_architecture(source), gains_of(source), source.wiring()
+    used = {join.matrix.stored_name for join in wiring.joins if join.matrix is not None}
+    if not any(prefix + matrix in used for matrix in gains for prefix in architecture.prefixes):
+        raise SourceError(
+            f"{source.origin}: the record of {architecture.model_type} names no gain in front of a matrix of the "
+            "network, so there is nothing to fold: name them in Architecture(..., gains=), or choose join='chain'"
+        )
     names = [f"*{gain}" for matrix, gain in gains.items() if matrix != "unembedding"]
     reason = "layer norm's gain: folded into the matrix behind it"
     return tuple(
         (name, shape, reason if any(fnmatchcase(name, pattern) for pattern in names) else why)
-        for name, shape, why in source.wiring().left_out
+        for name, shape, why in wiring.left_out
     )
 
 

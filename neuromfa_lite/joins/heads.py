@@ -10,6 +10,7 @@ import numpy as np
 
 from ..blocks import NeuronLayer, WeightBlock
 from ..errors import SourceError
+from ..sources.parts import heads_of
 from .chains import Joined, computed, folded_left_out, layer_of, with_gain
 
 NEEDED = ("query", "key", "value", "attention-output")
@@ -30,7 +31,7 @@ def head_products(source, matrix_of=lambda record: record.matrix):
     Raises:
         SourceError: an architecture without these four matrices, or with other sizes than heads of one size.
     """
-    wiring, heads = source.wiring(), _heads(source)
+    wiring, heads = source.wiring(), heads_of(source)
     records = {layer.name: layer for layer in wiring.layers}
     attention = {}
     for record in wiring.joins:
@@ -115,15 +116,6 @@ def _compared(query, key, inside, name):
 
 def _wide(weights):
     return weights.astype(np.float64)
-
-
-def _heads(source):
-    heads = source.config.get("num_attention_heads")
-    if not isinstance(heads, int) or isinstance(heads, bool) or heads < 1:
-        raise SourceError(
-            f"num_attention_heads in {source.config_origin} is {heads!r}: head products need it as a whole number"
-        )
-    return heads
 
 
 def _missing(source, roles, where=""):

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError
 from ..sources import open_source
-from ..sources.parts import embedding_of, gain_of, unembedding_of
+from ..sources.parts import embedding_of, gain_of, heads_of, unembedding_of
 
 READERS = ("query", "key", "value", "mlp-in")
 
@@ -189,12 +189,12 @@ def token_paths(source):
 
 
 def _through_heads(source, layer, arriving, outgoing):
-    heads = source.config.get("num_attention_heads")
-    if not {"value", "attention-output"} <= layer.keys() or not heads:
+    if not {"value", "attention-output"} <= layer.keys():
         raise NeuroMFAError(
-            f"{source.origin}: a layer has no values or no attention output, or its config no num_attention_heads: "
-            "the paths that are asked for go through attention heads"
+            f"{source.origin}: a layer has no values or no attention output: the paths that are asked for go through "
+            "attention heads"
         )
+    heads = heads_of(source)
     values, output = layer["value"], layer["attention-output"]
     if len(values) != output.shape[1] or len(values) % heads:
         raise NeuroMFAError(

@@ -1,6 +1,7 @@
 """The manifest of a run: one JSON file that says how the run was made and holds the hash of every file in it.
 
-A run folder holds manifest.json and, per checkpoint, seed-0/step-000724/{config.json, model.safetensors}.
+A run folder holds manifest.json and, per checkpoint, seed-0/step-000724/{config.json, model.safetensors}; a seed that
+was overwritten lies in seed-0-again, and in seed-0 after the next time.
 """
 
 from __future__ import annotations
@@ -8,14 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-from contextlib import contextmanager
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import NeuroMFAError, SourceError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: train one seed at a time there
+    fcntl = None
+
 SCHEMA = 1
-FILE_NAME = "manifest.json"
+FILE_NAME, UNFINISHED = "manifest.json", ".seed-*-unfinished"
 NEEDED = {
     "run": str,
     "title": str,
@@ -28,22 +36,34 @@ NEEDED = {
 NEEDED_BY_CHECKPOINT = {"seed": int, "step": int, "files": dict, "abilities": dict}
 
 
-def checkpoint_folder(run_folder: Path, seed: int, step: int) -> Path:
+def seed_folders(seed: int | str) -> tuple[str, str]:
+    """Return the two names that the folder of a training seed can have: a new one never overwrites the one before."""
+    return f"seed-{seed}", f"seed-{seed}-again"
+
+
+def step_folder(step: int) -> str:
+    """Return the name of a checkpoint's folder within that of its seed."""
+    return f"step-{step:06d}"
+
+
+def checkpoint_folder(run_folder: Path, manifest: dict, seed: int, step: int) -> Path:
     """Say where the weights of one step of one training seed lie.
 
     Args:
         run_folder: folder of the run.
+        manifest: its manifest.
         seed: training seed.
-        step: training step, below a million.
+        step: training step.
 
     Returns:
         Path of the folder, which need not exist.
 
     Example:
-        >>> checkpoint_folder(Path("mine"), seed=0, step=724).as_posix()
+        >>> checkpoint_folder(Path("mine"), {}, seed=0, step=724).as_posix()
         'mine/seed-0/step-000724'
     """
-    return run_folder / f"seed-{seed}" / f"step-{step:06d}"
+    training = manifest.get("trainings", {}).get(str(seed), {})
+    return run_folder / training.get("folder", seed_folders(seed)[0]) / step_folder(step)
 
 
 def file_hash(path: Path) -> str:
@@ -77,8 +97,8 @@ def read_manifest(folder: Path) -> dict:
         dict, the manifest.
 
     Raises:
-        SourceError: it is missing, is not JSON, lacks an entry or was written by a newer version; the message names the
-            file.
+        SourceError: it is missing, is not JSON, lacks an entry, holds one of the wrong kind or was written by a newer
+            version; the message names the file.
 
     Example:
         >>> read_manifest(Path(__file__).parent / "data" / "induction")["ability"]
@@ -86,22 +106,26 @@ def read_manifest(folder: Path) -> dict:
     """
     path = folder / FILE_NAME
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device would be read for ever
+            raise SourceError(f"{path} cannot be read (not an ordinary file): make it a readable file")
         manifest = json.loads(path.read_text(encoding="utf-8"))
+        _check(manifest, path)
+        return manifest
     except FileNotFoundError:
         raise SourceError(
             f"{path} is missing: {folder} is not a run folder; give a folder that `neuromfa-lite train` wrote"
         ) from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}): make it a readable file") from None
-    except ValueError as error:
+    except SourceError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{path} is not JSON ({error}): train the run again or restore the file") from None
-    _check(manifest, path)
-    return manifest
 
 
 def _check(manifest, path: Path) -> None:
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if not isinstance(schema, int) or schema < 1:
+    if type(schema) is not int or schema < 1:
         raise SourceError(f"{path} is not the manifest of a run (no schema number): train the run again")
     if schema > SCHEMA:
         raise SourceError(
@@ -112,14 +136,55 @@ def _check(manifest, path: Path) -> None:
         for number, entry in enumerate(manifest["checkpoints"]):
             lacking += [f"checkpoints[{number}].{key}" for key in _lacking(entry, NEEDED_BY_CHECKPOINT)]
     if lacking or not manifest["checkpoints"]:
-        what = ", ".join(lacking) or "checkpoints"
+        what = ", ".join(lacking[:9]) or "checkpoints"
         raise SourceError(f"{path} lacks {what}: train the run again or restore the file")
+    for wrong in _wrong(manifest):
+        raise SourceError(f"{path}: {wrong:.300}; train the run again or restore the file")
 
 
 def _lacking(entries, needed: dict[str, type]) -> list[str]:
     """Keys of ``needed`` that a dictionary does not hold, or holds with a value of another type."""
     found = entries if isinstance(entries, dict) else {}
-    return [key for key, kind in needed.items() if not isinstance(found.get(key), kind)]
+    return [key for key, kind in needed.items() if type(found.get(key)) is not kind]
+
+
+def _wrong(manifest: dict):
+    """Say what in a manifest that lacks nothing the rest of the room could not work with."""
+    for key in ("run", "ability", "control", "control_of"):
+        value = manifest.get(key)
+        if value is not None and not (isinstance(value, str) and value.isprintable() and value.strip()):
+            yield f"{key}={value!r} must be a line of text"
+    seen = set()
+    for number, entry in enumerate(manifest["checkpoints"]):
+        where, seed, step = f"checkpoints[{number}]", entry["seed"], entry["step"]
+        if not (0 <= seed < 2**63 and 0 <= step < 10**6):
+            yield f"{where}: seed {seed} and step {step} must be 0 or larger, the step below a million"
+        if (seed, step) in seen:
+            yield f"{where}: seed {seed} has a step {step} already"
+        seen.add((seed, step))
+        if not entry["files"]:
+            yield f"{where} lists no files"
+        for name, value in entry["files"].items():
+            if not re.fullmatch(r"[\w-][\w.-]{0,99}", name) or not isinstance(value, str):
+                yield f"{where}: files must be names inside the folder with their hashes, not {name!r}: {value!r}"
+        for name, value in entry["abilities"].items():
+            if type(value) not in (int, float) or not 0 <= value <= 1:
+                yield f"{where}: {name} must be a share from 0 to 1, not {value!r}"
+        if str(seed) not in manifest["trainings"]:
+            yield f"seed {seed} is not among the trainings"
+    for seed, training in manifest["trainings"].items():
+        if not re.fullmatch("[0-9]{1,19}", seed) or not isinstance(training, dict):
+            yield f"training {seed!r} must be an object under the number of its seed"
+        elif training.get("folder", seed_folders(seed)[0]) not in seed_folders(seed):
+            yield f"the folder of seed {seed} must be {' or '.join(seed_folders(seed))}, not {training['folder']!r}"
+        elif not _is_table(training.get("curve", {})):
+            yield f"the curve of seed {seed} must have columns of numbers, all of one length"
+
+
+def _is_table(value) -> bool:
+    columns = list(value.values()) if isinstance(value, dict) else [None]
+    lists = all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns)
+    return lists and all(type(each) in (int, float) for column in columns for each in column)
 
 
 def merge(old: dict, new: dict, path: Path) -> dict:
@@ -154,96 +219,59 @@ def merge(old: dict, new: dict, path: Path) -> dict:
     }
 
 
-def write_manifest(folder: Path, manifest: dict) -> None:
-    """Write a manifest into a folder in one go: under a temporary name, then renamed.
-
-    Args:
-        folder: folder of the run.
-        manifest: dict of plain values.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     write_manifest(Path(place), {"schema": 1})
-        ...     os.listdir(place)
-        ['manifest.json']
-    """
-    temporary = folder / f".{FILE_NAME}.{os.getpid()}"
-    try:
-        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / FILE_NAME)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 @contextmanager
-def workspace(folder: Path, seed: int, state: str):
-    """Open the hidden folder beside a run folder in which a training is made, as it was left if it was stopped.
+def workshop(folder: Path, seed: int):
+    """Open the hidden folder, inside a run folder, in which one training seed is made; gone afterwards.
 
-    Gone afterwards, unless the training was stopped and its state lies in it.
+    What a killed training left in the run folder is cleared away first.
 
     Args:
         folder: the run folder; it need not exist.
         seed: training seed.
-        state: name of the file of the state.
 
     Returns:
-        Context manager that gives the Path of the hidden folder, on the same disk as ``folder``.
+        Context manager that gives the Path of the hidden folder.
 
     Raises:
-        NeuroMFAError: the disk beside ``folder`` cannot be written to, or another process trains there already.
+        NeuroMFAError: another process trains this seed there.
+        OSError: the place cannot be written to.
 
     Example:
         >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place, workspace(Path(place) / "mine", 0, "state") as hidden:
-        ...     hidden.parent == Path(place), hidden.name
-        (True, '.mine-seed-0-unfinished')
+        >>> with tempfile.TemporaryDirectory() as place, workshop(Path(place) / "mine", 0) as hidden:
+        ...     hidden.name
+        '.seed-0-unfinished'
     """
-    beside = next(parent for parent in folder.parents if parent.exists())
-    path = beside / f".{folder.name}-seed-{seed}-unfinished"
+    hidden = folder / UNFINISHED.replace("*", str(seed))
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    owner = ExitStack()
     try:
-        path.mkdir(exist_ok=True)
-        (path / "run").mkdir(exist_ok=True)
-    except OSError as error:
-        raise NeuroMFAError(f"cannot write in {beside} ({error.strerror}): give another folder") from None
-    with _alone(path):
+        with _alone(folder / ".lock"):
+            _clear_leftovers(folder)
+            try:
+                owner.enter_context(_alone(hidden / "lock", wait=False))
+            except BlockingIOError:
+                raise NeuroMFAError(f"another process trains seed {seed} in {folder}: wait for it") from None
         try:
-            yield path
-        except BaseException:
-            if not (path / state).exists():
-                shutil.rmtree(path, ignore_errors=True)
-            raise
-        shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def _alone(path: Path):
-    """Keep other processes out of a folder; the system lets go when this one ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows locks no folders
-        yield
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NeuroMFAError(f"another process is training in {path}: wait for it, or stop it") from None
-        yield
+            yield hidden
+        finally:
+            with _alone(folder / ".lock"), owner:
+                shutil.rmtree(hidden, ignore_errors=True)
     finally:
-        os.close(handle)
+        with suppress(OSError):  # not empty: there is a run in it
+            for path in made:
+                path.rmdir()
 
 
-def publish(built: Path, folder: Path, seed: int, manifest: dict) -> dict:
-    """Move one finished training seed to its run's folder and enter it in the manifest there.
+def publish(hidden: Path, folder: Path, seed: int, manifest: dict) -> dict:
+    """Enter a finished training seed in its run: replacing the manifest there, in one go, is what makes it count.
 
-    A new run appears as a whole by one rename. In an existing run the seed's folder is exchanged first, then the
-    manifest; if that fails all is put back where it was.
+    Until then its checkpoints lie under a name that the manifest does not mention; afterwards what they replace does,
+    and goes.
 
     Args:
-        built: folder that holds ``seed-SEED``, on the same disk.
-        folder: folder of the run; it need not exist.
+        hidden: the :func:`workshop`, with the checkpoints in its folder "seed".
+        folder: folder of the run.
         seed: the training seed.
         manifest: manifest with that one seed.
 
@@ -254,24 +282,68 @@ def publish(built: Path, folder: Path, seed: int, manifest: dict) -> dict:
         NeuroMFAError: the folder holds a run of another recipe.
         SourceError: the manifest there is damaged.
     """
-    if not folder.exists():
-        write_manifest(built, manifest)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(built, folder)
-        return manifest
-    whole = manifest
-    if (folder / FILE_NAME).exists():
-        whole = merge(read_manifest(folder), manifest, folder / FILE_NAME)
-    target, aside = folder / f"seed-{seed}", built / "replaced"
-    if target.exists():
-        os.replace(target, aside)
-    try:
-        os.replace(built / f"seed-{seed}", target)
-        write_manifest(folder, whole)
-    except BaseException:
-        if target.exists():
-            os.replace(target, built / f"seed-{seed}")
-        if aside.exists():
-            os.replace(aside, target)
-        raise
+    path, new = folder / FILE_NAME, hidden / FILE_NAME
+    with _alone(folder / ".lock"):
+        _set_aside(folder, seed, hidden)
+        old = read_manifest(folder) if path.exists() else None
+        name = next(name for name in seed_folders(seed) if not (folder / name).exists())
+        manifest["trainings"][str(seed)]["folder"] = name
+        whole = merge(old, manifest, path) if old else manifest
+        with open(new, "w", encoding="utf-8") as file:
+            file.write(json.dumps(whole, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.replace(hidden / "seed", folder / name)
+            os.replace(new, path)
+        finally:
+            _set_aside(folder, seed, hidden)
     return whole
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove the workshops whose process is gone, and what they had moved but not yet entered in the manifest."""
+    for hidden in folder.glob(UNFINISHED):
+        with suppress(BlockingIOError), _alone(hidden / "lock", wait=False):
+            _set_aside(folder, hidden.name.split("-")[1], hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _set_aside(folder: Path, seed: int | str, hidden: Path) -> None:
+    """Move a seed's folders that the manifest does not mention into a hidden folder, to go with it."""
+    manifest = read_manifest(folder) if (folder / FILE_NAME).exists() else {"trainings": {}}
+    training = manifest["trainings"].get(str(seed))
+    mentioned = training and training.get("folder", seed_folders(seed)[0])
+    for name in seed_folders(seed):
+        if name != mentioned and (folder / name).exists():
+            os.replace(folder / name, Path(tempfile.mkdtemp(dir=hidden)) / name)
+
+
+@contextmanager
+def _alone(path: Path, wait: bool = True):
+    """Keep other processes out by a locked file, gone afterwards; the system lets go when a process ends, however."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    handle = _locked(path, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(path: Path, how: int) -> int:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process has just removed the file or its folder: once more
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(handle, how)
+                if os.path.samestat(os.fstat(handle), os.stat(path)):
+                    return handle
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)

@@ -251,6 +251,6 @@ def find_recipe(name: str) -> Recipe:
         >>> find_recipe("induction").steps
         724
     """
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise NeuroMFAError(f"no recipe is called {name!r}; the recipes are {', '.join(sorted(RECIPES))}")
     return RECIPES[name]

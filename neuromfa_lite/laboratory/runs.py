@@ -8,7 +8,9 @@ from __future__ import annotations
 import html
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +100,7 @@ class Run:
 
     def steps(self, seed: int = 0) -> tuple[int, ...]:
         """Return the stored training steps of one seed, ascending; NeuroMFAError if the seed is not stored."""
-        if seed not in self.seeds:
+        if not _is_one_of(seed, self.seeds):
             raise NeuroMFAError(f"run {self.name!r} has no seed {seed}; its seeds are {_listed(self.seeds)}")
         return tuple(sorted(entry["step"] for entry in self.manifest["checkpoints"] if entry["seed"] == seed))
 
@@ -117,12 +119,15 @@ class Run:
             <Checkpoint induction@256:2>
         """
         steps = self.steps(seed)
-        if step not in steps:
+        if not _is_one_of(step, steps):
             raise NeuroMFAError(f"run {self.name!r} has no step {step} for seed {seed}; its steps are {_listed(steps)}")
         entry = next(e for e in self.manifest["checkpoints"] if (e["seed"], e["step"]) == (seed, step))
-        folder = manifests.checkpoint_folder(self.folder, int(seed), int(step))
+        folder = manifests.checkpoint_folder(self.folder, self.manifest, int(seed), int(step))
         if not folder.is_dir():
-            raise SourceError(f"{folder} is missing: train the run again or restore the folder")
+            raise SourceError(
+                f"{folder} is missing: load the run once more if this seed was overwritten meanwhile, else train it "
+                "again or restore the folder"
+            )
         return Checkpoint(self.name, int(seed), int(step), folder, dict(entry["abilities"]))
 
     def checkpoints(self, seed: int = 0) -> tuple[Checkpoint, ...]:
@@ -171,9 +176,10 @@ class Run:
         import pandas as pd
 
         self.steps(seed)  # refuses an unknown seed
-        if "curve" not in self.manifest["trainings"][str(seed)]:
+        training = self.manifest["trainings"][str(int(seed))]
+        if "curve" not in training:
             raise NeuroMFAError(f"run {self.name!r} was measured at its checkpoints only: ask for abilities({seed})")
-        return pd.DataFrame(self.manifest["trainings"][str(seed)]["curve"])
+        return pd.DataFrame(training["curve"])
 
     def __repr__(self) -> str:
         count = len(self.manifest["checkpoints"])
@@ -214,11 +220,13 @@ def load_run(name_or_folder: str | os.PathLike) -> Run:
     names = _bundled_names()
     if isinstance(name_or_folder, str) and name_or_folder in names:
         return _read_run(BUNDLED / name_or_folder)
-    folder = Path(name_or_folder).expanduser()
-    if folder.is_dir():
-        return _read_run(folder)
+    if isinstance(name_or_folder, (str, os.PathLike)):
+        folder = os.path.expanduser(name_or_folder)
+        if os.path.isdir(folder):
+            return _read_run(Path(folder))
+        name_or_folder = os.fspath(name_or_folder)
     raise NeuroMFAError(
-        f"{os.fspath(name_or_folder)!r} is neither a bundled run nor a folder; the bundled runs are {_listed(names)}"
+        f"{name_or_folder!r:.99} is neither a bundled run nor a folder; the bundled runs are {_listed(names)}"
     )
 
 
@@ -273,9 +281,9 @@ def load_checkpoint(label: str) -> Checkpoint:
         >>> load_checkpoint("induction@724:1")
         <Checkpoint induction@724:1>
     """
-    parts = re.fullmatch(r"(?P<run>.+)@(?P<step>\d+)(:(?P<seed>\d+))?", label)
-    if parts is None:
-        raise NeuroMFAError(f"{label!r} is not a checkpoint: write RUN@STEP or RUN@STEP:SEED, e.g. induction@724:1")
+    parts = isinstance(label, str) and re.fullmatch(r"(?P<run>.+)@(?P<step>\d{1,19})(:(?P<seed>\d{1,19}))?", label)
+    if not parts:
+        raise NeuroMFAError(f"{label!r:.99} is not a checkpoint: write RUN@STEP or RUN@STEP:SEED, e.g. induction@724:1")
     return load_run(parts["run"]).checkpoint(int(parts["step"]), int(parts["seed"] or 0))
 
 
@@ -287,7 +295,7 @@ def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
 
     Returns:
         DataFrame, a row per file: file (path inside the run), expected and found (SHA-256; found is None if the file is
-        missing), ok.
+        missing or cannot be read), ok.
 
     Raises:
         NeuroMFAError, SourceError: as :func:`load_run`.
@@ -301,10 +309,12 @@ def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
     run = run if isinstance(run, Run) else load_run(run)
     rows = []
     for entry in run.manifest["checkpoints"]:
-        folder = manifests.checkpoint_folder(run.folder, entry["seed"], entry["step"])
+        folder = manifests.checkpoint_folder(run.folder, run.manifest, entry["seed"], entry["step"])
         for name, expected in entry["files"].items():
             path = folder / name
-            found = manifests.file_hash(path) if path.is_file() else None
+            found = None
+            with suppress(OSError):
+                found = manifests.file_hash(path) if path.is_file() else None
             file = path.relative_to(run.folder).as_posix()
             rows.append({"file": file, "expected": expected, "found": found, "ok": found == expected})
     return pd.DataFrame(rows, columns=["file", "expected", "found", "ok"])
@@ -317,6 +327,10 @@ def _read_run(folder: Path) -> Run:
 
 def _bundled_names() -> list[str]:
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{manifests.FILE_NAME}"))
+
+
+def _is_one_of(value, numbers) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and value in numbers
 
 
 def _listed(values) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError
 from ..sources import open_source
-from ..sources.parts import embedding_of, gain_of, unembedding_of
+from ..sources.parts import embedding_of, gain_of, heads_of, unembedding_of
 
 MOST_TOKENS = 256
 CLOUD_RADII = 16
@@ -200,7 +200,7 @@ def two_neighbours(source, seed=0):
 
 def _head_pieces(source):
     """(role, weights) of every head: readers (head size, hidden) with their gain, writers (hidden, head size)."""
-    heads = source.config["num_attention_heads"]
+    heads = heads_of(source)
     for join in source.wiring().joins:
         if join.role in ("query", "key", "value"):
             weights = _finite(join.matrix, join.matrix.read())

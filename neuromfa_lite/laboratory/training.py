@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import NeuroMFAError
-from . import manifests, states
+from . import manifests
 from .recipes import Recipe, find_recipe
-from .tasks import find_task, seed_sequence
-from .trainer import Training, versions
+from .tasks import Task, find_task, seed_sequence
+from .trainer import Training
 
 
 def train(
@@ -28,9 +28,8 @@ def train(
 ) -> dict:
     """Train one seed of a run and store it, in one to five minutes on one core.
 
-    The run folder changes only when the training is done. One that is stopped or fails leaves its state in a hidden
-    folder beside the run folder, at most ten seconds or one checkpoint old; the same call goes on from there and ends
-    with the same weights, bit for bit. At the end the hidden folder is gone.
+    The run changes only when the training is done. One that is stopped or fails leaves nothing; the same call starts
+    again. What a killed one leaves, a hidden folder in the run folder, goes with the next training there.
 
     Args:
         name: the recipe's name, e.g. "induction".
@@ -45,8 +44,8 @@ def train(
         dict, the manifest of the run folder.
 
     Raises:
-        NeuroMFAError: an unknown recipe, an impossible seed or number of steps, a folder that would be overwritten, or
-            an unfinished training that cannot be gone on with.
+        NeuroMFAError: before any work: an unknown recipe, an impossible seed or number of steps, a folder that cannot
+            be written to or would be overwritten, a seed that another process trains there; later: a full disk.
 
     Example:
         >>> import tempfile, pathlib
@@ -56,17 +55,21 @@ def train(
         [0, 1]
     """
     recipe = find_recipe(name)
+    folder = _run_folder(name if folder is None else folder)
     _refuse_without_torch()
     seed_sequence("train", seed)  # refuses an impossible seed before any work
     stored_steps = _stored_steps(recipe, seed, steps)
-    folder = Path(name if folder is None else folder).absolute()
     task = find_task(recipe)
-    about = {"recipe": recipe.as_dict(), "data": task.about()}
-    _refuse_to_overwrite(folder, about, seed, overwrite)
-    with manifests.workspace(folder, seed, states.FILE_NAME) as unfinished:
-        training = Training(recipe, int(seed), task, unfinished, about | {"seed": int(seed), "versions": versions()})
-        training.run(stored_steps, progress)
-        return manifests.publish(training.built, folder, seed, training.manifest())
+    try:
+        _refuse_what_is_no_run(folder, name)
+        with manifests.workshop(folder, seed) as hidden:
+            _refuse_to_overwrite(folder, recipe, task, seed, overwrite)
+            training = Training(recipe, int(seed), task, hidden / "seed")
+            training.run(stored_steps, progress)
+            return manifests.publish(hidden, folder, seed, training.manifest())
+    except OSError as error:
+        why = error.strerror or error
+        raise NeuroMFAError(f"cannot write in {folder} ({why}): give another folder or make room") from error
 
 
 def _refuse_without_torch():
@@ -86,21 +89,30 @@ def _stored_steps(recipe: Recipe, seed: int, steps: int | None) -> list[int]:
     return [step for step in recipe.checkpoints(seed) if step <= last]
 
 
-def _refuse_to_overwrite(folder: Path, about: dict, seed: int, overwrite: bool) -> None:
-    """Stop before the work if storing would destroy something or mix two runs."""
-    name = about["recipe"]["name"]
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+def _run_folder(folder) -> Path:
+    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder) or "\0" in os.fspath(folder):
+        raise NeuroMFAError(f"folder={folder!r} names no folder: give a path, or leave it out")
+    return Path(os.path.expanduser(folder)).absolute()
+
+
+def _refuse_what_is_no_run(folder: Path, name: str) -> None:
+    """Leave alone what is neither a run nor empty; hidden files are no hindrance."""
+    if folder.exists() and not folder.is_dir():
         raise NeuroMFAError(f"{folder} is a file: give a folder to store {name!r} in")
-    if not (folder / manifests.FILE_NAME).exists():
-        if any(folder.iterdir()):
-            raise NeuroMFAError(f"{folder} is not empty and not a run: give a new folder")
+    if not folder.exists() or (folder / manifests.FILE_NAME).exists() or any(folder.glob(manifests.UNFINISHED)):
         return
-    found = manifests.read_manifest(folder)
-    if found["run"] != name or found["recipe"] != about["recipe"]:
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise NeuroMFAError(f"{folder} is not empty and not a run: give a new folder")
+
+
+def _refuse_to_overwrite(folder: Path, recipe: Recipe, task: Task, seed: int, overwrite: bool) -> None:
+    """Stop before the work if storing would destroy something or mix two runs."""
+    if not (folder / manifests.FILE_NAME).exists():
+        return
+    name, found = recipe.name, manifests.read_manifest(folder)
+    if found["run"] != name or found["recipe"] != recipe.as_dict():
         raise NeuroMFAError(f"{folder} holds run {found['run']!r} made by another recipe: give a new folder")
-    if found.get("data", {}) != about["data"]:
+    if found.get("data", {}) != task.about():
         raise NeuroMFAError(f"{folder} holds {name!r} trained on another text than this Python's: give a new folder")
     if str(seed) in found["trainings"] and not overwrite:
         raise NeuroMFAError(f"{folder} already holds seed {seed} of {name!r}: give a new folder or overwrite it")

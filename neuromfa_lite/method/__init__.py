@@ -1,6 +1,7 @@
 """Method: every choice of the analysis, in the order of the flow, as one value to name, compare and vary."""
 
 from .choices import Method
+from .identity import identity, label
 from .parts import PAPER_Q, PARTS, ROUNDING, SHIPPED, distinct, register_part
 from .shipped import GEODESIC, METHODS, ONE_GRAPH, PAPER, PUBLISHED, SANDBOX, SCALE_FREE, register_method
 
@@ -18,6 +19,8 @@ __all__ = [
     "SHIPPED",
     "Method",
     "distinct",
+    "identity",
+    "label",
     "register_method",
     "register_part",
 ]

@@ -30,6 +30,7 @@ ACCEPTED = (
     'config=, or a checkpoint of a run such as nmfa.load_run("induction").checkpoint(724)'
 )
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*\w")
+HUB_ID_AT = re.compile(rf"({HUB_ID.pattern})@(.+)")
 RUN_STEP = re.compile(r"([A-Za-z][\w-]*)@(\d+)(?::(\d+))?")
 
 
@@ -41,7 +42,8 @@ def open_source(source, revision=None, config=None, read="auto"):
             run's checkpoint is such a folder), a hub model "org/name", a torch module, or a state dict
             {name: tensor or array}.
         revision: branch, tag or commit of a hub model.
-        config: the configuration (dict, as config.json): needed for a state dict, else instead of the model's own.
+        config: the configuration (dict, as config.json, or that of a model of transformers): needed for a state dict,
+            else instead of the model's own.
         read: "auto" or "copy", as of :func:`neuromfa_lite.load_network`.
 
     Returns:
@@ -57,6 +59,7 @@ def open_source(source, revision=None, config=None, read="auto"):
     """
     if isinstance(source, WeightSource):
         return source
+    config = config.to_dict() if hasattr(config, "to_dict") else config
     if isinstance(source, (str, os.PathLike)):
         return _open_named(source, revision, config, read)
     if revision is not None:
@@ -65,7 +68,7 @@ def open_source(source, revision=None, config=None, read="auto"):
 
     if isinstance(source, Mapping):
         return open_state_dict(source, config)
-    if callable(getattr(source, "state_dict", None)):
+    if callable(getattr(source, "state_dict", None)) and not isinstance(source, type):
         return open_module(source, config)
     raise SourceError(f"cannot open a {type(source).__name__} as weights: give {ACCEPTED}")
 
@@ -83,10 +86,16 @@ def _open_named(source, revision, config, read):
             raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", but {path} is a local path')
         return open_folder(path, config, read=read)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
-        from .hub import fetch
+        from .hub import open_hub
 
-        origin = f"{source}@{revision}" if revision else source
-        return open_folder(fetch(source, revision), config, origin, read)
+        return open_hub(source, revision, config, read)
+    apart = isinstance(source, str) and HUB_ID_AT.fullmatch(source)
+    if apart:
+        repo, revision = apart.groups()
+        raise SourceError(
+            f"{source!r}: there is no such folder or file; the revision of a hub model is given apart: {repo!r} with "
+            f"revision={revision!r} (on the command line: {repo} --revision {revision})"
+        )
     run = RUN_STEP.fullmatch(str(source))
     if run:
         name, step, seed = run.groups()
@@ -94,5 +103,7 @@ def _open_named(source, revision, config, read):
         raise SourceError(
             f"{source} is a checkpoint of a run: open it as nmfa.load_run({name!r}).checkpoint({int(step)}{seed})"
         )
-    missing = "there is no such folder or file" + (", and it is no hub model" if isinstance(source, str) else "")
+    missing = "there is no such folder or file"
+    if isinstance(source, str):
+        missing += ', and it is no hub model: those are named "org/name", such as "openai-community/gpt2"'
     raise SourceError(f"{os.fspath(source)!r}: {missing}. Give {ACCEPTED}")

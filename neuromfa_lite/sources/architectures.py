@@ -5,7 +5,7 @@ them, then call `register`. The chain of one transformer block is that of the au
 arXiv:2402.09099): hidden -> query, key, value -> attention output -> hidden -> 4h -> hidden.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,8 +84,9 @@ class Architecture:
         left_out: (pattern, reason) of stored tensors that are no connections; `*` and `?` as in file names.
         embedding, unembedding: names that the matrix (tokens, hidden) of either kind may have; without an unembedding
             the embedding serves as one.
-        gains: callable that takes the configuration and returns {matrix: the layer norm's gain in front of it}, both
-            without prefix; "unembedding" stands for that matrix.
+        gains: {matrix: the layer norm's gain in front of it}, both without prefix, or a callable that takes the
+            configuration and returns that; "unembedding" stands for that matrix. None: not told.
+        heads: the configuration's key for the number of attention heads.
 
     Example:
         >>> toy = Architecture("toy", layers=[LayerRecord("in", 3), LayerRecord("out", 2, role="output")],
@@ -102,7 +103,8 @@ class Architecture:
     left_out: tuple = ()
     embedding: tuple = ()
     unembedding: tuple = ()
-    gains: Callable = lambda config: {}
+    gains: Callable | Mapping | None = None
+    heads: str = "num_attention_heads"
 
     def list_layers(self, config):
         """Return the layers (tuple of LayerRecord) of a model with this configuration (dict)."""
@@ -111,6 +113,11 @@ class Architecture:
     def list_joins(self, config):
         """Return the joins (tuple of Join) of a model with this configuration (dict)."""
         return tuple(self.joins(config) if callable(self.joins) else self.joins)
+
+
+    def list_gains(self, config):
+        """Return the gains (dict) of a model with this configuration (dict); None where the record does not tell."""
+        return self.gains(config) if callable(self.gains) else self.gains
 
 
 ARCHITECTURES = {}

@@ -34,7 +34,7 @@ def regular_file(path, way_out="check its path and rights"):
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
     if not stat.S_ISREG(found.st_mode):
-        what = "is a folder, not a file" if stat.S_ISDIR(found.st_mode) else "is no ordinary file"
+        what = "is no ordinary file" + (" but a folder" if stat.S_ISDIR(found.st_mode) else "")
         raise SourceError(f"{path} {what}: give the path of a file that holds the model")
     return found
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ..errors import SourceError
-from .files import parse_json, read_text, regular_file
+from .files import parse_json, read_text, regular_file, unreadable
 from .safetensors_file import MappedFiles, read_tensors
 from .weight_source import WeightSource
 
@@ -117,7 +117,8 @@ def find_weights(folder):
         where there is no index.
 
     Raises:
-        SourceError: there are no weights, it is not clear which to read, or the index names a missing shard.
+        SourceError: there are no weights, it is not clear which to read, the index names a missing shard, or the
+            folder cannot be read.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -125,36 +126,63 @@ def find_weights(folder):
         >>> files[0].name, weight_map
         ('model.safetensors', {})
     """
+    try:
+        names = [name for name in os.listdir(folder) if os.path.exists(folder / name)]
+    except OSError as error:
+        raise unreadable(folder, error) from None
+    chosen = folder / choose_weights(names, folder)
+    if chosen.suffix != ".json":
+        return [chosen], {}
+    weight_map = read_weight_map(chosen)
+    shards = [folder / shard for shard in dict.fromkeys(weight_map.values())]
+    for shard in shards:
+        if not os.path.exists(shard):
+            raise SourceError(f"{shard} is missing, a shard that {chosen.name} names: fetch it too")
+    return shards, weight_map
+
+
+def choose_weights(names, where):
+    """Choose what to read of a model folder, here or on the hub: the file of its weights, or the index of its shards.
+
+    Args:
+        names: names of the files at the top of the folder.
+        where: what error messages call the folder.
+
+    Returns:
+        One of the names.
+
+    Raises:
+        SourceError: there are no weights, or it is not clear which to read.
+
+    Example:
+        >>> choose_weights(["adapter_model.safetensors", "model.safetensors", "pytorch_model.bin"], "here")
+        'model.safetensors'
+    """
     for name in ("model.safetensors", "model.safetensors.index.json"):
-        if (folder / name).exists():
-            return _shards(folder / name) if name.endswith(".json") else ([folder / name], {})
-    files = sorted(folder.glob("*.safetensors"))
+        if name in names:
+            return name
+    files = sorted(n for n in names if n.endswith(".safetensors") and n != "adapter_model.safetensors")
     if len(files) > 1:
         raise SourceError(
-            f"{folder} holds {len(files)} safetensors files ({', '.join(file.name for file in files[:6])}) and no "
+            f"{where} holds {len(files)} safetensors files ({', '.join(files[:6])}) and no "
             "model.safetensors.index.json to say how they belong together: add it, or give the path of one file"
         )
-    if files:
-        return files, {}
-    for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
-        if (folder / name).exists():
-            return _shards(folder / name) if name.endswith(".json") else ([folder / name], {})
-    raise SourceError(f"{folder} holds no weights: expected {WEIGHT_FILES}")
+    for name in (*files, "pytorch_model.bin", "pytorch_model.bin.index.json"):
+        if name in names:
+            return name
+    raise SourceError(f"{where} holds no weights: expected {WEIGHT_FILES}")
 
 
-def _shards(index):
-    """The files that an index of shards names, and its map from names to file names."""
+def read_weight_map(index):
+    """Read an index of shards: its map from the tensors' names to the file names of their shards."""
     weight_map = _read_json(index, "fetch it again").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise SourceError(f"{index} is damaged: it has no weight_map from names to files. Fetch it again")
     odd = [shard for shard in weight_map.values() if not isinstance(shard, str)]
-    shards = odd or list(dict.fromkeys(weight_map.values()))
-    for shard in shards:
+    for shard in odd or dict.fromkeys(weight_map.values()):
         if not isinstance(shard, str) or Path(shard).name != shard or not shard.isprintable():
             raise SourceError(f"{index} is damaged: shard {shard!r} is no file of its folder. Fetch it again")
-        if not os.path.exists(index.parent / shard):
-            raise SourceError(f"{index.parent / shard} is missing, a shard that {index.name} names: fetch it too")
-    return [index.parent / shard for shard in shards], weight_map
+    return weight_map
 
 
 def _read_json(path, way_out):

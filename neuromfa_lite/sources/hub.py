@@ -1,17 +1,37 @@
 """Models of the Hugging Face hub, fetched into its ordinary cache."""
 
+import hashlib
+import os
+import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ..errors import SourceError
+from .folder import choose_weights, find_weights, open_folder, read_weight_map
 
-SAFE_FILES = ["config.json", "*.safetensors", "*.index.json"]
+COMMIT = re.compile(r"[0-9a-f]{40}")
+# The hub names large files by sha256, small ones by git's sha1; the cache calls their content by that name.
+HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+LOCAL = (
+    "give a folder with config.json and safetensors (no folder of that name is here, nor is the model wholly in the "
+    'cache), or take a bundled run: nmfa.load_run("induction")'
+)
+
+
+def open_hub(repo, revision=None, config=None, read="auto"):
+    """Open a hub model: fetch what is not in the cache, then open the folder there."""
+    folder = fetch(repo, revision)
+    with _without_damage(folder):
+        return open_folder(folder, config, f"{repo}@{revision}" if revision else repo, read)
 
 
 def fetch(repo, revision=None):
     """Fetch the config.json and the weights of a hub model into the local cache.
 
-    Nothing else is fetched: no code, and .bin files only where there are no safetensors. What is in the cache is not
-    fetched again and needs no network.
+    Nothing else is fetched: no code, no other form of the weights, nothing below the top folder. What is in the cache
+    is not fetched again; a commit that is wholly there, and any model while the hub gives no answer, needs no network.
 
     Args:
         repo: the model's name, "org/name".
@@ -21,29 +41,162 @@ def fetch(repo, revision=None):
         pathlib.Path of the model's folder in the cache.
 
     Raises:
-        SourceError: no such model or revision, no network, or no right to it; the message names repo and revision.
+        SourceError: no such model or revision, no network, no right to it, or no whole answer; the message names repo
+            and revision, what happened and the way out.
     """
-    folder = _download(repo, revision, SAFE_FILES)
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
-        folder = _download(repo, revision, [*SAFE_FILES, "*.bin"])
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    asked = f"{repo} at revision {revision}" if revision else repo
+    store = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    cached = _cached(store, revision or "main")
+    if cached and COMMIT.fullmatch(revision or ""):
+        return cached
+    try:
+        # The client's own default is to wait for ever.
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        info = huggingface_hub.HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=timeout)
+        if not COMMIT.fullmatch(info.sha):
+            raise ValueError(f"{info.sha!r} is no commit")
+        listed = {file.rfilename: file for file in info.siblings if Path(file.rfilename).name == file.rfilename}
+    except Exception as error:
+        if cached and not isinstance(error, (errors.RevisionNotFoundError, errors.HFValidationError)):
+            return cached
+        raise _refusal(asked, _reason(error, repo)) from error
+    folder = store / "snapshots" / info.sha
+    chosen = choose_weights(listed, f"{asked} on the Hugging Face hub")
+    for name in ("config.json", chosen):
+        if name in listed:
+            _fetch_file(repo, asked, listed[name], folder)
+    if chosen.endswith(".json"):
+        with _without_damage(folder):
+            shards = dict.fromkeys(read_weight_map(folder / chosen).values())
+        for shard in shards:
+            if shard not in listed:
+                raise _refusal(asked, f"{shard}, a shard that {chosen} names, is not there")
+            _fetch_file(repo, asked, listed[shard], folder)
+    if folder != cached and revision != info.sha:
+        ref = store / "refs" / (revision or "main")
+        with suppress(OSError):  # a cache without right to write still serves
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.write_text(info.sha)
     return folder
 
 
-def _download(repo, revision, patterns):
-    import huggingface_hub
-
+@contextmanager
+def _without_damage(folder):
+    """Where a folder cannot be read, remove the files whose content has not the hash by which the cache calls it."""
     try:
-        return Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=patterns))
+        yield
+    except SourceError as error:
+        damaged = []
+        for link in sorted(file for file in folder.iterdir() if file.is_symlink()):
+            blob = folder / os.readlink(link)
+            if HASH.fullmatch(blob.name) and blob.is_file() and not _has_hash(blob, blob.name):
+                blob.unlink()
+                link.unlink()
+                damaged.append(link.name)
+        if not damaged:
+            raise
+        raise SourceError(
+            f"{error}. The cached content of {', '.join(damaged)} was damaged and is removed: "
+            "the same call fetches it again"
+        ) from None
+
+
+def _cached(store, revision):
+    """The folder of a revision in the cache if config.json and the weights are there, else None."""
+    try:
+        commit = revision if COMMIT.fullmatch(revision) else (store / "refs" / revision).read_text()
+        folder = store / "snapshots" / commit
+        find_weights(folder)
+    except (OSError, ValueError):
+        return None
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _fetch_file(repo, asked, file, folder):
+    """Fetch one file into the cache, unless it is there; a part that is there already is gone on with."""
+    from huggingface_hub.utils import WeakFileLock
+
+    target, store = folder / file.rfilename, folder.parents[1]
+    if target.is_file() and target.stat().st_size == file.size:
+        return
+    content_hash = file.lfs.sha256 if file.lfs else file.blob_id
+    if file.size is None or not HASH.fullmatch(content_hash or ""):
+        raise _refusal(asked, f"no hash of {file.rfilename} is named to check it by; HF_ENDPOINT is no whole hub")
+    blob = store / "blobs" / content_hash
+    part = blob.with_name(f"{content_hash}.incomplete")
+    lock = store.parent / ".locks" / store.name / f"{content_hash}.lock"
+    try:
+        for path in (target, blob, lock):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with WeakFileLock(lock):
+            if not blob.is_file() or blob.stat().st_size != file.size:
+                _go_on(repo, file, folder.name, part)
+                if not _has_hash(part, content_hash):
+                    raise _refusal(asked, _wrong_content(file.rfilename, part))
+                part.replace(blob)
+            target.unlink(missing_ok=True)
+            try:
+                target.symlink_to(os.path.relpath(blob, folder))
+            except OSError:  # no symbolic links on this disk
+                blob.replace(target)
+    except SourceError:
+        raise
     except Exception as error:
-        asked = f"{repo} at revision {revision}" if revision else repo
-        raise SourceError(f"cannot fetch {asked} from the Hugging Face hub: {_reason(error, repo)}") from error
+        reason, kept = _reason(error, repo), part.stat().st_size if part.is_file() else 0
+        if kept:
+            reason += f". {kept} of {file.size} bytes of {file.rfilename} are kept: the same call goes on from there"
+        raise _refusal(asked, reason) from error
+
+
+def _go_on(repo, file, commit, part):
+    """Fetch what a partial file lacks."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    url = hf_hub_url(repo, file.rfilename, revision=commit)
+    with part.open("ab") as out:
+        if out.tell() > file.size:
+            out.truncate(0)
+            out.seek(0)
+        if out.tell() < file.size:
+            # Not compressed, or the bytes that are there already would not be the first of those that come.
+            headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+            http_get(url, out, resume_size=out.tell(), headers=headers, displayed_filename=file.rfilename)
+
+
+def _has_hash(path, content_hash):
+    with path.open("rb") as file:
+        if len(content_hash) == 64:
+            return hashlib.file_digest(file, "sha256").hexdigest() == content_hash
+        content = file.read()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == content_hash
+
+
+def _wrong_content(name, part):
+    """Throw content away that is not what the hub names; what to say of it."""
+    with part.open("rb") as file:
+        page = file.read(64).lstrip().startswith(b"<")
+    part.unlink()
+    what = "a web page came in its place" if page else "its content is not what the hub's hash says"
+    return (
+        f"{name} arrived wrong and is thrown away: {what}. Something between you and the hub answers for it (the "
+        "login page of a network, a proxy) or the line is bad; try again, or on another network"
+    )
+
+
+def _refusal(asked, reason):
+    return SourceError(f"cannot fetch {asked} from the Hugging Face hub: {reason}")
 
 
 def _reason(error, repo):
     """What went wrong and the way out, in words."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
-    page = f"https://huggingface.co/{repo}"
+    page, text = f"{constants.ENDPOINT}/{repo}", " ".join(str(error).split()) or repr(error)
     # GatedRepoError is a RepositoryNotFoundError too: the special cases come first.
     if isinstance(error, errors.GatedRepoError):
         return f"access must be granted first: accept its terms on {page}, then log in with `hf auth login`"
@@ -55,12 +208,43 @@ def _reason(error, repo):
             "here; check the spelling of org/name"
         )
     if isinstance(error, errors.HFValidationError):
-        return f"that is no valid name or revision ({error})"
-    if isinstance(error, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)):
+        return f"that is no valid name or revision ({text})"
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return f"HF_HUB_OFFLINE closes the network; unset it, {LOCAL}"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 429:
+        return "too many requests were made (429); wait some minutes, or log in with `hf auth login` for a higher limit"
+    if status is not None and status >= 500:
+        return f"the hub's server fails ({status}), which is no fault of yours; try again later"
+    if status is not None:
+        return f"the hub refuses ({text}); log in with `hf auth login`, or look at {page}"
+    # The client's HTTP library is another one in each of its major versions; the names of the errors stay.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if kinds & {"TimeoutException", "Timeout"} or "timed out" in text:
         return (
-            "there is no folder of that name here, it is not (wholly) in the local cache, and the network is closed "
-            "(no connection, or HF_HUB_OFFLINE is set); connect and try again, give a folder with config.json and "
-            'safetensors, or take a bundled run: nmfa.load_run("induction")'
+            f"{constants.ENDPOINT} gave no answer within {constants.HF_HUB_DOWNLOAD_TIMEOUT} s; try again, or allow "
+            "more seconds by the environment variable HF_HUB_DOWNLOAD_TIMEOUT"
         )
-    # Anything else on the way: HTTP and proxy errors, a full disk.
-    return f"{error or error!r}. Check network, proxy and free disk space and try again: what was fetched is kept"
+    if "SSL" in text:
+        return f"the connection cannot be trusted ({text}); check the clock, the certificates and any proxy"
+    if kinds & {"RemoteProtocolError", "ReadError", "ChunkedEncodingError"} or "aborted" in text:
+        return f"the connection broke off ({text}); try again"
+    if kinds & {"ConnectError", "ConnectionError", "ProxyError"}:
+        proxy = _proxy(constants.ENDPOINT)
+        if proxy:
+            return f"the proxy {proxy} that your environment names gives no connection ({text}); start or unset it"
+        return f"the network is closed: no connection to {constants.ENDPOINT} ({text}); connect and try again, {LOCAL}"
+    if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
+        return (
+            f"{constants.ENDPOINT} sent something else than a hub does, perhaps a web page ({text}): the login page of "
+            "a network, a proxy, or a wrong HF_ENDPOINT; open that address in a browser, then try again"
+        )
+    # A full disk, a cache without right to write.
+    return f"{text}; check free disk space and the rights of the cache {constants.HF_HUB_CACHE}, then try again"
+
+
+def _proxy(endpoint):
+    """Host and port of the proxy towards an address, or None; a password in it is left out."""
+    address, proxies = urlsplit(endpoint), getproxies()
+    proxy = proxies.get(address.scheme) or proxies.get("all")
+    return None if not proxy or proxy_bypass(address.netloc) else urlsplit(proxy).netloc.rpartition("@")[2] or proxy

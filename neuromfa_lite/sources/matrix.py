@@ -14,6 +14,24 @@ from ..errors import SourceError
 READABLE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64}
 
 
+def as_array(name, values, origin):
+    """Array of what was given as weights; SourceError of none, of masked entries, of whole numbers too large.
+
+    Numbers written as whole ones in a list are weights as well, and become float64.
+    """
+    if np.ma.is_masked(values):
+        raise SourceError(f"{name} in {origin} is an array with masked entries: fill them, array.filled(0)")
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError):
+        raise SourceError(f"{name} in {origin} is no tensor or array of numbers: give rows of one length") from None
+    if isinstance(values, (list, tuple)) and array.dtype.kind in "iu":
+        if (np.abs(array.astype(np.float64)) > 2.0**53).any():
+            raise SourceError(f"{name} in {origin} holds whole numbers beyond 2^53, which float64 would round")
+        return array.astype(np.float64)
+    return array
+
+
 class ArrayStorage:
     """Weights that are in memory already.
 
@@ -84,13 +102,13 @@ class WeightMatrix:
             WeightMatrix.
 
         Raises:
-            SourceError: the array is not 2-D.
+            SourceError: the array is not 2-D, or has masked entries.
 
         Example:
             >>> WeightMatrix.from_array("down", np.zeros((2, 5), "f4"), transposed=True)
             WeightMatrix('down', targets=5, sources=2, float32)
         """
-        array = np.asarray(array)
+        array = as_array(name, array, origin)
         if array.ndim != 2:
             raise SourceError(
                 f"{name} in {origin}: a weight matrix has 2 dimensions, this array has shape {array.shape}"

@@ -63,7 +63,7 @@ def gain_of(source, matrix):
         (hidden,) float64; None where no layer norm with a gain stands in front.
 
     Raises:
-        SourceError: the architecture's record names a gain that is not stored.
+        SourceError: the architecture's record tells no gains, or one that is not stored.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -71,10 +71,8 @@ def gain_of(source, matrix):
         >>> gain_of(open_source(load_run("induction").checkpoint(0)), "unembedding")[:2]
         array([1., 1.])
     """
-    architecture = find_architecture(source)
-    source.wiring()  # refuses counts of layers that a record would list for ever
-    gains = architecture.gains(source.config)
-    for prefix in architecture.prefixes:
+    gains = gains_of(source)
+    for prefix in find_architecture(source).prefixes:
         name = matrix.removeprefix(prefix)
         if name in gains:
             found = _named(source, (gains[name],), source.vectors)
@@ -91,6 +89,32 @@ def gain_of(source, matrix):
                 )
             return found.read().astype(np.float64)
     return None
+
+
+def gains_of(source):
+    """{matrix: gain in front of it}, names without prefix; SourceError where the record does not tell."""
+    architecture = find_architecture(source)
+    source.wiring()  # refuses counts of layers that a record would list for ever
+    gains = architecture.list_gains(source.config)
+    if gains is None:
+        raise SourceError(
+            f"{source.origin}: the record of {architecture.model_type} does not say which layer norms' gains stand in "
+            'front of its matrices: add Architecture(..., gains={"NAME OF THE MATRIX": "NAME OF THE GAIN"}), gains={} '
+            "where there are none, or choose a method that does not need them"
+        )
+    return gains
+
+
+def heads_of(source):
+    """The number of attention heads; SourceError where the configuration has none under the record's name for it."""
+    key = find_architecture(source).heads
+    heads = source.config.get(key)
+    if not isinstance(heads, int) or isinstance(heads, bool) or heads < 1:
+        raise SourceError(
+            f"{key} in {source.config_origin} is {heads!r}, but the number of attention heads is needed as a whole "
+            'number: if the configuration calls it otherwise, say so in Architecture(..., heads="n_head")'
+        )
+    return heads
 
 
 def _named(source, names, tensors=None):

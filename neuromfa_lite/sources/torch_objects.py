@@ -12,12 +12,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import SourceError
-from .matrix import ArrayStorage, WeightMatrix, WeightVector
+from .matrix import ArrayStorage, WeightMatrix, WeightVector, as_array
 from .weight_source import WeightSource
 
 UNKNOWN_CONFIG = (
     'say what it is: open_source(..., config={"model_type": "gpt_neox", "hidden_size": ...}), as in config.json'
 )
+# What training scripts call the model's part of what they save.
+MODEL_PARTS = ("model_state_dict", "state_dict", "model", "module", "net")
+SAFE_TORCH = (2, 10)  # weights_only=True let code through in releases before
 
 
 def open_module(module, config=None):
@@ -40,8 +43,8 @@ def open_module(module, config=None):
         >>> open_module(torch.nn.Linear(3, 2), {"model_type": "toy"}).matrices["weight"]
         WeightMatrix('weight', targets=2, sources=3, float32)
     """
-    origin = type(module).__name__
-    held = config if config is not None else getattr(module, "config", None)
+    inner, own = _inside(module)
+    origin, held = type(inner).__name__, config if config is not None else own
     held = held.to_dict() if hasattr(held, "to_dict") else held
     if not isinstance(held, Mapping):
         raise SourceError(f"the model {origin} has no config that says how it is built: {UNKNOWN_CONFIG}")
@@ -49,11 +52,20 @@ def open_module(module, config=None):
     return WeightSource(origin, dict(held), tensors, f"the config of {origin}")
 
 
+def _inside(module):
+    """(model, its config) that a module of one child holds, as torch.compile and DataParallel make it."""
+    config = getattr(module, "config", None)
+    while (children := dict(getattr(module, "named_children", dict)())).keys() in ({"_orig_mod"}, {"module"}):
+        (module,) = children.values()
+        config = getattr(module, "config", None) if config is None else config
+    return module, config
+
+
 def open_state_dict(state_dict, config=None):
     """Open a mapping of names to torch tensors or arrays.
 
     Args:
-        state_dict: {name: tensor or array}.
+        state_dict: {name: tensor or array}, or a training's {"model_state_dict": such a dict, "optimizer...": ...}.
         config: the configuration (dict, as config.json).
 
     Returns:
@@ -68,8 +80,43 @@ def open_state_dict(state_dict, config=None):
     """
     if not isinstance(config, Mapping):
         raise SourceError(f"a state dict does not tell which model it belongs to: {UNKNOWN_CONFIG}")
-    tensors = {name: wrap(name, tensor, "the state dict") for name, tensor in state_dict.items()}
-    return WeightSource("the state dict", dict(config), tensors, "the config given")
+    origin = "the state dict"
+    tensors = {name: wrap(name, tensor, origin) for name, tensor in model_part(state_dict, origin).items()}
+    return WeightSource(origin, dict(config), tensors, "the config given")
+
+
+def model_part(content, origin):
+    """Of what a training saved, the model's names and tensors: without optimiser, counters and copies.
+
+    Args:
+        content: mapping; origin: where it comes from, for error messages.
+
+    Returns:
+        The mapping itself where it holds weights; else the one in it that does.
+
+    Raises:
+        SourceError: several parts hold weights and none is called as the model's is; a name that is no text.
+
+    Example:
+        >>> model_part({"model_state_dict": {"w": np.eye(2)}, "optimizer_state_dict": {"state": {}}, "epoch": 3}, "it")
+        {'w': array([[1., 0.],
+               [0., 1.]])}
+    """
+    known = [name for name in MODEL_PARTS if isinstance(content.get(name), Mapping)]
+    parts = known[:1] or [name for name, part in content.items() if _is_weights(part)]
+    if parts and (known or not any(len(getattr(value, "shape", ())) == 2 for value in content.values())):
+        if len(parts) > 1:
+            raise SourceError(f"{origin} holds the weights of {', '.join(map(str, parts))}: open one of them")
+        return model_part(content[parts[0]], origin)
+    wrong = next((name for name in content if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise SourceError(f"{origin}: {wrong!r} is no name of a tensor: give a dict of names to tensors")
+    return content
+
+
+def _is_weights(part):
+    values = list(part.values()) if isinstance(part, Mapping) else []
+    return bool(values) and all(_is_tensor(value) or isinstance(value, np.ndarray) for value in values)
 
 
 def read_bin(path):
@@ -85,8 +132,12 @@ def read_bin(path):
         dict from names to WeightMatrix, WeightVector, or the shape of a tensor of another number of dimensions.
 
     Raises:
-        SourceError: torch is not installed, or the file is missing, damaged or holds code; the message names the file.
+        SourceError: torch is not installed or an old one, or the file is missing, damaged or holds code; the message
+            names the file.
     """
+    if not path.is_file():
+        what = "is no ordinary file" if path.exists() else "is missing"
+        raise SourceError(f"{path} {what}: check the path")
     try:
         import torch
     except ImportError:
@@ -94,8 +145,11 @@ def read_bin(path):
             f"{path} is a file of PyTorch, which is not installed: `pip install torch`, or take a model folder "
             "with safetensors"
         ) from None
-    if not path.is_file():
-        raise SourceError(f"{path} is missing: check the path")
+    if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < SAFE_TORCH:
+        raise SourceError(
+            f"{path} is read by torch {'.'.join(map(str, SAFE_TORCH))} or newer only, in which no code of a file can "
+            f"run; this is {torch.__version__}: `pip install -U torch`, or take a model folder with safetensors"
+        )
     try:
         content = _load(torch, path)
     except Exception as error:  # torch raises many kinds: pickle, zip, end of file, runtime
@@ -106,15 +160,24 @@ def read_bin(path):
             said = f" ({error})".split("\n")[0] if isinstance(error, RuntimeError) else ""
             reason = f"it is damaged or no file of PyTorch tensors{said}"
         raise SourceError(f"{path}: {reason}. Take the model's safetensors file, or save its state dict") from None
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
-    if not isinstance(content, Mapping) or not all(_is_tensor(value) for value in content.values()):
-        raise SourceError(f"{path} holds no state dict (names to tensors): save model.state_dict() and open that")
+    content = model_part(content, path) if isinstance(content, Mapping) else {"its content": content}
+    for name, value in content.items():
+        if not _is_tensor(value):
+            raise SourceError(
+                f"{path} holds no state dict (names to tensors), {name} is a {type(value).__name__}: save "
+                "model.state_dict() and open that"
+            )
     return {name: wrap(name, tensor, path) for name, tensor in content.items()}
 
 
 def _load(torch, path):
     """Tensors of a file, mapped where possible (files older than PyTorch 1.6 cannot be)."""
-    return torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        with zipfile.ZipFile(path) as file:
+            if sum(entry.file_size for entry in file.infolist()) > path.stat().st_size:
+                raise RuntimeError("it unpacks to more than its size, which torch.save never writes")
+    return torch.load(path, weights_only=True, map_location="cpu", mmap=zipped)
 
 
 def wrap(name, tensor, origin):
@@ -136,16 +199,21 @@ def wrap(name, tensor, origin):
         WeightMatrix('fc.weight', targets=2, sources=3, float32)
     """
     if not _is_tensor(tensor):
-        try:
-            tensor = np.asarray(tensor)
-        except ValueError:
-            tensor = np.asarray(None)
+        given, tensor = tensor, as_array(name, tensor, origin)
         if tensor.dtype.kind not in "fiub":
-            raise SourceError(f"{name} in {origin} is no tensor or array of numbers: give a dict of names to tensors")
-    if len(tensor.shape) == 1:
+            found = given.dtype if isinstance(given, np.ndarray) else type(given).__name__
+            way_out = "open the model as it was before" if "_packed_params" in name else "give names and tensors only"
+            raise SourceError(f"{name} in {origin} is no tensor or array of real numbers ({found}): {way_out}")
+    try:
+        shape = tuple(tensor.shape)
+    except RuntimeError:
+        raise SourceError(
+            f"{name} in {origin} has no shape: a lazy layer gets one when the model is run, a nested tensor never"
+        ) from None
+    if len(shape) == 1:
         return WeightVector(wrap(name, tensor[None], origin))
-    if len(tensor.shape) != 2:
-        return tuple(tensor.shape)
+    if len(shape) != 2:
+        return shape
     if not _is_tensor(tensor):
         return WeightMatrix.from_array(name, tensor, origin)
     dtype = str(tensor.dtype).removeprefix("torch.")
@@ -169,15 +237,22 @@ class TensorStorage(ArrayStorage):
         """The tensor's values as an array (rows, columns) of the type stored, bfloat16 as uint16.
 
         Raises:
-            SourceError: the tensor holds no values (meta device) or is sparse or otherwise not strided.
+            SourceError: the tensor holds no values (meta device), or not as plain numbers: sparse, quantised, shared
+                out over several devices.
         """
         tensor = self.tensor.detach()
         if tensor.is_meta or "strided" not in str(tensor.layout):
             where = "on the meta device, without values" if tensor.is_meta else f"stored as {tensor.layout}"
             raise SourceError(f"{self.name} in {self.origin} is {where}: load the model's weights as plain tensors")
-        if str(tensor.dtype) == "torch.bfloat16":
-            return tensor.cpu().view(sys.modules["torch"].int16).numpy().view(np.uint16)
-        return tensor.cpu().numpy()
+        try:
+            if str(tensor.dtype) == "torch.bfloat16":
+                return tensor.cpu().view(sys.modules["torch"].int16).numpy().view(np.uint16)
+            return tensor.cpu().numpy()
+        except (RuntimeError, TypeError, NotImplementedError) as error:
+            raise SourceError(
+                f"{self.name} in {self.origin} is a {type(tensor).__name__} without plain numbers "
+                f"({str(error).splitlines()[0]}): load the model's weights as plain tensors"
+            ) from None
 
 
 def _is_tensor(value):

@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from .matrix import WeightMatrix, WeightVector
+from .names import own_names
 from .wiring import wire
 
 
@@ -16,7 +17,7 @@ class WeightSource:
         matrices: dict from names to WeightMatrix: every 2-D tensor.
         vectors: dict from names to WeightVector: every 1-D tensor.
         other: dict from names to the shapes of everything but the matrices.
-        names: all names, in the order stored.
+        names: all names, in the order stored; what torch.compile and DataParallel put before them is taken off.
         files: the weight files; none for an object in memory.
 
     Example:
@@ -28,6 +29,7 @@ class WeightSource:
 
     def __init__(self, origin, config, tensors, config_origin="", files=()):
         self.origin, self.config, self.config_origin = str(origin), config, str(config_origin or origin)
+        tensors = own_names(tensors, self.origin)
         self.names = tuple(tensors)
         self.matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightMatrix)}
         self.vectors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightVector)}

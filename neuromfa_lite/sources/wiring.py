@@ -7,7 +7,8 @@ import numpy as np
 
 from ..errors import SourceError
 from .architectures import ARCHITECTURES, LayerRecord
-from .matrix import WeightMatrix
+from .matrix import READABLE, WeightMatrix
+from .names import stands_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,8 @@ def _most(source):
 def _prefix(architecture, joins, source):
     """The prefix under which most of the joins' matrices are found."""
     names = [join.matrix for join in joins if join.matrix is not None]
-    return max(architecture.prefixes, key=lambda prefix: sum(prefix + name in source.matrices for name in names))
+    stored = {stands_for(name) for name in source.names}
+    return max(architecture.prefixes, key=lambda prefix: sum(prefix + name in stored for name in names))
 
 
 def _stored_shapes(joins, sizes):
@@ -175,14 +177,23 @@ def _resolve(join, sizes, shapes, prefix, source):
     matrix = source.matrices.get(name)
     if matrix is None:
         held = f"has shape {source.other[name]}" if name in source.other else "is missing"
+        said = f"{name}, the weights from {join.source} to {join.target}, {held} in {source.origin}"
+        parts = [part for part in source.names if stands_for(part) == name != part]
+        if parts:
+            raise SourceError(
+                f"{said}, which holds what its layer computes it of: {', '.join(parts)} (weight_norm or the like): "
+                'make it one matrix again, by torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") or, '
+                "of the older kind, torch.nn.utils.remove_weight_norm(layer)"
+            )
         raise SourceError(
-            f"{name}, the weights from {join.source} to {join.target}, {held} in {source.origin}, but "
-            f"{source.config_origin} calls for it: are all the weight files there, and of this model?"
+            f"{said}, but {source.config_origin} calls for it: are all the weight files there, and of this model?"
         )
     if join.transposed:
         matrix = matrix.T
     expected, found = shapes[join.matrix], matrix.shape
     if found != expected:
+        if matrix.dtype not in READABLE:
+            matrix.read()  # raises: packed, as a quantised matrix is
         raise SourceError(
             f"{name} in {source.origin}: expected shape {expected} (targets, sources) by {source.config_origin}, "
             f"found {found}: configuration and weights are not of the same model"

@@ -6,7 +6,6 @@ import numpy as np
 
 from ...blocks import EdgeBlock, FixedJoin, WeightBlock
 from ...errors import NeuroMFAError
-from ...joins import Making
 from ...network import NeuronNetwork, load_network
 from ...sources import WeightMatrix, open_source
 from ...sources.parts import embedding_of, unembedding_of
@@ -90,9 +89,8 @@ def _changed_network(network, words, change):
         elif not isinstance(block, FixedJoin):
             block = replace(block, matrix=WeightMatrix.from_array(block.name, change(block), block.matrix.origin))
         blocks.append(block)
-    made = Making(network.join)  # the model behind it has other weights
     origin = f"{network.origin} ({words})"
-    return NeuronNetwork(network.layers, blocks, origin, network.left_out, network.seed, made=made)
+    return NeuronNetwork(network.layers, blocks, origin, network.left_out, network.seed, join=network.join)
 
 
 def _changed_edges(block, weights):

@@ -23,7 +23,7 @@ def seed_sequence(stream: str, seed: int = 0) -> np.random.SeedSequence:
         numpy SeedSequence.
 
     Raises:
-        NeuroMFAError: an unknown stream, or a seed that is not a whole number >= 0.
+        NeuroMFAError: an unknown stream, or a seed that is not a whole number >= 0 and below 2**63.
 
     Example:
         >>> seed_sequence("train", 3).spawn_key
@@ -31,8 +31,8 @@ def seed_sequence(stream: str, seed: int = 0) -> np.random.SeedSequence:
     """
     if stream not in STREAMS:
         raise NeuroMFAError(f"no stream is called {stream!r}; the streams are {', '.join(STREAMS)}")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise NeuroMFAError(f"seed must be a whole number, 0 or larger, not {seed!r}")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise NeuroMFAError(f"seed must be a whole number, 0 or larger and below 2**63, not {seed!r:.50}")
     if stream == "held-out" and seed != 0:
         raise NeuroMFAError("the held-out sequences are the same for every training seed: leave seed at 0")
     return np.random.SeedSequence(int(seed), spawn_key=(STREAMS.index(stream),))
