@@ -286,6 +286,15 @@ def test_an_unknown_architecture_says_what_was_found_and_how_to_describe_it(regi
     assert said.count(" (2, ") == 20
 
 
+def test_an_error_of_an_unknown_architecture_is_printable(tmp_path):
+    odd = "\x1b]0;title\x07\nw"
+    source = open_source(write_folder(tmp_path, {odd: np.ones((2, 3), "f4")}, {"model_type": odd}))
+    with pytest.raises(SourceError) as caught:
+        source.wiring()
+    lines = str(caught.value).split("\n")
+    assert all(line.isprintable() for line in lines) and f"  {odd!r} (2, 3)" in lines
+
+
 def test_a_toy_network_is_described_in_ten_lines(registry):
     register(
         Architecture(

@@ -177,8 +177,8 @@ class WeightMatrix:
             sources: integer indices (m,), or None for all.
 
         Returns:
-            C-contiguous array (n, m), float32 (float64 if stored so). The full float32 matrix in file order is the
-            mapped file itself, not a copy, so the result may be read-only.
+            C-contiguous array (n, m), float32 (float64 if stored so). A large float32 matrix, read whole in file
+            order, is the mapped file itself and not a copy, so the result may be read-only.
 
         Raises:
             SourceError: an index outside the matrix, a type that holds no plain weights, or a file that was changed

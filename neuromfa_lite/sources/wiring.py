@@ -122,10 +122,12 @@ def find_architecture(source):
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
         return ARCHITECTURES[model_type]
-    found = [f"  {matrix.name} {matrix.shape}" for matrix in source.matrices.values()]
+    names = ((name if name.isprintable() else repr(name), matrix) for name, matrix in source.matrices.items())
+    found = [f"  {name} {matrix.shape}" for name, matrix in names]
     if len(found) > 20:
         found[20:] = [f"  ... and {len(found) - 20} more"]
-    said, name = (f"model_type {model_type!r}", model_type) if model_type else ("no model_type", "my-model")
+    said = f"model_type {model_type!r}" if model_type else "no model_type"
+    name = model_type if isinstance(model_type, str) and model_type.isprintable() and model_type else "my-model"
     raise SourceError(
         f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
         f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
