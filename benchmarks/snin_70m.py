@@ -5,7 +5,7 @@ every step; which neurons they are is remembered), read their weights, count mas
 61 q, fit, spectrum. The plain-Python rendering (tests/oracle.py) gets the sampled weights as ready lists of
 connections and is timed from there. Both run in turns in one process; ours shares the partition function between the
 processors, as it does for every user. What the first call costs (compiling, or loading what an earlier run compiled)
-is printed apart.
+is printed apart. Last come samples by reads of the file (read="copy") beside samples from its mapping.
 
     python benchmarks/snin_70m.py [--rounds 3]
 """
@@ -27,6 +27,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 import neuromfa_lite as nmfa
+from neuromfa_lite.sources import safetensors_file
 
 LAYERS, HIDDEN, HEADS, NEURONS_PER_LAYER = 6, 512, 8, 64
 OURS_PER_ROUND, SAMPLES = 40, 10
@@ -116,8 +117,24 @@ def compare(network, method, oracle, rounds):
     return theirs / mine, edges / mine
 
 
+def compare_reading(folder, neurons_per_layer, rounds):
+    """Print what samples by reads of the file cost beside samples from its mapping, in turns."""
+    copied = nmfa.load_network(folder, read="copy")
+    small, safetensors_file.SMALL = safetensors_file.SMALL, -1  # else a small model is copied in any case
+    mapped = nmfa.load_network(folder)
+    safetensors_file.SMALL = small
+    spent = {"mapped": [], "copied": []}
+    for _ in range(20 * rounds):
+        for name, network in (("mapped", mapped), ("copied", copied)):
+            for _ in range(2):  # the first ten warm the caches
+                ten, _ = seconds(lambda network=network: [network.sample(neurons_per_layer, s) for s in range(SAMPLES)])
+            spent[name].append(ten / SAMPLES)
+    mapped, copied = (statistics.median(times) for times in spent.values())
+    print(f"  a sample alone: mapped {mapped * 1e3:.2f} ms, copied {copied * 1e3:.2f} ms, {copied / mapped:.2f} times")
+
+
 def main():
-    """Print a line per stored type and method."""
+    """Print a line per stored type and method, and what read="copy" costs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side (default 3)")
     rounds = parser.parse_args().rounds
@@ -137,6 +154,9 @@ def main():
                 f"opening the file {opening * 1e3:.1f} ms, first call {first:.2f} s"
             )
             results += [compare(network, method, oracle, rounds) for method in (nmfa.PAPER, nmfa.PUBLISHED)]
+            compare_reading(folder, NEURONS_PER_LAYER, rounds)
+    print("the bundled induction run")
+    compare_reading(nmfa.load_run("induction").checkpoint(724), 32, rounds)
     ratio, edges = (min(values) for values in zip(*results, strict=True))
     met = "met" if ratio >= TARGET_RATIO and edges >= TARGET_EDGES else "NOT met"
     print(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .errors import NeuroMFAError
 from .sources.matrix import WeightMatrix
 
 
@@ -58,6 +59,9 @@ class WeightBlock:
     def weights(self) -> np.ndarray:
         return self.matrix.read()
 
+    def refuse_changed(self):
+        self.matrix.refuse_changed()
+
     def take(self, targets, sources):
         return WeightBlock(self.name, self.role, self.source, self.target, self.matrix.take(targets, sources))
 
@@ -90,6 +94,14 @@ class EdgeBlock:
     lengths: np.ndarray | None = field(default=None, repr=False)
     both_ways: bool = False
 
+    def __post_init__(self):
+        """Kernels count by these positions, so none may lie outside its layer."""
+        for what, ends, size in (("sources", self.sources, self.shape[1]), ("targets", self.targets, self.shape[0])):
+            if len(ends) != len(self.listed) or ends.dtype.kind not in "iu":
+                raise NeuroMFAError(f"{self.name}: {what} must be a whole number for each of {len(self.listed)} edges")
+            if len(ends) and not 0 <= ends.min() <= ends.max() < size:
+                raise NeuroMFAError(f"{self.name}: {what} {ends.min()} to {ends.max()} are not within {size} neurons")
+
     @property
     def connections(self) -> int:
         return len(self.listed)
@@ -101,6 +113,9 @@ class EdgeBlock:
 
     def weights(self) -> np.ndarray:
         return self.listed
+
+    def refuse_changed(self):
+        """Nothing: edges are in memory."""
 
     def take(self, targets, sources):
         new_source = _positions(sources, self.shape[1])
@@ -134,7 +149,10 @@ class EdgeBlock:
 
 @dataclass(frozen=True)
 class FixedJoin:
-    """A join of two layers that no weight matrix makes (weight 1): each to its own ("one-to-one") or "all-to-all"."""
+    """A join of two layers that no weight matrix makes (weight 1): each to its own ("one-to-one") or "all-to-all".
+
+    pairs: (targets, sources) positions of the neurons one-to-one, where a sample drew others in the two layers.
+    """
 
     name: str
     role: str
@@ -142,16 +160,28 @@ class FixedJoin:
     target: int
     kind: str
     shape: tuple[int, int]
+    pairs: tuple | None = field(default=None, repr=False)
 
     @property
     def connections(self) -> int:
+        if self.pairs is not None:
+            return len(self.pairs[0])
         return self.shape[1] if self.kind == "one-to-one" else self.shape[0] * self.shape[1]
 
     def take(self, targets, sources):
-        return FixedJoin(self.name, self.role, self.source, self.target, self.kind, (len(targets), len(sources)))
+        pairs, shape = None, (len(targets), len(sources))
+        one_to_one = self.kind == "one-to-one" and targets is not sources
+        if self.pairs is not None or (one_to_one and not np.array_equal(targets, sources)):
+            new_source, new_target = _positions(sources, self.shape[1]), _positions(targets, self.shape[0])
+            old_sources, old_targets, _ = self.edges()
+            pairs = new_target[old_targets], new_source[old_sources]
+            pairs = tuple(ends[(pairs[0] >= 0) & (pairs[1] >= 0)] for ends in pairs)
+        return FixedJoin(self.name, self.role, self.source, self.target, self.kind, shape, pairs)
 
     def edges(self):
-        if self.kind == "one-to-one":
+        if self.pairs is not None:
+            targets, sources = self.pairs
+        elif self.kind == "one-to-one":
             sources = targets = np.arange(self.shape[1])
         else:
             targets, sources = (grid.ravel() for grid in np.indices(self.shape))

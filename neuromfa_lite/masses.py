@@ -91,7 +91,8 @@ def count_masses(network, method=PAPER, centres=None):
 
     Raises:
         NeuroMFAError: a matrix holds NaN, infinite or only zero weights; a distance function returns a wrong shape or
-            anything but finite distances >= 0; no neuron is usable. The message names the matrix.
+            anything but finite distances >= 0; no neuron is usable; the file changed meanwhile. The message names the
+            matrix or the file.
 
     Source: Xiao et al. 2025, section 3.2; the authors' code (one hop, window (1, 150], more than 10 connections).
 
@@ -106,7 +107,10 @@ def count_masses(network, method=PAPER, centres=None):
     refuse_no_network("network", network).refuse_other_join(method)
     chosen = None if centres is None else _chosen(centres, network)
     count = count_connections if method.reach == "one-hop" else count_geodesics
-    return _masses(*count(network, method, chosen), chosen is not None)
+    counted = count(network, method, chosen)
+    for block in network.weight_blocks:  # whole matrices were counted in the mapped file itself
+        block.refuse_changed()
+    return _masses(*counted, chosen is not None)
 
 
 def _chosen(centres, network):

@@ -10,7 +10,7 @@ from . import arguments
 from .blocks import FixedJoin, checksum
 from .errors import NeuroMFAError
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
-from .joins import joined
+from .joins import joined, refuse_misfit
 from .method import identity, label, refuse_no_method
 from .sampling import draw_layers, largest_sample
 from .sources import open_source
@@ -45,6 +45,9 @@ class NeuronNetwork:
         self.seed = seed
         self.natural_radii = None
         self.join, self.draw = join, draw
+        if seed is None:  # a sample fits as what it is drawn from does
+            for block in self.blocks:
+                refuse_misfit(block, self.layers)
 
     @property
     def weight_blocks(self) -> tuple:
@@ -115,6 +118,9 @@ class NeuronNetwork:
         """
         size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.whole("seed", seed)
         drawn = self.draw(size, seed) if self.draw else draw_layers(self.layers, self.blocks, size, seed)
+        if self.draw:
+            for block in drawn[1]:
+                refuse_misfit(block, drawn[0])
         return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
 
     def refuse_other_join(self, method):
@@ -284,7 +290,7 @@ class NeuronNetwork:
         return digest.hexdigest()
 
 
-def load_network(source, revision=None, config=None, join="chain"):
+def load_network(source, revision=None, config=None, join="chain", read="auto"):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -293,19 +299,23 @@ def load_network(source, revision=None, config=None, join="chain"):
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         join: which neurons are joined by what, a name or a callable: see :class:`neuromfa_lite.Method`.
+        read: "auto" copies small matrices and maps the others from a safetensors file; "copy" copies whatever is read,
+            which costs time and is for files that a running training writes to: one that is cut short in the instant
+            of reading is an error then, where a mapped one ends the process.
 
     Returns:
-        NeuronNetwork, its blocks mapped from the file.
+        NeuronNetwork, its blocks read from the file when a measure asks for them.
 
     Raises:
-        SourceError: missing, damaged or unknown files; the message names them and the way out.
+        SourceError: missing, damaged or unknown files; later, where weights are read, a file that was cut short or
+            saved again since. The message names the file and the way out.
 
     Example:
         >>> from neuromfa_lite import load_run
         >>> load_network(load_run("induction").checkpoint(0)).sample(32, seed=0).connections
         16384
     """
-    opened = open_source(source, revision=revision, config=config)
+    opened = open_source(source, revision=revision, config=config, read=read)
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, joined(opened, join)

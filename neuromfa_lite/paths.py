@@ -81,6 +81,10 @@ class Join:
 
     @classmethod
     def of(cls, block, method):
+        if isinstance(block, FixedJoin) and block.pairs is not None:
+            steps = np.full(block.shape[::-1], np.inf)
+            steps[block.pairs[::-1]] = FIXED_LENGTH
+            return cls(block.source, block.target, "weights", steps)
         if isinstance(block, FixedJoin):
             return cls(block.source, block.target, block.kind, None)
         lengths = edge_distances(block, method)

@@ -33,9 +33,11 @@ def draw_layers(layers, blocks, neurons_per_layer, seed):
                 f"neurons_per_layer={neurons_per_layer} asks for {wanted} neurons of layer {layer.name!r}, which "
                 f"has {there}: use at most {largest_sample(layers)}"
             )
-        if group not in drawn:
-            drawn[group] = _draw(seed, groups.index(group), there, wanted)
-        kept.append(drawn[group])
+        # Layers of a group share their neurons where they can: a smaller one (keys of grouped queries) draws its own.
+        sharing = group, there, wanted
+        if sharing not in drawn:
+            drawn[sharing] = _draw(seed, groups.index(group), there, wanted)
+        kept.append(drawn[sharing])
     parts = [layer.take(keep) for layer, keep in zip(layers, kept, strict=True)]
     return parts, [block.take(kept[block.target], kept[block.source]) for block in blocks]
 

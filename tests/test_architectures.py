@@ -14,6 +14,7 @@ from models import CONFIG, gpt_neox_shapes, gpt_neox_tensors, write_folder
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source, register
 from neuromfa_lite.sources.architectures import fused_rows
+from neuromfa_lite.sources.parts import gain_of
 
 torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
 
@@ -192,6 +193,31 @@ def test_a_configuration_value_that_is_missing_or_no_count(tmp_path, key, value)
         open_source(folder).wiring()
 
 
+@pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"])
+@pytest.mark.parametrize("value", [10**9, 10**300, float("nan"), float("inf"), -3, 12.0, [12], {}])
+def test_a_count_that_no_file_could_fill_is_refused_before_anything_is_listed(tmp_path, key, value):
+    source = open_source(write_folder(tmp_path, gpt_neox_tensors(), {**CONFIG, key: value}))
+    for ask in (source.wiring, lambda: gain_of(source, "unembedding")):
+        with pytest.raises(SourceError, match=rf"^{key} .*config\.json.*take config\.json from the model the weights"):
+            ask()
+
+
+def test_a_record_that_reads_a_configuration_value_of_another_kind(registry):
+    for value in (None, "12", [12], 10**400):
+        register(Architecture("toy", layers=lambda config: [LayerRecord("in", config["width"] / 2)], joins=[]))
+        with pytest.raises(SourceError, match="the config given is not as the record of toy reads it"):
+            open_source({}, config={"model_type": "toy", "width": value}).wiring()
+
+
+@pytest.mark.parametrize(("name", "neurons"), [("final_layer_norm", 1), ("layers.0.input_layernorm", 5)])
+def test_a_gain_of_another_length_than_the_layer_is_named(tmp_path, name, neurons):
+    tensors = gpt_neox_tensors() | {f"gpt_neox.{name}.weight": np.ones(neurons, "f4")}
+    source = open_source(write_folder(tmp_path, tensors))
+    behind = "unembedding" if name.startswith("final") else "gpt_neox.layers.0.attention.query_key_value.weight"
+    with pytest.raises(SourceError, match=rf"{name}\.weight in .* has {neurons} numbers, but stands in front of"):
+        gain_of(source, behind)
+
+
 def test_heads_that_do_not_divide_the_hidden_size(tmp_path):
     folder = write_folder(tmp_path, gpt_neox_tensors(), {**CONFIG, "num_attention_heads": 5})
     with pytest.raises(SourceError, match=r"config\.json: hidden_size 12 is not a multiple of num_attention_heads 5"):
@@ -258,6 +284,15 @@ def test_an_unknown_architecture_says_what_was_found_and_how_to_describe_it(regi
     ):
         assert part in said
     assert said.count(" (2, ") == 20
+
+
+def test_an_error_of_an_unknown_architecture_is_printable(tmp_path):
+    odd = "\x1b]0;title\x07\nw"
+    source = open_source(write_folder(tmp_path, {odd: np.ones((2, 3), "f4")}, {"model_type": odd}))
+    with pytest.raises(SourceError) as caught:
+        source.wiring()
+    lines = str(caught.value).split("\n")
+    assert all(line.isprintable() for line in lines) and f"  {odd!r} (2, 3)" in lines
 
 
 def test_a_toy_network_is_described_in_ten_lines(registry):

@@ -1,5 +1,7 @@
 """The neuron network: what it holds, what it describes, what a sample keeps, and what it refuses."""
 
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
 import oracle
@@ -7,6 +9,10 @@ import pytest
 from twins import chain, edge_lists, gaussian
 
 from neuromfa_lite import NeuroMFAError, NeuronNetwork, analyze, load_network, load_run
+from neuromfa_lite.blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock
+from neuromfa_lite.geodesic import geodesic_distances
+from neuromfa_lite.joins import chain as chain_of
+from neuromfa_lite.sources import WeightMatrix
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +108,96 @@ def test_query_key_value_and_attention_share_their_neurons_and_the_mlp_has_twice
         == by_name["block 1 attention"]
         != by_name["block 0 query"]
     )
+
+
+def grouped_queries():
+    """A block of grouped queries: 32 queries and outputs share a sampling group with 8 keys."""
+    sizes = {"input": (40, 1), "query": (32, 1), "key": (8, 1), "wide key": (32, 2), "output": (32, 1)}
+    groups = {"query": "attention", "key": "attention", "wide key": "attention", "output": "attention"}
+    layers = [
+        NeuronLayer(name, size, group=groups.get(name), multiplier=multiplier)
+        for name, (size, multiplier) in sizes.items()
+    ]
+    blocks = []
+    for place, name in enumerate(("query", "key", "wide key"), start=1):
+        matrix = WeightMatrix.from_array(name, gaussian(layers[place].size, 40, seed=place))
+        blocks.append(WeightBlock(name, name, 0, place, matrix))
+        kind = "all-to-all" if name == "key" else "one-to-one"
+        blocks.append(FixedJoin(f"{name} -> output", "attention", place, 4, kind, (32, layers[place].size)))
+    return NeuronNetwork(layers, blocks)
+
+
+@pytest.mark.small
+def test_layers_of_a_group_that_differ_in_size_or_multiplier_draw_their_own_neurons():
+    network = grouped_queries()
+    sample = network.sample(6, seed=3)
+    numbers = {layer.name: layer.numbers for layer in sample.layers}
+    assert {name: len(drawn) for name, drawn in numbers.items()} == {
+        "input": 6,
+        "query": 6,
+        "key": 6,
+        "wide key": 12,
+        "output": 6,
+    }
+    assert all(drawn.max() < layer.size for layer, drawn in zip(network.layers, numbers.values(), strict=True))
+    assert numbers["query"].tolist() == numbers["output"].tolist() and not set(numbers["query"]) <= set(range(8))
+    for whole, block in zip(network.weight_blocks, sample.weight_blocks, strict=True):
+        np.testing.assert_array_equal(block.weights(), whole.weights()[np.ix_(numbers[block.name], numbers["input"])])
+    again = [layer.numbers.tolist() for layer in grouped_queries().sample(6, seed=3).layers]
+    assert again == [drawn.tolist() for drawn in numbers.values()]
+
+
+@pytest.mark.small
+def test_a_neuron_is_joined_one_to_one_to_itself_where_two_layers_draw_differently():
+    sample = grouped_queries().sample(6, seed=3).sample(4, seed=1)
+    names = [layer.name for layer in sample.layers]
+    for block in sample.blocks:
+        if isinstance(block, FixedJoin):
+            sources, targets, _ = block.edges()
+            assert len(sources) == block.connections
+            ends = [sample.layers[names.index(name)].numbers for name in block.name.split(" -> ")]
+            both = set(ends[0]) & set(ends[1]) if block.kind == "one-to-one" else range(16)
+            assert len(sources) == len(both)
+            if block.kind == "one-to-one":
+                assert ends[0][sources].tolist() == ends[1][targets].tolist()
+    lengths = geodesic_distances(sample)
+    starts = np.concatenate([[0], np.cumsum([len(layer) for layer in sample.layers])])
+    there = lengths[starts[3] : starts[4], starts[4] :]
+    sources, targets, _ = sample.blocks[-1].edges()
+    expected = np.full(there.shape, np.inf)
+    expected[sources, targets] = 1.0
+    np.testing.assert_array_equal(there, expected)
+
+
+def test_the_samples_of_bundled_models_are_those_of_the_first_release(trained):
+    assert [trained.sample(8, 0).content_hash(), trained.sample(32, 3).content_hash()] == [
+        "ca25f03989d9a56d",
+        "6f57025eddb985f6",
+    ]
+
+
+@pytest.mark.small
+def test_positions_outside_a_layer_are_refused_before_a_kernel_counts_by_them():
+    ends = {"sources": np.array([0, 2]), "targets": np.array([1, 0])}
+    EdgeBlock("edges", "edges", 0, 0, **ends, listed=np.ones(2), shape=(3, 3))
+    for what, wrong in (("sources", [0, 3]), ("targets", [-1, 0]), ("sources", [0]), ("targets", [0.0, 1.0])):
+        with pytest.raises(NeuroMFAError, match=f"edges: {what}"):
+            EdgeBlock("edges", "edges", 0, 0, **ends | {what: np.array(wrong)}, listed=np.ones(2), shape=(3, 3))
+    layers, matrix = [NeuronLayer("a", 3), NeuronLayer("b", 4)], WeightMatrix.from_array("w", gaussian(4, 5))
+    for ends in ((0, 1), (1, 0), (0, 2), (-1, 1)):
+        with pytest.raises(NeuroMFAError, match="block 'w' has shape"):
+            NeuronNetwork(layers, [WeightBlock("w", "weights", *ends, matrix)])
+
+
+@pytest.mark.small
+def test_a_join_whose_own_draw_gives_other_sizes_is_refused(trained):
+    def odd(source):
+        made = chain_of(source)
+        return replace(made, draw=lambda size, seed: (made.layers[:1], made.blocks[:1]))
+
+    network = load_network(load_run("induction").checkpoint(724), join=odd)
+    with pytest.raises(NeuroMFAError, match=r"has shape .* but joins layers"):
+        network.sample(4)
 
 
 @pytest.mark.small

@@ -15,8 +15,9 @@ import pytest
 from models import CONFIG, gpt_neox_tensors, write_folder, write_raw, write_shards
 from safetensors.numpy import save_file
 
+from neuromfa_lite import PAPER, analyze, kernels, load_network
 from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source
+from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source, safetensors_file
 from neuromfa_lite.sources.folder import open_folder
 
 torch = pytest.importorskip("torch")
@@ -94,9 +95,11 @@ def test_safetensors_are_preferred_to_bin(tmp_path):
 
 def test_nothing_but_the_header_is_read_on_opening(tmp_path):
     source = open_source(write_folder(tmp_path, {"w": W}, TOY))
+    before = (tmp_path / "model.safetensors").stat()
     with open(tmp_path / "model.safetensors", "r+b") as file:  # what is written later is what is read later
         file.seek(-4, os.SEEK_END)
         file.write(np.float32(9).tobytes())
+    os.utime(tmp_path / "model.safetensors", ns=(before.st_atime_ns, before.st_mtime_ns))  # as if nobody had
     assert source.matrices["w"].read()[-1, -1] == 9
 
 
@@ -107,6 +110,22 @@ def damage(folder, how):
     content = weights.read_bytes()
     short = {"w": ("F32", (2, 3), (0, 20))}
     overlapping = {"v": ("F32", (2, 3), (0, 24)), "w": ("F32", (2, 3), (0, 24))}
+    twice = b'{"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"w":{"dtype":"F32","shape":[6,1],' + (
+        b'"data_offsets":[0,24]}}'
+    )
+    many = b'"data_offsets"' * ((1 << 18) + 1)
+
+    def entry(**odd):
+        whole = {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24], **odd}
+        write_raw(weights, {}, bytes(24 if whole["data_offsets"] != [0, 0] else 0), json.dumps({"w": whole}).encode())
+
+    def nested(path):
+        path.write_text('{"a":' * 100_000 + "1" + "}" * 100_000)
+
+    def in_place_of(path, make):
+        path.unlink()
+        make(path)
+
     acts = {
         "no config": config.unlink,
         "config is no JSON": lambda: config.write_text("{"),
@@ -125,6 +144,29 @@ def damage(folder, how):
         "shape against offsets": lambda: write_raw(weights, short, bytes(20)),
         "overlapping": lambda: write_raw(weights, overlapping, bytes(24)),
         "trailing bytes": lambda: weights.write_bytes(content + b"tail"),
+        "config nests": lambda: nested(config),
+        "config says a thing twice": lambda: config.write_text('{"model_type": "toy", "model_type": "gpt_neox"}'),
+        "config without end": lambda: os.truncate(config, 1 << 40),
+        "config is a pipe": lambda: in_place_of(config, os.mkfifo),
+        "config is a device": lambda: in_place_of(config, lambda path: path.symlink_to("/dev/zero")),
+        "config is a folder": lambda: in_place_of(config, os.mkdir),
+        "weights are a pipe": lambda: in_place_of(weights, os.mkfifo),
+        "weights are a folder": lambda: in_place_of(weights, os.mkdir),
+        "a .bin file is a pipe": lambda: in_place_of(weights, lambda path: os.mkfifo(folder / "pytorch_model.bin")),
+        "header nests": lambda: write_raw(weights, {}, b"", b"[" * 100_000),
+        "header says a thing twice": lambda: write_raw(weights, {}, bytes(24), twice),
+        "header of a million": lambda: write_raw(weights, {}, b"", many),
+        "shape beyond an index": lambda: entry(shape=[0, 1 << 62], data_offsets=[0, 0]),
+        "shape beyond a pointer": lambda: entry(shape=[1 << 63, 0], data_offsets=[0, 0]),
+        "shape whose product overflows": lambda: entry(shape=[1 << 33, 1 << 33]),
+        "shape of truth values": lambda: entry(shape=[True, 6]),
+        "shape of fractions": lambda: entry(shape=[2.0, 3.0]),
+        "shape below zero": lambda: entry(shape=[-2, -3]),
+        "offsets below zero": lambda: entry(data_offsets=[-24, 0]),
+        "offsets turned round": lambda: entry(data_offsets=[24, 0]),
+        "offsets that are no number": lambda: entry(data_offsets=[0, float("nan")]),
+        "dtype is a number": lambda: entry(dtype=3),
+        "a name that is not text": lambda: write_raw(weights, {}, bytes(24), b'{"\xff\xfe":{"dtype":"F32"}}'),
     }
     acts[how]()
 
@@ -149,6 +191,29 @@ def damage(folder, how):
         ("shape against offsets", r"model\.safetensors is damaged"),
         ("overlapping", r"model\.safetensors is damaged"),
         ("trailing bytes", r"model\.safetensors is damaged"),
+        ("config nests", r"config\.json is damaged \(it nests too deeply\)"),
+        ("config says a thing twice", r"config\.json is damaged \('model_type' is there twice\)"),
+        ("config without end", r"config\.json is no text of a model: it has more than 67,108,864 bytes"),
+        ("config is a pipe", r"config\.json is no ordinary file"),
+        ("config is a device", r"config\.json is no ordinary file"),
+        ("config is a folder", r"config\.json is no ordinary file but a folder"),
+        ("weights are a pipe", r"model\.safetensors is no ordinary file"),
+        ("weights are a folder", r"model\.safetensors is no ordinary file but a folder"),
+        ("a .bin file is a pipe", r"pytorch_model\.bin is no ordinary file"),
+        ("header nests", r"model\.safetensors is damaged .*it nests too deeply"),
+        ("header says a thing twice", r"model\.safetensors is damaged .*'w' is there twice"),
+        ("header of a million", r"model\.safetensors is damaged .*lists more than 262,144 tensors"),
+        ("shape beyond an index", r"model\.safetensors is damaged .*shape of 'w' is larger than any array"),
+        ("shape beyond a pointer", r"model\.safetensors is damaged .*shape of 'w' is larger than any array"),
+        ("shape whose product overflows", r"model\.safetensors is damaged .*overflow"),
+        ("shape of truth values", r"model\.safetensors is damaged"),
+        ("shape of fractions", r"model\.safetensors is damaged"),
+        ("shape below zero", r"model\.safetensors is damaged"),
+        ("offsets below zero", r"model\.safetensors is damaged"),
+        ("offsets turned round", r"model\.safetensors is damaged"),
+        ("offsets that are no number", r"model\.safetensors is damaged"),
+        ("dtype is a number", r"model\.safetensors is damaged"),
+        ("a name that is not text", r"model\.safetensors is damaged"),
     ],
 )
 def test_damage_is_named_with_the_way_out(tmp_path, how, said):
@@ -169,6 +234,15 @@ def test_a_file_without_rights_is_named(tmp_path, monkeypatch):
         open_source(folder, config=TOY)
 
 
+def test_a_folder_without_rights_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.listdir", refuse)
+    with pytest.raises(SourceError, match=r"model cannot be read \(Permission denied\)"):
+        open_source(write_folder(tmp_path / "model", {"w": W}, TOY))
+
+
 def test_an_index_that_names_a_missing_shard(tmp_path):
     folder = write_shards(tmp_path, {"a": W}, {"b": W})
     (folder / "model-00002-of-00002.safetensors").unlink()
@@ -180,16 +254,16 @@ def test_an_index_that_names_a_missing_shard(tmp_path):
 
 def test_shards_that_disagree(tmp_path):
     both = write_shards(tmp_path / "both", {"a": W, "twice": W}, {"b": W, "twice": W})
-    with pytest.raises(SourceError, match=r"twice is in both .*model-00001-of-00002.* and .*model-00002-of-00002"):
+    with pytest.raises(SourceError, match=r"'twice' is in both .*model-00001-of-00002.* and .*model-00002-of-00002"):
         open_source(both)
     swapped = write_shards(tmp_path / "swapped", {"a": W}, {"b": W})
     save_file({"a": W, "b": W}, swapped / "model-00001-of-00002.safetensors")
     save_file({"c": W}, swapped / "model-00002-of-00002.safetensors")
-    with pytest.raises(SourceError, match=r"index says that b is in model-00002.* but it is in model-00001"):
+    with pytest.raises(SourceError, match=r"index says that 'b' is in model-00002.* but it is in model-00001"):
         open_source(swapped)
     lacking = write_shards(tmp_path / "lacking", {"a": W}, {"b": W, "c": W})
     save_file({"b": W}, lacking / "model-00002-of-00002.safetensors")
-    with pytest.raises(SourceError, match=r"index says that c is in model-00002.* but it is in none"):
+    with pytest.raises(SourceError, match=r"index says that 'c' is in model-00002.* but it is in none"):
         open_source(lacking)
 
 
@@ -199,12 +273,24 @@ def test_shards_that_disagree(tmp_path):
         ({}, "no weight_map"),
         ({"weight_map": {"w": 3}}, "shard 3 is no file of its folder"),
         ({"weight_map": {"w": "../model.safetensors"}}, "shard '../model.safetensors' is no file of its folder"),
+        ({"weight_map": {"w": ["model.safetensors"]}}, r"shard \['model.safetensors'\] is no file of its folder"),
+        ({"weight_map": {"w": {"a": "b"}}}, "shard {'a': 'b'} is no file of its folder"),
+        ({"weight_map": {"w": "a\0.safetensors"}}, r"shard 'a\\x00.safetensors' is no file of its folder"),
+        ({"weight_map": {"w": "\x1b[31m.safetensors"}}, r"shard '\\x1b\[31m.safetensors' is no file of its folder"),
     ],
 )
 def test_a_damaged_index(tmp_path, index, said):
     write_shards(tmp_path, {"w": W})
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(SourceError, match=rf"model\.safetensors\.index\.json is damaged: .*{said}"):
+        open_source(tmp_path)
+
+
+def test_a_shard_of_a_name_that_no_file_can_have_is_missing(tmp_path):
+    write_shards(tmp_path, {"w": W})
+    index = {"weight_map": {"w": f"{'x' * 5000}.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(SourceError, match=r"xxx\.safetensors is missing, a shard that model\.safetensors"):
         open_source(tmp_path)
 
 
@@ -216,6 +302,133 @@ def test_several_files_without_an_index(tmp_path):
     (tmp_path / "notes.txt").write_text("no weights")
     with pytest.raises(SourceError, match=r"notes\.txt is no weight file: give a model folder"):
         open_source(tmp_path / "notes.txt")
+
+
+# A file that changes while it is open
+
+
+CUT = """
+import os, shutil, sys
+import numpy as np
+import neuromfa_lite as nmfa
+method = nmfa.PAPER.replace(minimum_connections=1)
+acts = {
+    "sample": lambda network: network.sample(16),
+    "whole": lambda network: nmfa.analyze(network, method),
+    "heads": lambda network: network.sample(16),
+    "stripe": lambda network: network.blocks[0].matrix.rows(100, 110),
+    "hash": lambda network: network.content_hash(),
+}
+for ways in ({}, {"read": "copy"}):
+    for name, act in acts.items():
+        folder = shutil.copytree(sys.argv[1], f"{sys.argv[1]}-{name}-{len(ways)}")
+        network = nmfa.load_network(folder, join="head-products" if name == "heads" else "chain", **ways)
+        os.truncate(f"{folder}/model.safetensors", 9000)
+        try:
+            act(network)
+        except nmfa.NeuroMFAError as error:
+            print(name, error)
+"""
+
+
+def test_a_file_cut_short_while_it_is_open_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    config = {**CONFIG, "hidden_size": 132, "intermediate_size": 260, "num_hidden_layers": 1}
+    folder = write_folder(tmp_path / "model", gpt_neox_tensors(config), config)
+    done = subprocess.run([sys.executable, "-c", CUT, folder], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == 10 and all(
+        "model.safetensors became shorter since it was opened: open it" in line for line in said
+    )
+
+
+def save_again(path):
+    """Another content of the same size, written in place."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-4] + bytes(4))
+
+
+def replace_it(path):
+    """What a saver does that writes beside and renames."""
+    path.with_name("new").write_bytes(path.read_bytes())
+    path.with_name("new").replace(path)
+
+
+@pytest.mark.parametrize("change", [save_again, replace_it])
+@pytest.mark.parametrize("read", ["auto", "copy"])
+def test_a_file_saved_again_while_it_is_open_is_named(tmp_path, change, read):
+    folder = write_folder(tmp_path, gpt_neox_tensors())
+    file = folder / "model.safetensors"
+    os.utime(file, ns=(0, 0))  # the clock of a file system has ticks
+    network = load_network(folder, read=read)
+    sample = network.sample(4)
+    change(file)
+    for act in (lambda: network.sample(4), lambda: network.blocks[0].weights(), network.content_hash):
+        with pytest.raises(SourceError, match=r"model\.safetensors was saved again since it was opened: open it again"):
+            act()
+    assert sample.content_hash()  # that is in memory
+    assert load_network(folder, read=read).sample(4).connections
+
+
+def test_a_file_that_is_gone_is_still_read(tmp_path):
+    folder = write_folder(tmp_path, gpt_neox_tensors())
+    network = load_network(folder)
+    before = network.content_hash()
+    (folder / "model.safetensors").unlink()
+    assert network.content_hash() == before
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_file_saved_again_during_the_work_is_named(tmp_path, monkeypatch, small):
+    """The window after the first look: what was read may be half of the old and half of the new."""
+    if not small:
+        monkeypatch.setattr(safetensors_file, "SMALL", -1)
+    folder = write_folder(tmp_path, gpt_neox_tensors())
+    file, changes = folder / "model.safetensors", []
+
+    def distance(weights):
+        changes.append(os.utime(file, ns=(0, len(changes))))
+        return 1 / np.abs(weights)
+
+    method = PAPER.replace(distance=distance, minimum_connections=1, radii=[10.0, 50.0, 100.0], name="slow")
+    with pytest.raises(SourceError, match="was saved again since it was opened"):
+        analyze(load_network(folder), method)
+    gather = kernels.gather.gather
+    monkeypatch.setattr(kernels.gather, "gather", lambda *given: (os.utime(file, ns=(1, 9)), gather(*given)))
+    with pytest.raises(SourceError, match="was saved again since it was opened"):
+        load_network(folder).sample(4)
+
+
+@pytest.mark.parametrize("read", ["auto", "copy"])
+def test_a_copied_file_cut_short_after_the_first_look_is_named(tmp_path, monkeypatch, read):
+    monkeypatch.setattr(safetensors_file.MappedFile, "refuse_changed", lambda file: None)
+    folder = write_folder(tmp_path, gpt_neox_tensors())
+    if read == "copy":
+        monkeypatch.setattr(safetensors_file, "SMALL", -1)
+    network = load_network(folder, read=read)
+    os.truncate(folder / "model.safetensors", 3000)
+    block = network.weight_blocks[-1]
+    for act in (lambda: block.weights(), lambda: block.matrix.rows(0, 12), lambda: network.sample(4)):
+        with pytest.raises(SourceError, match="became shorter since it was opened"):
+            act()
+
+
+def test_a_file_saved_again_while_it_is_being_opened_is_named(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path, gpt_neox_tensors())
+    monkeypatch.setattr(safetensors_file, "_validate", lambda path: os.utime(path, ns=(0, 0)))
+    with pytest.raises(SourceError, match=r"model\.safetensors was saved again while it was opened"):
+        open_source(folder)
+
+
+def test_ways_to_read(tmp_path):
+    folder = write_folder(tmp_path / "safe", gpt_neox_tensors())
+    whole = [load_network(folder, read=read).content_hash() for read in ("auto", "copy")]
+    assert whole[0] == whole[1]
+    with pytest.raises(SourceError, match='read=\'fast\' must be "auto" or "copy"'):
+        load_network(folder, read="fast")
+    path = write_bin(tmp_path / "bin" / "pytorch_model.bin", {"w": torch.tensor(W)})
+    with pytest.raises(SourceError, match=r"pytorch_model\.bin is mapped by PyTorch.*save it as one"):
+        open_source(path.parent, read="copy")
 
 
 # Files of PyTorch
@@ -544,6 +757,10 @@ def test_a_configuration_object_is_read_as_a_dict(tmp_path):
         ("./org/name", "no such folder or file"),
         ("a/b/c", "no such folder or file"),
         (Path("org/name"), r"'org/name': there is no such folder or file\. Give a model folder"),
+        ("a" * 300, "no such folder or file"),
+        ("a/" * 4000, "no such folder or file"),
+        ("a\0b", r"'a\\x00b': there is no such folder or file"),
+        ("~nobody-of-this-name/model", "no such folder or file"),
     ],
 )
 def test_names_that_are_neither_a_path_nor_a_hub_model(given, said, monkeypatch, tmp_path):

@@ -20,11 +20,19 @@ DRAW = np.random.default_rng(0)
 WEIGHTS = DRAW.normal(0, 0.02, (7, 5))
 
 
-def in_file(folder, weights, dtype):
+@pytest.fixture(params=["small", "mapped", "copy"])
+def read(request, monkeypatch):
+    """The ways to read a file: matrices as small as those here are copied, larger ones mapped, or all are copied."""
+    if request.param != "small":
+        monkeypatch.setattr(safetensors_file, "SMALL", -1)
+    return "copy" if request.param == "copy" else "auto"
+
+
+def in_file(folder, weights, dtype, read="auto"):
     """The matrix "w" of a safetensors file in this dtype, and the weights it should give."""
     tensor = torch.tensor(weights).to(getattr(torch, dtype))
     save_torch_file({"w": tensor}, folder / "w.safetensors")
-    return read_tensors(folder / "w.safetensors")["w"], tensor.to(
+    return read_tensors(folder / "w.safetensors", MappedFiles(read))["w"], tensor.to(
         torch.promote_types(tensor.dtype, torch.float32)
     ).numpy()
 
@@ -49,8 +57,8 @@ def test_every_bit_pattern_of_a_half_is_widened_exactly(tmp_path, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("transposed", [False, True])
-def test_rows_columns_and_both_are_the_same_weights(tmp_path, dtype, transposed):
-    matrix, expected = in_file(tmp_path, WEIGHTS, dtype)
+def test_rows_columns_and_both_are_the_same_weights(tmp_path, dtype, transposed, read):
+    matrix, expected = in_file(tmp_path, WEIGHTS, dtype, read)
     if transposed:
         matrix, expected = matrix.T, expected.T
     targets, sources = [3, 0, 3], np.array([4, 1], np.uint8)
@@ -58,6 +66,7 @@ def test_rows_columns_and_both_are_the_same_weights(tmp_path, dtype, transposed)
     np.testing.assert_array_equal(matrix.read(targets), expected[targets])
     np.testing.assert_array_equal(matrix.read(sources=sources), expected[:, sources])
     np.testing.assert_array_equal(matrix.read(), expected)
+    np.testing.assert_array_equal(matrix.take(np.array(targets), sources).read(), expected[np.ix_(targets, sources)])
     for read in (matrix.read(targets, sources), matrix.read(targets), matrix.read(sources=sources), matrix.read()):
         assert read.flags.c_contiguous
 
@@ -65,8 +74,8 @@ def test_rows_columns_and_both_are_the_same_weights(tmp_path, dtype, transposed)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("part", [False, True])
-def test_stripes_of_rows_together_are_the_whole(tmp_path, dtype, transposed, part):
-    matrix, _ = in_file(tmp_path, WEIGHTS, dtype)
+def test_stripes_of_rows_together_are_the_whole(tmp_path, dtype, transposed, part, read):
+    matrix, _ = in_file(tmp_path, WEIGHTS, dtype, read)
     matrix = matrix.T if transposed else matrix
     matrix = matrix.part([4, 0, 2], "half") if part else matrix
     stripes = [matrix.rows(start, min(start + 2, matrix.shape[0])) for start in range(0, matrix.shape[0], 2)]
@@ -86,7 +95,8 @@ def test_a_part_and_a_part_of_a_part():
         part.T  # noqa: B018
 
 
-def test_a_full_float32_matrix_is_the_mapped_file_not_a_copy(tmp_path):
+def test_a_full_float32_matrix_is_the_mapped_file_not_a_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(safetensors_file, "SMALL", -1)
     save_file({"w": WEIGHTS.astype("f4")}, tmp_path / "w.safetensors")
     matrix = read_tensors(tmp_path / "w.safetensors")["w"]
     first, second = matrix.read(), matrix.read()
@@ -97,12 +107,12 @@ def test_a_full_float32_matrix_is_the_mapped_file_not_a_copy(tmp_path):
     assert np.shares_memory(WeightMatrix.from_array("w", held).read(), held)
 
 
-def test_a_file_whose_data_begin_at_an_odd_byte_gives_aligned_arrays(tmp_path):
+def test_a_file_whose_data_begin_at_an_odd_byte_gives_aligned_arrays(tmp_path, read):
     weights = WEIGHTS.astype("f4")
     header = b'{"w":{"dtype":"F32","shape":[7,5],"data_offsets":[0,140]}}'
     for padding in range(4):
         path = write_raw(tmp_path / f"{padding}.safetensors", {}, weights.tobytes(), header + b" " * padding)
-        matrix = read_tensors(path)["w"]
+        matrix = read_tensors(path, MappedFiles(read))["w"]
         np.testing.assert_array_equal(matrix.read(), weights)
         assert matrix.read().flags.aligned and matrix.rows(1, 3).flags.aligned
         np.testing.assert_array_equal(matrix.read([1], [2]), weights[[1]][:, [2]])
@@ -144,6 +154,23 @@ def test_indices_outside_the_matrix_are_refused_by_name(targets, sources, said):
         WeightMatrix.from_array("w", WEIGHTS).read(targets, sources)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(
+    ("targets", "sources"),
+    [([7], [0]), ([0, -1], [0]), ([0], [5]), ([0], [-1]), ([0], [2**62]), ([0.5], [0]), ([[0]], [0]), (["a"], [0])],
+)
+def test_a_sample_outside_the_matrix_is_refused_by_name(tmp_path, dtype, transposed, targets, sources, read):
+    matrix, _ = in_file(tmp_path, WEIGHTS, dtype, read)
+    for part in (matrix, matrix.part(range(7), "all")):
+        ends = np.array(targets), np.array(sources)
+        if transposed and part is matrix:
+            part, ends = matrix.T, ends[::-1]
+        for gather in (part.take, part.read, part.take(np.arange(part.shape[0]), np.arange(part.shape[1])).take):
+            with pytest.raises(SourceError, match=r"^w.*(asked for, the matrix has|list of integer indices)"):
+                gather(*ends)
+
+
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 2), (0, 8)])
 def test_stripes_outside_the_matrix_are_refused_by_name(start, stop):
     with pytest.raises(SourceError, match=f"w: rows {start} to {stop} are not within its 7 targets"):
@@ -179,6 +206,7 @@ def test_only_two_dimensions_make_a_matrix():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("transposed", [False, True])
 def test_a_huge_model_is_read_otherwise_and_gives_the_same_weights(tmp_path, monkeypatch, dtype, transposed):
+    monkeypatch.setattr(safetensors_file, "SMALL", -1)
     matrix, expected = in_file(tmp_path, WEIGHTS, dtype)
     if transposed:
         matrix, expected = matrix.T, expected.T
@@ -205,7 +233,7 @@ def test_a_huge_file_cut_short_while_it_is_open_is_named(tmp_path, monkeypatch):
 
 def test_a_file_is_closed_when_its_matrices_are_gone(tmp_path):
     matrix, _ = in_file(tmp_path, WEIGHTS, "float32")
-    descriptor = matrix._storage.descriptor
+    descriptor = matrix._storage.file.descriptor
     os.fstat(descriptor)
     del matrix
     gc.collect()

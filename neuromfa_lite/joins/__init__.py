@@ -15,7 +15,7 @@ One of your own returns (layers, blocks), most easily some of those that another
 """
 
 from ..method import PARTS
-from .chains import Joined, both_directions, chain, folded, joined
+from .chains import Joined, both_directions, chain, folded, joined, refuse_misfit
 from .heads import folded_head_products, head_products
 from .tokens import tokens_by_angle, with_embeddings
 
@@ -27,6 +27,7 @@ __all__ = [
     "folded_head_products",
     "head_products",
     "joined",
+    "refuse_misfit",
     "tokens_by_angle",
     "with_embeddings",
 ]

@@ -70,7 +70,7 @@ def joined(source, join="chain"):
             "WeightBlock, EdgeBlock or FixedJoin of neuromfa_lite.blocks"
         )
     for block in made.blocks:
-        _refuse_misfit(block, made.layers)
+        refuse_misfit(block, made.layers)
     return made
 
 
@@ -78,7 +78,8 @@ def _is_pair(made):
     return isinstance(made, (tuple, list)) and len(made) == 2 and all(isinstance(part, (tuple, list)) for part in made)
 
 
-def _refuse_misfit(block, layers):
+def refuse_misfit(block, layers):
+    """Raise NeuroMFAError where a block has another shape than the layers that it joins: kernels count by these."""
     ends = (block.target, block.source)
     fits = all(0 <= end < len(layers) for end in ends)
     if not fits or tuple(block.shape) != tuple(len(layers[end]) for end in ends):
@@ -188,3 +189,6 @@ class ComputedStorage:
     def sample(self, rows, columns):
         """(rows, columns) of integer indices."""
         return self._compute(rows, columns)
+
+    def refuse_changed(self):
+        """Nothing: the matrices that it is computed of say so when they are read."""

@@ -1,4 +1,4 @@
-"""Reading a sample of a matrix: some of its rows, and some columns of these, straight from the mapped file."""
+"""Reading a sample of a matrix: some of its rows, and some columns of these, straight from where it lies."""
 
 import numpy as np
 from numba import njit
@@ -17,3 +17,14 @@ def gather(array, rows, columns, taken):
         row = array[rows[i]]
         for j in range(columns.shape[0]):
             taken[i, j] = row[np.uint64(columns[j])]
+
+
+@njit(nogil=True, cache=True)
+def within(rows, columns, height, width):
+    """Whether all of rows (n,) and columns (m,), int64, lie inside an array (height, width)."""
+    inside = True
+    for i in range(rows.shape[0]):
+        inside &= (rows[i] >= 0) & (rows[i] < height)
+    for j in range(columns.shape[0]):
+        inside &= (columns[j] >= 0) & (columns[j] < width)
+    return inside

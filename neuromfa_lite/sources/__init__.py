@@ -34,7 +34,7 @@ HUB_ID_AT = re.compile(rf"({HUB_ID.pattern})@(.+)")
 RUN_STEP = re.compile(r"([A-Za-z][\w-]*)@(\d+)(?::(\d+))?")
 
 
-def open_source(source, revision=None, config=None):
+def open_source(source, revision=None, config=None, read="auto"):
     """Open the weights of a model, without reading them.
 
     Args:
@@ -44,6 +44,7 @@ def open_source(source, revision=None, config=None):
         revision: branch, tag or commit of a hub model.
         config: the configuration (dict, as config.json, or that of a model of transformers): needed for a state dict,
             else instead of the model's own.
+        read: "auto" or "copy", as of :func:`neuromfa_lite.load_network`.
 
     Returns:
         WeightSource.
@@ -60,7 +61,7 @@ def open_source(source, revision=None, config=None):
         return source
     config = config.to_dict() if hasattr(config, "to_dict") else config
     if isinstance(source, (str, os.PathLike)):
-        return _open_named(source, revision, config)
+        return _open_named(source, revision, config, read)
     if revision is not None:
         raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", not to a {type(source).__name__}')
     from .torch_objects import open_module, open_state_dict
@@ -72,19 +73,22 @@ def open_source(source, revision=None, config=None):
     raise SourceError(f"cannot open a {type(source).__name__} as weights: give {ACCEPTED}")
 
 
-def _open_named(source, revision, config):
+def _open_named(source, revision, config, read):
     """A path that exists is a path; "org/name" else is a hub model."""
     from .folder import open_folder
 
-    path = Path(source).expanduser()
-    if path.exists() and str(source):
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError:  # the home of somebody who is not there
+        path = Path(source)
+    if os.path.exists(path) and str(source):
         if revision is not None:
             raise SourceError(f'revision={revision!r} belongs to a hub model "org/name", but {path} is a local path')
-        return open_folder(path, config)
+        return open_folder(path, config, read=read)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
         from .hub import open_hub
 
-        return open_hub(source, revision, config)
+        return open_hub(source, revision, config, read)
     apart = isinstance(source, str) and HUB_ID_AT.fullmatch(source)
     if apart:
         repo, revision = apart.groups()

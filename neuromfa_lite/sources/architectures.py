@@ -22,7 +22,8 @@ class LayerRecord:
         size: number of neurons.
         role: "hidden", "query", "key", "value", "attention", "middle", "mlp" or "output".
         block: number of its transformer block, from 0.
-        group: layers of one group share the same sampled neurons; by default the layer is a group of its own.
+        group: layers of one group, size and multiplier share the same sampled neurons; by default the layer is a group
+            of its own.
         multiplier: a sample of k neurons per layer takes multiplier * k neurons here.
 
     Example:
@@ -224,12 +225,12 @@ def _gpt_neox_joins(config):
     if hidden % heads:
         raise SourceError(f"hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
     joins = []
+    parts = {role: fused_rows(heads, hidden // heads, place) for place, role in enumerate(("query", "key", "value"))}
     for block in range(blocks):
         name, stored = f"block {block}", f"layers.{block}"
         after = f"block {block + 1} input" if block + 1 < blocks else "output"
         fused = f"{stored}.attention.query_key_value.weight"
-        for position, role in enumerate(("query", "key", "value")):
-            rows = fused_rows(heads, hidden // heads, position)
+        for role, rows in parts.items():
             joins.append(Join(f"{name} input", f"{name} {role}", fused, role, part=role, targets=rows))
         joins += attention_joins(block)
         joins += [

@@ -1,22 +1,24 @@
 """Model folders in the ordinary Hugging Face layout: config.json beside the weight files."""
 
-import json
+import os
 from pathlib import Path
 
 from ..errors import SourceError
+from .files import parse_json, read_text, regular_file, unreadable
 from .safetensors_file import MappedFiles, read_tensors
 from .weight_source import WeightSource
 
 WEIGHT_FILES = "model.safetensors, model.safetensors.index.json with its shards, or pytorch_model.bin"
 
 
-def open_folder(path, config=None, origin=None):
+def open_folder(path, config=None, origin=None, read="auto"):
     """Open a model folder, or one weight file beside its config.json.
 
     Args:
         path: the folder or file (str or path); safetensors are preferred to .bin, read without running its code.
         config: the configuration (dict), if not the config.json there.
         origin: what error messages call the weights; by default the path.
+        read: "auto" or "copy", as of :func:`neuromfa_lite.load_network`.
 
     Returns:
         WeightSource.
@@ -34,12 +36,12 @@ def open_folder(path, config=None, origin=None):
     config_origin = "the config given" if config is not None else folder / "config.json"
     config = read_config(folder / "config.json") if config is None else dict(config)
     files, weight_map = find_weights(path) if path.is_dir() else ([path], {})
-    tensors, found_in, mapped = {}, {}, MappedFiles()
+    tensors, found_in, mapped = {}, {}, MappedFiles(read)
     for file in files:
         for name, tensor in read_file(file, mapped).items():
             if name in tensors:
                 raise SourceError(
-                    f"{name} is in both {found_in[name]} and {file}: shards of different models, or old beside new? "
+                    f"{name!r} is in both {found_in[name]} and {file}: shards of different models, or old beside new? "
                     "Keep one set of weight files in the folder"
                 )
             tensors[name], found_in[name] = tensor, file
@@ -47,7 +49,7 @@ def open_folder(path, config=None, origin=None):
         if name not in found_in or found_in[name].name != shard:
             held = f"is in {found_in[name].name}" if name in found_in else "is in none of the shards"
             raise SourceError(
-                f"{folder}: its index says that {name} is in {shard}, but it {held}: index and shards are of "
+                f"{folder}: its index says that {name!r} is in {shard}, but it {held}: index and shards are of "
                 "different models or downloads; fetch all of them again"
             )
     return WeightSource(origin or path, config, tensors, config_origin, files)
@@ -75,6 +77,9 @@ def read_file(path, mapped=None):
     if path.suffix == ".safetensors":
         return read_tensors(path, mapped)
     if path.suffix in (".bin", ".pt", ".pth"):
+        regular_file(path, "check the path")
+        if mapped is not None and mapped.copied:
+            raise SourceError(f'{path} is mapped by PyTorch: read="copy" is for safetensors files, save it as one')
         from .torch_objects import read_bin
 
         return read_bin(path)
@@ -112,7 +117,8 @@ def find_weights(folder):
         where there is no index.
 
     Raises:
-        SourceError: there are no weights, it is not clear which to read, or the index names a missing shard.
+        SourceError: there are no weights, it is not clear which to read, the index names a missing shard, or the
+            folder cannot be read.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -120,13 +126,17 @@ def find_weights(folder):
         >>> files[0].name, weight_map
         ('model.safetensors', {})
     """
-    chosen = folder / choose_weights([file.name for file in folder.iterdir() if file.exists()], folder)
+    try:
+        names = [name for name in os.listdir(folder) if os.path.exists(folder / name)]
+    except OSError as error:
+        raise unreadable(folder, error) from None
+    chosen = folder / choose_weights(names, folder)
     if chosen.suffix != ".json":
         return [chosen], {}
     weight_map = read_weight_map(chosen)
     shards = [folder / shard for shard in dict.fromkeys(weight_map.values())]
     for shard in shards:
-        if not shard.exists():
+        if not os.path.exists(shard):
             raise SourceError(f"{shard} is missing, a shard that {chosen.name} names: fetch it too")
     return shards, weight_map
 
@@ -168,19 +178,18 @@ def read_weight_map(index):
     weight_map = _read_json(index, "fetch it again").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise SourceError(f"{index} is damaged: it has no weight_map from names to files. Fetch it again")
-    for shard in dict.fromkeys(weight_map.values()):
-        if not isinstance(shard, str) or Path(shard).name != shard:
+    odd = [shard for shard in weight_map.values() if not isinstance(shard, str)]
+    for shard in odd or dict.fromkeys(weight_map.values()):
+        if not isinstance(shard, str) or Path(shard).name != shard or not shard.isprintable():
             raise SourceError(f"{index} is damaged: shard {shard!r} is no file of its folder. Fetch it again")
     return weight_map
 
 
 def _read_json(path, way_out):
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SourceError(f"{path} is missing: {way_out}") from None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror or error}): check its rights") from None
+        content = parse_json(read_text(path, way_out))
+    except SourceError:
+        raise
     except ValueError as error:
         raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
     if not isinstance(content, dict):

@@ -20,11 +20,11 @@ LOCAL = (
 )
 
 
-def open_hub(repo, revision=None, config=None):
+def open_hub(repo, revision=None, config=None, read="auto"):
     """Open a hub model: fetch what is not in the cache, then open the folder there."""
     folder = fetch(repo, revision)
     with _without_damage(folder):
-        return open_folder(folder, config, f"{repo}@{revision}" if revision else repo)
+        return open_folder(folder, config, f"{repo}@{revision}" if revision else repo, read)
 
 
 def fetch(repo, revision=None):

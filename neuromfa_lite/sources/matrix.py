@@ -4,6 +4,8 @@ Every weight matrix is seen as (targets, sources), the (out, in) order of nn.Lin
 weight of the connection from neuron i of the layer below to neuron j of the layer above.
 """
 
+from functools import cache
+
 import numpy as np
 
 from ..errors import SourceError
@@ -55,6 +57,9 @@ class ArrayStorage:
     def sample(self, rows, columns):
         """Return a copy (n, m) of the stored numbers at some rows (n,) and columns (m,), both integer indices."""
         return self.array[rows].take(columns, axis=1)  # C-contiguous, which [:, columns] would not be
+
+    def refuse_changed(self):
+        """Raise SourceError where what was opened is no longer what is stored; memory is always what it is."""
 
 
 class WeightMatrix:
@@ -172,12 +177,12 @@ class WeightMatrix:
             sources: integer indices (m,), or None for all.
 
         Returns:
-            C-contiguous array (n, m), float32 (float64 if stored so). The full float32 matrix in file order is the
-            mapped file itself, not a copy, so the result may be read-only.
+            C-contiguous array (n, m), float32 (float64 if stored so). A large float32 matrix, read whole in file
+            order, is the mapped file itself and not a copy, so the result may be read-only.
 
         Raises:
-            SourceError: an index outside the matrix, or a type that holds no plain weights; the message names the
-                matrix.
+            SourceError: an index outside the matrix, a type that holds no plain weights, or a file that was changed
+                since it was opened; the message names the matrix or the file.
 
         Example:
             >>> WeightMatrix.from_array("w", np.eye(2, dtype="f2")).read().dtype
@@ -193,19 +198,21 @@ class WeightMatrix:
         """Read some targets and sources as a matrix of its own, in memory.
 
         Args:
-            targets, sources: integer indices (n,) and (m,) inside this matrix; for speed they are not checked again.
+            targets, sources: integer indices (n,) and (m,).
 
         Returns:
             WeightMatrix (n, m) of the same name.
 
         Raises:
-            SourceError: a type that holds no plain weights.
+            SourceError: as :meth:`read`.
 
         Example:
             >>> WeightMatrix.from_array("w", np.eye(3)).take(np.array([0, 2]), np.array([2])).read()
             array([[0.],
                    [1.]])
         """
+        if not _surely_within(targets, sources, *self.shape):
+            targets, sources = self._indices(targets, 0), self._indices(sources, 1)
         taken = self._take(targets if self._selection is None else self._selection[targets], sources)
         dtype = "float64" if self.dtype == "float64" else "float32"
         return WeightMatrix(self.name, self.origin, dtype, ArrayStorage(taken))
@@ -220,7 +227,7 @@ class WeightMatrix:
             C-contiguous array (stop - start, sources), as :meth:`read` gives it.
 
         Raises:
-            SourceError: the stripe is not inside the matrix.
+            SourceError: the stripe is not inside the matrix, or as :meth:`read`.
 
         Example:
             >>> WeightMatrix.from_array("w", np.arange(6.0).reshape(3, 2)).rows(1, 2)
@@ -239,12 +246,19 @@ class WeightMatrix:
                 f"readable are {', '.join(READABLE)}: load the model and save it in one of these"
             )
         rows, columns = (sources, targets) if self._transposed else (targets, sources)
+        self.refuse_changed()
         if isinstance(rows, np.ndarray) and isinstance(columns, np.ndarray):
             weights = self._storage.sample(rows, columns)
         else:
             weights = self._storage.take(rows)
             weights = weights if columns is None else weights[:, columns]
-        return self._decode(weights.T if self._transposed else weights)
+        weights = self._decode(weights.T if self._transposed else weights)
+        self.refuse_changed()
+        return weights
+
+    def refuse_changed(self):
+        """Raise SourceError where the file was cut short or saved again since it was opened."""
+        self._storage.refuse_changed()
 
     def _decode(self, weights):
         if self.dtype == "bfloat16":  # the upper half of a float32's bits
@@ -273,6 +287,22 @@ class WeightMatrix:
 
     def __repr__(self):
         return f"WeightMatrix({self.name!r}, targets={self.shape[0]}, sources={self.shape[1]}, {self.dtype})"
+
+
+@cache
+def kernels():
+    """The kernels that read samples; here, so that a file can be listed without numba."""
+    from ..kernels import gather
+
+    return gather
+
+
+def _surely_within(targets, sources, height, width):
+    """Whether both are index arrays inside (height, width), as samples draw them; of anything else nothing is said."""
+    for indices in (targets, sources):
+        if type(indices) is not np.ndarray or indices.dtype != np.int64 or indices.ndim != 1:
+            return False
+    return kernels().within(targets, sources, height, width)
 
 
 class WeightVector:

@@ -81,6 +81,12 @@ def gain_of(source, matrix):
                     f"{gains[name]}, the gain in front of {matrix}, is missing in {source.origin}: are all "
                     "the weight files there, and of this model?"
                 )
+            behind = unembedding_of(source) if matrix == "unembedding" else source.matrices.get(matrix)
+            if behind is not None and found.shape[0] not in behind.shape:
+                raise SourceError(
+                    f"{found.name} in {source.origin} has {found.shape[0]} numbers, but stands in front of "
+                    f"{behind.name} of shape {behind.shape}: are all the weight files of this model?"
+                )
             return found.read().astype(np.float64)
     return None
 
@@ -88,6 +94,7 @@ def gain_of(source, matrix):
 def gains_of(source):
     """{matrix: gain in front of it}, names without prefix; SourceError where the record does not tell."""
     architecture = find_architecture(source)
+    source.wiring()  # refuses counts of layers that a record would list for ever
     gains = architecture.list_gains(source.config)
     if gains is None:
         raise SourceError(

@@ -1,6 +1,13 @@
-"""safetensors files, mapped once: a matrix is read from the file's pages only when it is asked for."""
+"""safetensors files, mapped once: a matrix is read from the file's pages only when it is asked for.
 
-import json
+A file may change while it is open: a training writes its next checkpoint into it. Before and after whatever is read its
+size and the time of its last write are compared with those at opening, and whether another file took its place. One
+window stays with mapping: where a file is cut short between the first look and the end of the work on a matrix that is
+not copied, the system ends the process. It is open for matrices of more than SMALL bytes, for the fraction of a second
+that a sample or the work on a whole matrix takes, and shut by read="copy": there every byte comes by a read of the
+file, which a cut one answers with too few.
+"""
+
 import mmap
 import os
 import weakref
@@ -9,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SourceError
-from .matrix import WeightMatrix, WeightVector
+from .files import parse_json, regular_file, unreadable
+from .matrix import WeightMatrix, WeightVector, kernels
 
 # The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
 TYPES = {
@@ -25,35 +33,84 @@ TYPES = {
 # is mapped still, but pages are handed back when about RELEASE bytes of them may have become resident.
 HUGE = 512 << 20
 RELEASE = 48 << 20
+SMALL = 64 << 10  # bytes of a matrix: up to here a copy of it costs hardly more than its pages
+LARGEST_DIMENSION = 1 << 48
+MOST_TENSORS = 1 << 18  # in one file; those of the largest models have some ten thousand
+
+
+class MappedFile:
+    """A file, open and mapped into memory for reading.
+
+    Attributes:
+        path: absolute; descriptor: of the open file; mapping: the mmap.
+        mark: its size, when it was last written, and its inode, when it was opened.
+    """
+
+    def __init__(self, path):
+        self.path = os.path.abspath(path)
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            weakref.finalize(self, os.close, self.descriptor)
+            self.mark = mark_of(os.fstat(self.descriptor))
+            self.mapping = mmap.mmap(self.descriptor, 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise unreadable(path, error) from None
+
+    def refuse_changed(self):
+        """Raise SourceError where the file was cut short or saved again since it was opened."""
+        now = os.fstat(self.descriptor)
+        if (now.st_size, now.st_mtime_ns, now.st_ino) == self.mark and (now.st_nlink or not self._is_replaced()):
+            return
+        what = "became shorter" if now.st_size < self.mark[0] else "was saved again"
+        raise SourceError(f"{self.path} {what} since it was opened: open it again when it is written")
+
+    def _is_replaced(self):
+        """Whether another file has its name; one that is only gone can still be read."""
+        try:
+            return mark_of(os.stat(self.path)) != self.mark
+        except OSError:
+            return False
+
+    def read(self, begin, nbytes):
+        """Return bytes of the file by reading it, not by its pages in memory, which are not there when it was cut."""
+        if not hasattr(os, "pread"):
+            return self.mapping[begin : begin + nbytes]  # Windows, which lets nobody cut a mapped file
+        content = os.pread(self.descriptor, nbytes, begin)
+        while len(content) < nbytes:  # the system gives 2 GB at once
+            more = os.pread(self.descriptor, nbytes - len(content), begin + len(content))
+            if not more:
+                raise SourceError(f"{self.path} became shorter since it was opened: open it again when it is written")
+            content += more
+        return content
+
+
+def mark_of(found):
+    """(size, time of the last write, inode) of an os.stat_result."""
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 class MappedFiles:
     """The files of one model, mapped into memory for reading, which never keep much of a huge model resident.
 
     Attributes:
+        copied: whether whatever is read is copied by reads of the file: nothing is taken from the mapping.
         maps: the mappings.
         size: bytes of all of them.
         may_be_resident: bytes read since pages were last handed back.
     """
 
-    def __init__(self):
+    def __init__(self, read="auto"):
+        if read not in ("auto", "copy"):
+            raise SourceError(f'read={read!r} must be "auto" or "copy", which never takes weights from a mapped file')
+        self.copied = read == "copy"
         self.maps, self.size, self.may_be_resident = [], 0, 0
 
     def add(self, path):
-        """Map one more file.
-
-        Args:
-            path: pathlib.Path.
-
-        Returns:
-            (mapping, descriptor): the mmap, and the descriptor of the file, which stays open as long as this object.
-        """
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        weakref.finalize(self, os.close, descriptor)
-        mapping = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-        self.maps.append(mapping)
-        self.size += len(mapping)
-        return mapping, descriptor
+        """Map one more file; returns the MappedFile."""
+        file = MappedFile(path)
+        self.maps.append(file.mapping)
+        self.size += len(file.mapping)
+        return file
 
     @property
     def huge(self):
@@ -80,24 +137,25 @@ class MappedStorage:
     """One matrix of a mapped file.
 
     Attributes:
-        path: the file.
-        files: the MappedFiles it belongs to; descriptor: that of the file.
+        file, files: the MappedFile, and the MappedFiles it belongs to.
         begin: the byte of the file at which the matrix begins.
         array: (rows, columns) all of it as stored, a view of the mapping.
         shape: (rows, columns).
     """
 
-    def __init__(self, path, files, descriptor, begin, array):
-        self.path, self.files, self.descriptor, self.begin = path, files, descriptor, begin
-        self.array, self.shape = array, array.shape
+    def __init__(self, files, file, begin, array):
+        self.files, self.file, self.begin = files, file, begin
+        self.array, self.shape, self.refuse_changed = array, array.shape, file.refuse_changed
         # A file's header may end at any byte, and the kernel below wants numbers where the processor does.
         self._bits = array.view(f"u{array.itemsize}") if array.flags.aligned else None
+        self._small = array.nbytes <= SMALL
 
     def take(self, rows):
         """Return stored rows, of all columns.
 
         Args:
-            rows: None for all or a slice, for a view; integer indices (rows,), for a copy.
+            rows: None for all or a slice, for a view unless what is read is copied; integer indices (rows,), for a
+                copy.
 
         Returns:
             Array (rows, columns), of the type stored.
@@ -106,7 +164,11 @@ class MappedStorage:
             SourceError: the file became shorter since it was opened.
         """
         if isinstance(rows, np.ndarray):
-            return self._read_one_by_one(rows) if self._not_by_mapping else self.array[rows]
+            if self._small:
+                return self._copy(0, self.shape[0])[rows]
+            return self._read_one_by_one(rows) if self._by_rows else self.array[rows]
+        if self._small or self.files.copied:
+            return self._copy(*(rows or slice(None)).indices(self.shape[0])[:2])
         taken = self.array if rows is None else self.array[rows]
         self.files.touch(taken.nbytes)
         return taken
@@ -123,23 +185,26 @@ class MappedStorage:
         Raises:
             SourceError: the file became shorter since it was opened.
         """
-        if self._bits is None or self._not_by_mapping:
+        if not self._small and (self._bits is None or self._by_rows):
             return self.take(rows).take(columns, axis=1)
-        from ..kernels.gather import gather  # here, so that a file can be listed without numba
-
-        taken = np.empty((len(rows), len(columns)), self._bits.dtype)
-        gather(self._bits, rows, columns, taken)
+        bits = self._copy(0, self.shape[0]).view(f"u{self.array.itemsize}") if self._small else self._bits
+        taken = np.empty((len(rows), len(columns)), bits.dtype)
+        kernels().gather(bits, rows, columns, taken)
         return taken.view(self.array.dtype)
 
     @property
-    def _not_by_mapping(self):
-        return self.files.huge and hasattr(os, "pread")
+    def _by_rows(self):
+        return self.files.copied or (self.files.huge and hasattr(os, "pread"))
+
+    def _copy(self, start, stop):
+        """A copy of the rows from start to stop, by one read of the file."""
+        nbytes = self.array.itemsize * self.shape[1]
+        content = self.file.read(self.begin + start * nbytes, max(0, stop - start) * nbytes)
+        return np.frombuffer(content, self.array.dtype).reshape(max(0, stop - start), self.shape[1])
 
     def _read_one_by_one(self, rows):
-        nbytes = self.array.itemsize * self.shape[1]
-        content = b"".join([os.pread(self.descriptor, nbytes, self.begin + row * nbytes) for row in rows.tolist()])
-        if len(content) < nbytes * len(rows):
-            raise SourceError(f"{self.path} became shorter since it was opened: open it again when it is written")
+        nbytes, read = self.array.itemsize * self.shape[1], self.file.read
+        content = b"".join([read(self.begin + row * nbytes, nbytes) for row in rows.tolist()])
         return np.frombuffer(content, self.array.dtype).reshape(len(rows), self.shape[1])
 
 
@@ -164,22 +229,26 @@ def read_tensors(path, files=None):
         >>> tensors["gpt_neox.final_layer_norm.weight"]
         WeightVector('gpt_neox.final_layer_norm.weight', 64, float16)
     """
-    path = Path(path)
+    path, before = Path(path), mark_of(regular_file(path))
     header, start = read_header(path)
     _validate(path)
     files = MappedFiles() if files is None else files
-    mapping, descriptor = files.add(path)
+    file = files.add(path)
+    if file.mark != before:
+        raise SourceError(f"{path} was saved again while it was opened: open it again when it is written")
     tensors = {}
     for name, entry in header.items():
         tensors[name] = shape = tuple(entry["shape"])
+        if max(shape, default=0) > LARGEST_DIMENSION:  # beside a dimension of 0 the library lets it through
+            raise _damaged(path, f"the shape of {name!r} is larger than any array")
         if len(shape) in (1, 2):
             rows_columns = shape if len(shape) == 2 else (1, *shape)
             dtype, layout = TYPES.get(entry["dtype"], (entry["dtype"], None))
             storage = Unreadable(rows_columns)
             if layout is not None:
                 begin = start + entry["data_offsets"][0]
-                array = np.ndarray(rows_columns, layout, buffer=mapping, offset=begin)
-                storage = MappedStorage(path, files, descriptor, begin, array)
+                array = np.ndarray(rows_columns, layout, buffer=file.mapping, offset=begin)
+                storage = MappedStorage(files, file, begin, array)
             matrix = WeightMatrix(name, path, dtype, storage)
             tensors[name] = matrix if len(shape) == 2 else WeightVector(matrix)
     return tensors
@@ -203,8 +272,8 @@ def read_header(path):
         >>> tensors["gpt_neox.final_layer_norm.weight"]["shape"]
         [64]
     """
+    size = regular_file(path).st_size
     try:
-        size = os.stat(path).st_size
         with open(path, "rb") as file:
             first = file.read(8)
             if first.startswith(b"version "):
@@ -214,11 +283,14 @@ def read_header(path):
                 raise _damaged(path, "does not begin like a safetensors file")
             if 8 + length > size:
                 raise _truncated(path, 8 + length, size)
-            header = json.loads(file.read(length))
+            content = file.read(length)
+            if content.count(b'"data_offsets"') > MOST_TENSORS:
+                raise _damaged(path, f"it lists more than {MOST_TENSORS:,} tensors, many times those of any model")
+            header = parse_json(content)
             tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
             end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror or error}): check its path and rights") from None
+        raise unreadable(path, error) from None
     except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, SourceError):
             raise

@@ -67,7 +67,7 @@ def wire(source):
         'gpt_neox.embed_in.weight'
     """
     architecture = find_architecture(source)
-    config = source.config
+    config, most = source.config, _most(source)
     for key in architecture.required:
         value = config.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -76,6 +76,11 @@ def wire(source):
                 f"{key} {found} in {source.config_origin}: {architecture.model_type} needs it as a positive whole "
                 "number; take config.json from the model the weights belong to"
             )
+        if value > most:
+            raise SourceError(
+                f"{key} in {source.config_origin} calls for more than there is of anything in {source.origin}: take "
+                "config.json from the model the weights belong to"
+            )
     try:
         layers, joins = architecture.list_layers(config), architecture.list_joins(config)
     except SourceError as error:
@@ -83,6 +88,11 @@ def wire(source):
     except KeyError as error:
         raise SourceError(
             f"{error.args[0]} is missing in {source.config_origin}: the record of {architecture.model_type} reads it"
+        ) from None
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise SourceError(
+            f"{source.config_origin} is not as the record of {architecture.model_type} reads it ({error}): take "
+            "config.json from the model the weights belong to"
         ) from None
     sizes = {layer.name: layer.size for layer in layers}
     shapes = _stored_shapes(joins, sizes)
@@ -112,10 +122,12 @@ def find_architecture(source):
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
         return ARCHITECTURES[model_type]
-    found = [f"  {matrix.name} {matrix.shape}" for matrix in source.matrices.values()]
+    names = ((name if name.isprintable() else repr(name), matrix) for name, matrix in source.matrices.items())
+    found = [f"  {name} {matrix.shape}" for name, matrix in names]
     if len(found) > 20:
         found[20:] = [f"  ... and {len(found) - 20} more"]
-    said, name = (f"model_type {model_type!r}", model_type) if model_type else ("no model_type", "my-model")
+    said = f"model_type {model_type!r}" if model_type else "no model_type"
+    name = model_type if isinstance(model_type, str) and model_type.isprintable() and model_type else "my-model"
     raise SourceError(
         f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
         f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
@@ -127,6 +139,12 @@ def find_architecture(source):
         f'and open it again, with config={{"model_type": "{name}"}} if it has no such configuration. A matrix '
         "stored as (inputs, outputs) takes Join(..., transposed=True)."
     )
+
+
+def _most(source):
+    """What no count of a configuration may pass, before so many layers are listed: tensors, neurons, or 10,000."""
+    sizes = (size for matrix in source.matrices.values() if 0 not in matrix.shape for size in matrix.shape)
+    return max(10_000, len(source.names), *sizes)
 
 
 def _prefix(architecture, joins, source):

@@ -1,0 +1,77 @@
+"""Ordinary files: nothing else is opened."""
+
+import json
+import os
+import stat
+
+from ..errors import SourceError
+
+LARGEST_TEXT = 64 << 20  # bytes of a config.json or of an index of shards; those of the largest models have about 20 MB
+
+
+def regular_file(path, way_out="check its path and rights"):
+    """Look at a file before it is opened: a named pipe or a device would be waited for, or read, for ever.
+
+    Args:
+        path: the file (str or path).
+        way_out: what to do where it is missing.
+
+    Returns:
+        os.stat_result.
+
+    Raises:
+        SourceError: it is missing, out of reach or no regular file; the message names it.
+
+    Example:
+        >>> regular_file(os.devnull)
+        Traceback (most recent call last):
+        neuromfa_lite.errors.SourceError: ... is no ordinary file: give the path of a file that holds the model
+    """
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        raise SourceError(f"{path} is missing: {way_out}") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    if not stat.S_ISREG(found.st_mode):
+        what = "is no ordinary file" + (" but a folder" if stat.S_ISDIR(found.st_mode) else "")
+        raise SourceError(f"{path} {what}: give the path of a file that holds the model")
+    return found
+
+
+def read_text(path, way_out):
+    """Read a text of UTF-8; arguments and errors as of :func:`regular_file`, and SourceError of one too long."""
+    size = regular_file(path, way_out).st_size
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_TEXT + 1) if size <= LARGEST_TEXT else b""
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if max(size, len(content)) > LARGEST_TEXT:
+        raise SourceError(f"{path} is no text of a model: it has more than {LARGEST_TEXT:,} bytes. Fetch it again")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
+
+
+def parse_json(text):
+    """json.loads(text); ValueError also of what nests too deeply or gives one name twice."""
+    try:
+        return json.loads(text, object_pairs_hook=_each_once)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+
+
+def _each_once(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} is there twice")
+    return found
+
+
+def unreadable(path, error):
+    """The SourceError of a file that the system does not let us read."""
+    reason = getattr(error, "strerror", None) or error
+    return SourceError(f"{path} cannot be read ({reason}): check its path and rights")
