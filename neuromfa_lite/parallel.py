@@ -3,31 +3,9 @@
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, wraps
-
-from threadpoolctl import ThreadpoolController
+from functools import lru_cache
 
 WORKERS = os.cpu_count() or 1
-
-
-@lru_cache(maxsize=1)
-def _libraries():
-    return ThreadpoolController()
-
-
-def one_thread_of_algebra(function):
-    """Let a function's matrix products run on one thread each.
-
-    Where another program keeps a processor busy, two threads of one small product wait for each other many times longer
-    than they compute: thirty times was seen for the resamples of a band.
-    """
-
-    @wraps(function)
-    def limited(*args, **kwargs):
-        with _libraries().limit(limits=1, user_api="blas"):
-            return function(*args, **kwargs)
-
-    return limited
 
 
 @lru_cache(maxsize=1)

@@ -21,6 +21,7 @@ from neuromfa_lite.kernels.one_hop import (
     total_tiles,
 )
 from neuromfa_lite.kernels.partition import log_partition
+from neuromfa_lite.kernels.product import multiply
 
 KERNELS = {np.dtype(np.float32): count_rounded_reciprocals_f32, np.dtype(np.float64): count_rounded_reciprocals_f64}
 PAPER_WINDOW, WIDE_WINDOW = (1.0, 150.0), (0.0, 200.0)
@@ -310,3 +311,20 @@ def test_partition_of_many_neurons_with_two_extremes():
 @settings(deadline=None, max_examples=60)
 def test_partition_of_anything(rows, q):
     check(np.array(rows), [q, -q / 2, 0.0])
+
+
+# the product of two matrices
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 2), (4, 2, 9), (3, 7, 4), (8, 9, 17), (3, 0, 2)])
+def test_a_product_is_summed_from_the_first_term_to_the_last(shape):
+    rows, terms, columns = shape
+    draw = np.random.default_rng(0)
+    left, right = draw.normal(size=(rows, terms)), draw.normal(size=(terms, columns))
+    product = np.full((rows, columns), 7.0)
+    multiply(left, right, product)
+    expected = np.zeros((rows, columns))
+    for k in range(terms):
+        expected += left[:, k, None] * right[k]
+    np.testing.assert_array_equal(product, expected)
