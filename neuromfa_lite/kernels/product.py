@@ -1,6 +1,6 @@
 """The product of two matrices, each of its numbers summed from the first term to the last."""
 
-from numba import njit
+from . import njit
 
 
 @njit(nogil=True, cache=True)
