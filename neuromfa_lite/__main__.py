@@ -20,7 +20,6 @@ NEEDED = (
     "safetensors",
     "huggingface_hub",
     "tqdm",
-    "threadpoolctl",
     "click",
     "matplotlib",
     "networkx",

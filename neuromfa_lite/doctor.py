@@ -1,10 +1,13 @@
 """Is this installation sound? Versions, the place for compiled kernels, threads, and the bundled files."""
 
+import importlib
 import os
+import pkgutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from . import storage
+from . import parallel, storage
+from .errors import NeuroMFAError
 
 REQUIRED = ("jupyterlab", "ipywidgets", "safetensors")
 OPTIONAL = ("torch", "transformers")
@@ -21,8 +24,8 @@ def check():
     checks = [_line(name, found) for name, found in storage.versions().items()]
     checks += [_line(name, _version(name), _version(name) != MISSING) for name in REQUIRED]
     checks += [_line(f"{name} (for training and .bin files)", _version(name)) for name in OPTIONAL]
-    checks.append(_cache_folder())
-    checks.append(_line("threads", f"{os.cpu_count()} processors, numba {_numba_threads()}"))
+    checks.append(_kernel_cache())
+    checks.append(_threads())
     checks += _bundled_files()
     return {"ok": all(line["ok"] for line in checks), "checks": checks}
 
@@ -38,20 +41,34 @@ def _version(name):
         return MISSING
 
 
-def _cache_folder():
-    from .kernels import one_hop
+def _kernel_cache():
+    from . import kernels
 
-    folder = Path(one_hop.count_distances._cache.cache_path) if hasattr(one_hop.count_distances, "_cache") else None
-    if folder is None:
+    for module in pkgutil.iter_modules(kernels.__path__):
+        importlib.import_module(f"{kernels.__name__}.{module.name}")
+    if kernels.numba.config.DISABLE_JIT:
         return _line("kernel cache", "compiling is switched off (NUMBA_DISABLE_JIT)")
-    writable = os.access(folder, os.W_OK)
-    return _line("kernel cache", f"{folder}{'' if writable else ' cannot be written: set NUMBA_CACHE_DIR'}", writable)
+    folders = {Path(cache.cache_path).absolute() for cache in kernels.CACHES}
+    if not folders:
+        found = "no folder can be written, so every session compiles anew: set NUMBA_CACHE_DIR to one"
+        return _line("kernel cache", found, False)
+    folder, named = min(folders), os.environ.get("NUMBA_CACHE_DIR")
+    if named and not folder.is_relative_to(Path(named).absolute()):
+        found = f"NUMBA_CACHE_DIR={named} is no folder that can be written, {folder} serves: name another"
+        return _line("kernel cache", found, False)
+    faults = [fault for fault in (cache.fault() for cache in kernels.CACHES) if fault]
+    if faults:
+        found = f"damaged: {faults[0]}. The next command compiles it again; if this stays, delete {folder}"
+        return _line("kernel cache", found, False)
+    return _line("kernel cache", folder)
 
 
-def _numba_threads():
-    import numba
-
-    return numba.get_num_threads()
+def _threads():
+    try:
+        used = parallel.threads()
+    except NeuroMFAError as error:
+        return _line("threads", error, False)
+    return _line("threads", f"{used} used, of {os.cpu_count()} processors (NEUROMFA_THREADS sets another number)")
 
 
 def _bundled_files():

@@ -1,6 +1,8 @@
 """Open the course in JupyterLab, on this machine only and behind a token."""
 
 import os
+import secrets
+import socket
 import sys
 import webbrowser
 from pathlib import Path
@@ -10,6 +12,7 @@ from .errors import NeuroMFAError
 START = Path("notebooks") / "00_start_here.ipynb"
 # Asks every newcomer about Jupyter news, over the notebook, and looks for updates on the internet.
 ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
+LARGEST_PORT = 65535
 
 
 def find_course(folder=None):
@@ -39,15 +42,13 @@ def has_browser():
     return True
 
 
-def lab_arguments(course, port=None, token=None, browser=False):
-    """Return what JupyterLab is told; it makes a token and takes a free port itself where none is given.
+def lab_arguments(course, port=None, browser=False):
+    """Return what JupyterLab is told; it takes a free port itself where none is given.
 
-    >>> arguments = lab_arguments(Path("course"), port=9000)
-    >>> "--ServerApp.ip=127.0.0.1" in arguments, "--ServerApp.port=9000" in arguments
-    (True, True)
+    >>> "--ServerApp.port=9000" in lab_arguments(Path("course"), port=9000)
+    True
     """
     arguments = [
-        "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={course}",
         f"--LabApp.default_url=/lab/tree/{START.as_posix()}",
         f"--ServerApp.open_browser={bool(browser)}",
@@ -56,17 +57,60 @@ def lab_arguments(course, port=None, token=None, browser=False):
     ]
     if port is not None:
         arguments += [f"--ServerApp.port={int(port)}", "--ServerApp.port_retries=0"]
-    if token is not None:
-        arguments.append(f"--IdentityProvider.token={token}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # containers
         arguments.append("--allow-root")
     return arguments
+
+
+def _refuse_bad_port(port):
+    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= LARGEST_PORT:
+        raise NeuroMFAError(f"port {port!r} is none: use a whole number from 1 to {LARGEST_PORT}, or leave it out.")
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise NeuroMFAError(f"port {port}: {error.strerror}. Name another one, or leave it out.") from error
 
 
 def _without_announcements(handler, page_config):
     """JupyterLab's hook for the settings of a page."""
     page_config["disabledExtensions"] = [*page_config.get("disabledExtensions", []), ANNOUNCEMENTS]
     return page_config
+
+
+def _closed_server(token):
+    """The class of Jupyter's server that lets nobody in without the token, whatever its configuration says.
+
+    Arguments of the command line would not do: a configuration in old names (NotebookApp) would have the last word.
+    """
+    from jupyter_server.auth.identity import PasswordIdentityProvider
+    from jupyter_server.auth.login import LoginFormHandler
+    from jupyter_server.serverapp import ServerApp
+
+    class ClosedServer(ServerApp):
+        def init_configurables(self):
+            """The first that Jupyter does when all configuration has been read."""
+            self.ip, self.sock, self.file_to_run = "127.0.0.1", "", ""
+            self.allow_remote_access, self.local_hostnames = False, ["localhost"]
+            self.allow_origin_pat, self.allow_credentials = "", False
+            self.disable_check_xsrf, self.tornado_settings = False, {}
+            self.use_redirect_file = True  # else the token stands in the browser's command line, for everybody to list
+            super().init_configurables()
+            door = PasswordIdentityProvider(parent=self, log=self.log)
+            door.token, door.hashed_password, door.password_required = token, "", False
+            door.login_handler_class = LoginFormHandler
+            self.identity_provider = self.authorizer.identity_provider = door
+
+        def init_httpserver(self):
+            super().init_httpserver()
+            # Where none is named, Jupyter allows every origin that sends the token.
+            self.web_app.settings["allow_origin"] = self.connection_url.removesuffix(self.base_url)
+
+        def write_browser_open_file(self):
+            Path(self.browser_open_file).unlink(missing_ok=True)
+            os.close(os.open(self.browser_open_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            super().write_browser_open_file()
+
+    return ClosedServer
 
 
 def launch_lab(port=None, token=None, browser=None):
@@ -80,24 +124,26 @@ def launch_lab(port=None, token=None, browser=None):
     The full address is printed in any case.
 
     Raises:
-        NeuroMFAError: the notebooks or JupyterLab are missing, the token is empty, or the port is not free.
+        NeuroMFAError: the notebooks or JupyterLab are missing, the token is empty, or the port is none or not free.
     """
     course = find_course()
     if token == "":
         raise NeuroMFAError("token is empty, which lets everybody on this machine in: leave it out.")
+    if port is not None:
+        _refuse_bad_port(port)
     try:
         from jupyterlab.labapp import LabApp
     except ImportError as error:
         raise NeuroMFAError(f"JupyterLab cannot be imported ({error}): `make lab` installs it.") from error
     if browser is None:
         browser = has_browser()
+    LabApp.serverapp_class = _closed_server(token or secrets.token_hex(24))
     try:
-        server = LabApp.initialize_server(argv=lab_arguments(course, port, token, browser))
+        server = LabApp.initialize_server(argv=lab_arguments(course, port, browser))
     except SystemExit as stopped:
-        guess = "no port from 8888 on is free?" if port is None else f"is port {port} in use? Name another."
-        raise NeuroMFAError(f"JupyterLab did not start; its message stands above ({guess})") from stopped
+        raise NeuroMFAError("JupyterLab did not start; its message stands above.") from stopped
     server.web_app.settings["page_config_hook"] = _without_announcements
-    page = f"http://127.0.0.1:{server.port}/lab/tree/{START.as_posix()}"
+    page = f"{server.connection_url}lab/tree/{START.as_posix()}"
     print(f"JupyterLab: {page}?token={server.identity_provider.token}", flush=True)
     print("Open this address in a browser on this machine. Ctrl-C here stops JupyterLab.", flush=True)
     server.start()

@@ -24,6 +24,7 @@ from .parallel import together
 ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
 # Bytes a connection, measured: its distance, and the copies that a rule for radii makes of all of them.
 DISTANCES, EDGES, POOLED, POOLED_WHOLE = 16, 20, 12, 20
+SHARED_FROM = 2_000_000  # connections: fewer are counted sooner than a second thread is woken
 LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 MB
 
 
@@ -243,7 +244,7 @@ def _pool(table, distances, kept):
 
 def _for_each(work, sources, connections):
     # Every task owns the rows of one layer, so the result does not depend on who runs when.
-    if connections < 2_000_000:
+    if connections < SHARED_FROM:
         for source in sources:
             work(source)
         return

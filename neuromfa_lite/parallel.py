@@ -1,47 +1,64 @@
 """Threads: parts of one piece of work shared among the processors; results never depend on who does which part."""
 
 import os
+import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, wraps
+from functools import lru_cache
+from pathlib import Path
 
-from threadpoolctl import ThreadpoolController
+from .errors import NeuroMFAError
 
-WORKERS = os.cpu_count() or 1
-
-
-@lru_cache(maxsize=1)
-def _libraries():
-    return ThreadpoolController()
+# How much of the processors the container may take, "quota period" in microseconds: of control groups v2, and of v1.
+SHARES = (("/sys/fs/cgroup/cpu.max",), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
 
 
-def one_thread_of_algebra(function):
-    """Let a function's matrix products run on one thread each.
+def threads():
+    """How many threads share the work: NEUROMFA_THREADS, or else as many as processors that this process may use.
 
-    Where another program keeps a processor busy, two threads of one small product wait for each other many times longer
-    than they compute: thirty times was seen for the resamples of a band.
+    Raises:
+        NeuroMFAError: NEUROMFA_THREADS is no whole number of at least 1.
+
+    Example:
+        >>> threads() >= 1
+        True
     """
-
-    @wraps(function)
-    def limited(*args, **kwargs):
-        with _libraries().limit(limits=1, user_api="blas"):
-            return function(*args, **kwargs)
-
-    return limited
+    named = os.environ.get("NEUROMFA_THREADS")
+    if not named:
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(allowed, _share_of_container() or allowed)
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", named):
+        raise NeuroMFAError(
+            f"NEUROMFA_THREADS={named!r} is no number of threads: set it to a whole number of at least 1, or leave it "
+            "out for all processors that this process may use"
+        )
+    return int(named)
 
 
 @lru_cache(maxsize=1)
-def _helpers(process):
-    return ThreadPoolExecutor(max(1, WORKERS - 1), thread_name_prefix=f"neuromfa-{process}")
+def _share_of_container():
+    """The processors that a container's limit comes to, a part of one counted as a whole; None without a limit."""
+    for files in SHARES:
+        try:
+            quota, period = " ".join(Path(file).read_text() for file in files).split()
+            return max(1, -(-int(quota) // int(period))) if int(quota) > 0 else None
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return None
 
 
-def _own_helpers():
+@lru_cache(maxsize=1)
+def _helpers(process, helpers):
+    return ThreadPoolExecutor(max(1, helpers), thread_name_prefix=f"neuromfa-{process}")
+
+
+def _own_helpers(helpers):
     """The threads that help the calling one; a forked process, which inherits none, makes its own."""
-    return _helpers(os.getpid())
+    return _helpers(os.getpid(), helpers)
 
 
 def together(work, parts):
-    """Call work(part) for every part, on all processors.
+    """Call work(part) for every part, on as many threads as threads() says.
 
     Args:
         work: callable; its calls must not share what they write, and gain only where they leave Python (kernels).
@@ -60,7 +77,8 @@ def together(work, parts):
                 return
             work(part)
 
-    others = [_own_helpers().submit(take) for _ in range(min(WORKERS, len(waiting)) - 1)]
+    helpers = threads() - 1
+    others = [_own_helpers(helpers).submit(take) for _ in range(min(helpers, len(waiting) - 1))]
     try:
         take()
     finally:

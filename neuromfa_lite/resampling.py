@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from .errors import NeuroMFAError
 from .influence import Influence, standard_error, strata_of_masses
+from .kernels.product import multiply
 from .memory import refuse_above
 from .partition import log_masses
 from .regression import weights_of_fit
@@ -117,7 +118,7 @@ class Resampler:
 
     def estimates(self, weights):
         """The Estimates for weights (rows, neurons) >= 0."""
-        if not ((weights @ self.measure) > 0).all():
+        if not (weights * self.measure).any(axis=1).all():
             raise NeuroMFAError(
                 "a resample holds no neuron that the method uses: so few neurons allow no band, draw a larger sample"
             )
@@ -182,14 +183,15 @@ class Resampler:
         tau, alpha = Influence.zero(*weights.shape), Influence.zero(*weights.shape)
         for fit, shift, powers, moments, z, mean_log in self._sums(weights, order):
             share = fit / z
-            alpha.add(mean_log @ fit, share @ moments - (share * mean_log) @ powers)
+            slopes = _product(share, moments) - _product(share * mean_log, powers)
+            alpha.add((mean_log * fit).sum(axis=1), slopes)
             if order != 0:  # there ln Z is flat by definition
-                tau.add((np.log(z) + shift) @ fit, share @ powers)
+                tau.add(((np.log(z) + shift) * fit).sum(axis=1), _product(share, powers))
         return tau, alpha
 
     def _alpha(self, weights, order):
         """(rows,) the value of alpha at one order, without influences."""
-        return sum(mean_log @ fit for fit, *_, mean_log in self._sums(weights, order))
+        return sum((mean_log * fit).sum(axis=1) for fit, *_, mean_log in self._sums(weights, order))
 
     def _sums(self, weights, order):
         """Yield, for blocks of radii, the regression's weights and the sums over neurons behind Z and d ln Z/d q."""
@@ -198,11 +200,18 @@ class Resampler:
             exponent = order * logs
             shift = exponent.max(axis=1)
             powers = np.exp(exponent - shift[:, None]) * self.measure
-            z = weights @ powers.T
+            z = _product(weights, np.ascontiguousarray(powers.T))
             if not (z > SMALLEST_Z).all():
                 raise NeuroMFAError(
                     f"orders q from {self.q[0]:g} to {self.q[-1]:g} make single neurons outweigh all others by more "
                     "than a float64 can hold, so resamples without them have no Z: use a smaller range of q"
                 )
             moments = powers * logs
-            yield fit, shift, powers, moments, z, (weights @ moments.T) / z
+            yield fit, shift, powers, moments, z, _product(weights, np.ascontiguousarray(moments.T)) / z
+
+
+def _product(left, right):
+    """left right, the same to the last bit whatever threads there are."""
+    product = np.empty((len(left), right.shape[1]))
+    multiply(left, right, product)
+    return product

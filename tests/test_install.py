@@ -6,19 +6,23 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import time
 import tomllib
+import urllib.error
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
 import neuromfa_lite
 from neuromfa_lite import launch
+from neuromfa_lite.cli import main as command_line
 from neuromfa_lite.errors import NeuroMFAError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -218,12 +222,15 @@ def test_lab_makes_the_environment_first(bare_clone):
 # --- JupyterLab --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def course(tmp_path):
-    folder = tmp_path / "course"
+def make_course(folder):
     (folder / "notebooks").mkdir(parents=True)
     (folder / launch.START).write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     return folder
+
+
+@pytest.fixture
+def course(tmp_path):
+    return make_course(tmp_path / "course")
 
 
 def test_the_course_is_found_here_or_beside_the_package(course, tmp_path, monkeypatch):
@@ -255,38 +262,99 @@ def test_an_empty_token_is_refused(course, monkeypatch):
         launch.launch_lab(token="")
 
 
-def status(address):
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        return answer.status, answer.url
+@pytest.mark.parametrize("port", [-1, 0, 70000])
+def test_a_port_that_is_none_is_refused(port, course, monkeypatch):
+    monkeypatch.chdir(course)
+    result = CliRunner().invoke(command_line, ["lab", "--no-browser", "--port", str(port)])
+    assert result.exit_code == 1 and result.output == f"Error: port {port} is none: " + (
+        "use a whole number from 1 to 65535, or leave it out.\n"
+    )
 
 
-@on_posix
-def test_lab_prints_an_address_that_opens_the_first_notebook(course, tmp_path):
+def test_a_port_in_use_is_refused(course, monkeypatch):
+    monkeypatch.chdir(course)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(command_line, ["lab", "--no-browser", "--port", str(port)])
+    assert result.exit_code == 1 and result.output.startswith(f"Error: port {port}: ")
+    assert "Name another one" in result.output and result.output.count("\n") == 1
+
+
+def status(address, **headers):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60) as answer:
+            return answer.status, answer.url, answer.headers
+    except urllib.error.HTTPError as answer:
+        return answer.status, answer.url, answer.headers
+
+
+# A configuration that opens JupyterLab to everyone, in every name that Jupyter has had for it.
+OPEN_TO_EVERYONE = """
+c = get_config()
+for app in (c.ServerApp, c.NotebookApp, c.LabApp):
+    app.token = app.password = ""
+    app.ip, app.allow_origin = "0.0.0.0", "*"
+    app.disable_check_xsrf = app.allow_remote_access = app.allow_credentials = True
+for section in (c.IdentityProvider, c.PasswordIdentityProvider, c.ServerApp.PasswordIdentityProvider):
+    section.token = ""
+c.ServerApp.tornado_settings = {"headers": {"Access-Control-Allow-Origin": "*"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """(address, folder of Jupyter's own files) of a running `lab`, with the worst configuration there is."""
+    folder = tmp_path_factory.mktemp("lab")
+    course = make_course(folder / "course")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
-        environment[name] = str(tmp_path / name)
-    environment.pop("DISPLAY", None)
-    environment.pop("WAYLAND_DISPLAY", None)
-    log = tmp_path / "log"
+        environment[name] = str(folder / name)
+    (folder / "JUPYTER_CONFIG_DIR").mkdir()
+    for name in ("jupyter_server_config.py", "jupyter_lab_config.py"):
+        (folder / "JUPYTER_CONFIG_DIR" / name).write_text(OPEN_TO_EVERYONE)
+    log = folder / "log"
     with log.open("w") as output:
-        command = [sys.executable, "-c", "from neuromfa_lite.launch import launch_lab; launch_lab()"]
-        server = subprocess.Popen(command, cwd=course, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        command = [sys.executable, "-m", "neuromfa_lite", "lab", "--no-browser"]
+        options = {"stdout": output, "stderr": subprocess.STDOUT, "umask": 0o022}
+        server = subprocess.Popen(command, cwd=course, env=environment, **options)
     try:
         deadline = time.monotonic() + 90
         while not (found := re.search(r"^JupyterLab: (\S+)", log.read_text(), re.MULTILINE)):
             assert server.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        address = found[1]
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/lab/tree/notebooks/00_start_here\.ipynb\?token=\w{20,}", address)
-        assert status(address)[0] == 200
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            assert launch.ANNOUNCEMENTS in answer.read().decode()  # among the extensions switched off
-        content = address.replace("/lab/tree/", "/api/contents/")
-        assert status(content)[0] == 200
-        assert "/login" in status(address.split("?")[0])[1]  # without the token: the door is shut
+        yield found[1], folder / "JUPYTER_RUNTIME_DIR"
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=30)
+
+
+@on_posix
+def test_lab_prints_an_address_that_opens_the_first_notebook(lab):
+    address, _ = lab
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/lab/tree/notebooks/00_start_here\.ipynb\?token=\w{20,}", address)
+    assert status(address)[0] == 200
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        assert launch.ANNOUNCEMENTS in answer.read().decode()  # among the extensions switched off
+    content = address.replace("/lab/tree/", "/api/contents/")
+    assert status(content)[0] == 200
+    assert "/login" in status(address.split("?")[0])[1]  # without the token: the door is shut
+
+
+@on_posix
+def test_no_configuration_opens_lab_to_others(lab):
+    address, runtime = lab
+    origin = address.split("/lab/")[0]
+    content, token = f"{origin}/api/contents", address.split("token=")[-1]
+    assert status(content)[0] == status(f"{content}?token=")[0] == status(content, Authorization="token ")[0] == 403
+    code, _, headers = status(content, Authorization=f"token {token}", Origin="http://elsewhere")
+    assert code == 200 and headers["Access-Control-Allow-Origin"] == origin  # theirs is another one
+    assert headers["Access-Control-Allow-Credentials"] is None
+    assert status(content, Authorization=f"token {token}", Host="elsewhere")[0] == 403
+    with pytest.raises(ConnectionRefusedError):  # of another address of this machine
+        socket.create_connection(("127.0.0.2", int(origin.split(":")[-1])), timeout=10)
+    holds_token = [path for path in runtime.iterdir() if token in path.read_text()]
+    assert {path.suffix for path in holds_token} == {".json", ".html"}
+    assert {path.stat().st_mode & 0o777 for path in holds_token} == {0o600}
 
 
 # --- the wheel ---------------------------------------------------------------------------------------------------

@@ -1,13 +1,21 @@
 """The numba kernels against the arithmetic they replace, on every input that could tell them apart."""
 
+import importlib.util
 import math
+import os
+import shutil
+import subprocess
+import sys
 from bisect import bisect_left
+from hashlib import sha1
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuromfa_lite import doctor, kernels
 from neuromfa_lite.kernels.one_hop import (
     LANES,
     count_distances,
@@ -21,6 +29,7 @@ from neuromfa_lite.kernels.one_hop import (
     total_tiles,
 )
 from neuromfa_lite.kernels.partition import log_partition
+from neuromfa_lite.kernels.product import multiply
 
 KERNELS = {np.dtype(np.float32): count_rounded_reciprocals_f32, np.dtype(np.float64): count_rounded_reciprocals_f64}
 PAPER_WINDOW, WIDE_WINDOW = (1.0, 150.0), (0.0, 200.0)
@@ -319,3 +328,115 @@ def test_partition_of_many_neurons_with_two_extremes():
 @settings(deadline=None, max_examples=60)
 def test_partition_of_anything(rows, q):
     check(np.array(rows), [q, -q / 2, 0.0])
+
+
+# the product of two matrices
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 2), (4, 2, 9), (3, 7, 4), (8, 9, 17), (3, 0, 2)])
+def test_a_product_is_summed_from_the_first_term_to_the_last(shape):
+    rows, terms, columns = shape
+    draw = np.random.default_rng(0)
+    left, right = draw.normal(size=(rows, terms)), draw.normal(size=(terms, columns))
+    product = np.full((rows, columns), 7.0)
+    multiply(left, right, product)
+    expected = np.zeros((rows, columns))
+    for k in range(terms):
+        expected += left[:, k, None] * right[k]
+    np.testing.assert_array_equal(product, expected)
+
+
+# the cache of compiled kernels
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-20]),
+    "other": lambda path: path.write_bytes(b"no kernel" * 50),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """A function that gives a kernel the way a new session finds it: not compiled, but perhaps in the cache."""
+    monkeypatch.setattr(kernels, "CACHES", [])
+    source = tmp_path / "kernel_of_this_test.py"
+    source.write_text(
+        "from neuromfa_lite.kernels import njit\n\n\n@njit(cache=True)\ndef twice(x):\n    return 2 * x\n"
+    )
+
+    def begin():
+        spec = importlib.util.spec_from_file_location(source.stem, source)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, source.stem, module)
+        spec.loader.exec_module(module)
+        return module.twice
+
+    return begin
+
+
+def doctor_on_cache():
+    (line,) = [line for line in doctor.check()["checks"] if line["what"] == "kernel cache"]
+    return line
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_a_damaged_cache_is_compiled_again(damage, suffix, session):
+    first = session()
+    assert first(3) == 6
+    assert doctor_on_cache()["ok"]
+    (path,) = Path(first._cache.cache_path).glob(f"*twice*{suffix}")
+    DAMAGES[damage](path)
+    found = doctor_on_cache()
+    assert not found["ok"] and "twice" in found["found"] and "compiles it again" in found["found"]
+    assert session()(3) == 6
+    third = session()
+    assert third(3) == 6
+    if damage != "folder":  # in the way of a file, it is left alone, and every session compiles for itself
+        assert third.stats.cache_hits
+        assert doctor_on_cache()["ok"]
+
+
+def test_doctor_says_where_no_cache_can_be_written(session, tmp_path, monkeypatch):
+    session()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    found = doctor_on_cache()
+    assert not found["ok"] and "file is no folder that can be written" in found["found"]
+    monkeypatch.setattr(kernels, "CACHES", [])
+    found = doctor_on_cache()
+    assert not found["ok"] and "set NUMBA_CACHE_DIR" in found["found"]
+
+
+def command(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "neuromfa_lite", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(kernels.__file__).parents[2]), **environment},
+    )
+
+
+def test_no_command_ends_because_of_a_damaged_cache(tmp_path):
+    """Once it was "Aborted!", which is what the command line says to an EOFError."""
+    assert command("analyze", "induction@724").returncode == 0  # all it needs lies in the cache
+    cached = Path(cumulate_tiles._cache.cache_path)
+    folder = f"kernels_{sha1(str(Path(kernels.__file__).parent).encode()).hexdigest()}"  # where numba looks
+    shutil.copytree(cached, tmp_path / folder, ignore=lambda _, names: {name for name in names if ".nb" not in name})
+    damaged = list((tmp_path / folder).glob("one_hop.cumulate_tiles-*.nbi"))
+    assert damaged
+    for path in damaged:
+        path.write_bytes(b"")
+    done = command("analyze", "induction@724", NUMBA_CACHE_DIR=str(tmp_path))
+    assert done.returncode == 0 and "alpha0" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("named", ["0", "-1", "many"])
+def test_no_number_of_threads_for_numba_is_one_line(named):
+    done = command("analyze", "induction@724", NUMBA_NUM_THREADS=named)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"Error: NUMBA_NUM_THREADS={named!r} is no number of threads")

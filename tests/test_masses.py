@@ -1,7 +1,5 @@
 """One-hop masses: the same numbers as the plain loops, and an error that names the matrix for weights that are none."""
 
-import os
-
 import numpy as np
 import oracle
 import pytest
@@ -164,19 +162,6 @@ def test_a_common_factor_leaves_scale_free_masses_exactly_alone(seed, power):
     after = count_masses(chain(first * np.float32(2.0**power), second * np.float32(2.0**power)), SCALE_FREE)
     np.testing.assert_array_equal(before.radii, after.radii)
     np.testing.assert_array_equal(before.counts, after.counts)
-
-
-@pytest.mark.parametrize("method", [PAPER, SCALE_FREE], ids=lambda method: method.name)
-def test_the_number_of_threads_does_not_matter(method, monkeypatch):
-    network = chain(*(gaussian(800, 800, seed=seed) for seed in range(4)))
-    assert network.connections >= 2_000_000  # large enough for threads to be used
-    results = []
-    for threads in (1, 2, 5):
-        monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
-        results.append(count_masses(network, method))
-    for other in results[1:]:
-        np.testing.assert_array_equal(results[0].counts, other.counts)
-        np.testing.assert_array_equal(results[0].radii, other.radii)
 
 
 @pytest.mark.small

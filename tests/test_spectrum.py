@@ -18,8 +18,6 @@ from neuromfa_lite import (
     analyze,
     load_network,
     load_run,
-    parallel,
-    partition,
 )
 from neuromfa_lite.dimension import neuron_fractal_dimension
 from neuromfa_lite.kernels.partition import log_partition
@@ -402,14 +400,3 @@ def test_split_by_layer():
     masses = count_masses(network)
     alone = spectrum_of_masses(masses.subset(masses.labels("layer") == "layer 1"))
     np.testing.assert_array_equal(alone.tau, parts["layer 1"].tau)
-
-
-def test_the_result_does_not_depend_on_the_number_of_threads(monkeypatch):
-    network = chain(gaussian(300, 700), gaussian(200, 300, seed=1))
-    masses = count_masses(network)
-    assert masses.counts.size > partition.SHARED_FROM
-    several = spectrum_of_masses(masses)
-    monkeypatch.setattr(parallel, "WORKERS", 1)
-    alone = spectrum_of_masses(masses)
-    for name in ("log_partition", "tau", "alpha", "f"):
-        np.testing.assert_array_equal(getattr(several, name), getattr(alone, name))

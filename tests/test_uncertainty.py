@@ -1,9 +1,12 @@
 """Confidence: resampled exponents against plain recomputation, bands against known ones, what is claimed of them."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 from twins import FEW, WAYS, chain, from_distances, gaussian
 
 import neuromfa_lite as nmfa
@@ -398,14 +401,23 @@ def test_ninety_percent_is_said_only_where_it_was_measured():
     assert claim("alpha0", "basic", neurons=10).endswith("not measured")
 
 
-def test_bands_keep_linear_algebra_on_one_thread(monkeypatch):
-    """Two threads that wait for each other on a busy machine took thirty times as long."""
-    import threadpoolctl
+@pytest.mark.parametrize("threads_of_algebra", [1, 2, 3])
+def test_bands_are_the_same_in_every_thread_and_leave_linear_algebra_alone(threads_of_algebra):
+    """With 101 rows a library's products depend on its number of threads, which is one number for a whole process."""
+    what = analyze(chain(gaussian(150, 333)))
+    expected, found = nmfa.confidence(what, resamples=101), {}
 
-    from neuromfa_lite.uncertainty import ask
+    def ask(thread):
+        found[thread] = nmfa.confidence(what, resamples=101)
 
-    seen = []
-    monkeypatch.setattr(ask, "Resampler", lambda *given: seen.append(threadpoolctl.threadpool_info()) or 1 / 0)
-    with threadpoolctl.threadpool_limits(2, "blas"), pytest.raises(ZeroDivisionError):
-        nmfa.confidence(ParetoFanOut(1.5, 60, 40).network())
-    assert {each["num_threads"] for each in seen[0] if each["user_api"] == "blas"} == {1}
+    with threadpool_limits(threads_of_algebra, "blas"):
+        before = [each["num_threads"] for each in threadpool_info()]
+        threads = [threading.Thread(target=ask, args=(thread,)) for thread in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [each["num_threads"] for each in threadpool_info()] == before
+    for thread in range(3):
+        for name in ("tau_band", "alpha_band", "f_band", "alpha0_band", "width_band", "curves_alpha", "curves_f"):
+            np.testing.assert_array_equal(getattr(found[thread], name), getattr(expected, name))

@@ -1,7 +1,8 @@
 """Reading a sample of a matrix: some of its rows, and some columns of these, straight from where it lies."""
 
 import numpy as np
-from numba import njit
+
+from . import njit
 
 
 @njit(nogil=True, cache=True)

@@ -5,7 +5,8 @@ it may come out infinite or too long, never too short.
 """
 
 import numpy as np
-from numba import njit
+
+from . import njit
 
 NO_LIMIT = 1.7976931348623157e308  # the largest number there is
 

@@ -1,7 +1,8 @@
 """How far every neuron pulls the exponents: the derivative of tau and alpha in the weight of a neuron."""
 
 import numpy as np
-from numba import njit
+
+from . import njit
 
 
 @njit(nogil=True, cache=True)

@@ -6,7 +6,8 @@ bins are counted, which it cannot.
 """
 
 import numpy as np
-from numba import njit
+
+from . import njit
 
 LANES = 64  # neurons whose bins lie side by side: up to a window of 150 their table stays in the first-level cache
 PANEL = 256  # rows between two changes of the table

@@ -8,7 +8,8 @@ so the neurons are visited once, whatever the number of q values; exp is never c
 """
 
 import numpy as np
-from numba import njit
+
+from . import njit
 
 # Beyond this the series needs more terms than a direct exponential costs.
 LONGEST_RANGE = 20.0

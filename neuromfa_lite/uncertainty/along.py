@@ -10,7 +10,6 @@ from ..influence import notes_on
 from ..masses import count_masses
 from ..method import PAPER
 from ..network import load_network
-from ..parallel import one_thread_of_algebra
 from ..study import measure_run
 from ..text import html
 from .ask import refuse_bad, refuse_one_neuron
@@ -125,7 +124,6 @@ _LAYOUT = {
 }
 
 
-@one_thread_of_algebra
 def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, resamples=400, seed=0):
     """Put bands of nominal 90 % on E, alpha0 and the width of one sample along a run, by resampling its neurons.
 

@@ -10,7 +10,6 @@ from ..influence import knows_spread, notes_on, strata_of_masses
 from ..masses import count_masses
 from ..method import PAPER, refuse_no_method
 from ..network import NeuronNetwork, refuse_no_network
-from ..parallel import one_thread_of_algebra
 from ..resampling import Resampler
 from ..spectrum import Spectrum
 from ..study import MOST_SAMPLES, measure_spectrum
@@ -22,7 +21,6 @@ CURVES = 40
 FEWEST_RESAMPLES = 20
 
 
-@one_thread_of_algebra
 def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studentised", by_layer=True):
     """Put bands on tau, alpha, f, alpha0 and the width by resampling the neurons.
 
@@ -101,7 +99,6 @@ def confidence(what, method=None, level=0.9, resamples=400, seed=0, kind="studen
     )
 
 
-@one_thread_of_algebra
 def emergence_confidence(start, now, method=PAPER, level=0.9, resamples=400, seed=0, kind="studentised"):
     """Put a band on the degree of emergence by resampling the same neurons at step 0 and now, each layer apart.
 

@@ -18,14 +18,12 @@ from ..errors import NeuroMFAError
 from ..masses import Masses, count_masses
 from ..method import PAPER, refuse_no_method
 from ..network import refuse_no_network
-from ..parallel import one_thread_of_algebra
 from ..resampling import Resampler
 from ..spectrum import spectrum_of_masses
 from .bands import KINDS, band
 from .emergence import Pair
 
 
-@one_thread_of_algebra
 def measure_coverage(population, method=PAPER, start=None, share=0.375, simulations=300, resamples=400, seed=0):
     """Measure how often bands of nominal 90 % hold the value of the whole population.
 
