@@ -290,7 +290,8 @@ def _network(source, revision, join="chain"):
     from .laboratory import load_checkpoint
     from .network import load_network
 
-    if re.fullmatch(r".+@[0-9]{1,18}(:[0-9]{1,18})?", source) and not os.path.lexists(source):
+    hub = "/" in source and not os.path.lexists(os.path.dirname(source))  # org/name@1000: its revision is given apart
+    if re.fullmatch(r".+@[0-9]{1,18}(:[0-9]{1,18})?", source) and not hub and not os.path.lexists(source):
         if revision is not None:
             raise NeuroMFAError(f"--revision is for hub ids; the checkpoint of {source!r} is named by its step")
         return load_network(load_checkpoint(source), join=join)

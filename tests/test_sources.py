@@ -687,6 +687,12 @@ def test_an_adapter_that_is_not_merged_is_named(around):
         open_source({around.format(name): tensor for name, tensor in state.items()}, config=TOY)
 
 
+def test_a_folder_of_an_adapter_alone_is_named(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(SourceError, match=r"adapter alone.*merge_and_unload\(\)"):
+        open_source(tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     ("kind", "part"),

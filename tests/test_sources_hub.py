@@ -235,6 +235,7 @@ def test_the_command_line_describes_a_hub_model(hub, tmp_path):
     ("given", "said"),
     [
         ("org/name@step1000", "'org/name' with revision='step1000' .*org/name --revision step1000"),
+        ("org/name@1000", "'org/name' with revision='1000' .*org/name --revision 1000"),
         ("gpt2", 'it is no hub model: those are named "org/name", such as "openai-community/gpt2"'),
     ],
 )

@@ -103,7 +103,10 @@ def read_config(path):
         >>> read_config(load_run("induction").checkpoint(724).folder / "config.json")["model_type"]
         'gpt_neox'
     """
-    return _read_json(path, "a model folder holds config.json beside its weights; copy it there, or pass config={...}")
+    way_out = "a model folder holds config.json beside its weights; copy it there, or pass config={...}"
+    if (path.parent / "adapter_config.json").is_file():
+        way_out = "the folder holds an adapter alone (PEFT): open what model.merge_and_unload() saves, or the base model"
+    return _read_json(path, way_out)
 
 
 def find_weights(folder):
