@@ -87,7 +87,7 @@ def path(name, value):
     """A Path of a str or a path."""
     if not isinstance(value, (str, os.PathLike)) or not value:
         raise NeuroMFAError(f"{name}={shown(value)} must be the name of a file or folder, a str or a Path")
-    return Path(value).expanduser()
+    return Path(os.path.expanduser(value))
 
 
 def instance(name, value, kind, way_out):

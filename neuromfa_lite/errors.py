@@ -2,6 +2,8 @@
 
 from .text import plain
 
+ONE_ANSWER = "let it draw from a generator that it makes of a fixed seed at each call, and keep nothing between calls"
+
 
 class NeuroMFAError(ValueError):
     """Something asked for cannot be computed; the message says what and how to go on."""

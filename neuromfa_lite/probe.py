@@ -2,15 +2,11 @@
 
 import numpy as np
 
-from .blocks import FixedJoin, WeightBlock
 from .distances import edge_distances, usable_radii
 from .emergence import degree_of_emergence
-from .errors import NeuroMFAError
-from .joins import joined
+from .errors import ONE_ANSWER, NeuroMFAError
+from .joins import some_of
 from .partition import shares_of
-
-PROBE = 64  # neurons on each side of the first matrix
-ONE_ANSWER = "let it draw from a generator that it makes of a fixed seed at each call, and keep nothing between calls"
 
 
 def refuse_bad_parts(network, method):
@@ -33,8 +29,6 @@ def refuse_bad_parts(network, method):
         neuromfa_lite.errors.NeuroMFAError: distance of method 'mine' returned float64 of shape (1,) for matrix ...
     """
     own = method.own_parts()
-    if "join" in own:
-        _try_join(network, method)
     method = method.replace(name=method.name, **{part: _asked_twice(method, part) for part in own if part != "join"})
     if {"distance", "radii"} & set(own) and network.weight_blocks:
         _try_distances(_corner(network.weight_blocks[0]), method, own)
@@ -73,32 +67,9 @@ def _equal(one, other):
     return np.array_equal(one, other, equal_nan=numbers)
 
 
-def _try_join(network, method):
-    """Join the source once more: the same neurons, and the same weights in the corner of each matrix."""
-    whole = network.made.whole or network
-    if whole.made.source is None:
-        return
-    again = joined(whole.made.source, method.join)
-    same = [(a.name, len(a)) for a in whole.layers] == [(a.name, len(a)) for a in again.layers]
-    same = same and [(a.name, a.shape) for a in whole.blocks] == [(a.name, a.shape) for a in again.blocks]
-    if not same or not all(map(_equal, _first_weights(whole.weight_blocks), _first_weights(again.blocks))):
-        raise NeuroMFAError(f"join of method {method.name!r} gave two answers to one question: {ONE_ANSWER}")
-
-
-def _first_weights(blocks):
-    return [_part(block).weights() for block in blocks if not isinstance(block, FixedJoin)]
-
-
-def _part(block):
-    """Some neurons of a matrix; of a list of edges all."""
-    if not isinstance(block, WeightBlock):
-        return block
-    return block.take(*(np.arange(min(PROBE, size)) for size in block.shape))
-
-
 def _corner(block):
     """The block, or some of its neurons where it is a matrix with weights there."""
-    part = _part(block)
+    part = some_of(block)
     return part if part.weights().any() else block
 
 

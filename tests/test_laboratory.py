@@ -30,6 +30,7 @@ SEED_0_STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 152, 181, 215, 256, 304, 362, 51
 OTHER_STEPS = (0, 128, 256, 724)
 ENDS = [(name, seed) for name in NAMES for seed in (0, 1, 2)]
 MEGABYTE = 10**6
+NO_RUN = "neither a bundled run nor a folder|must be the name of a file or folder"
 ODD_NAMES = (None, 3, [], b"induction", float("nan"), "", "x" * 5000, "a\0b", "~nobody-of-this-name/x")
 ODD_LABELS = (None, 3, [], f"induction@{'9' * 5000}", f"induction@0:{'9' * 5000}", "induction@²", "induction@1\n")
 
@@ -269,9 +270,9 @@ def test_a_checkpoint_stands_for_its_folder_and_its_label():
         (lambda: load_checkpoint("induction@last"), "RUN@STEP"),
         (lambda: load_checkpoint("nowhere@0"), "'nowhere' is neither"),
         (lambda: find_recipe("inductoin"), "induction, induction-control, induction-pythia"),
-        *[(lambda name=name: load_run(name), "neither a bundled run nor a folder") for name in ODD_NAMES],
+        *[(lambda name=name: load_run(name), NO_RUN) for name in ODD_NAMES],
         *[(lambda label=label: load_checkpoint(label), "RUN@STEP") for label in ODD_LABELS],
-        (lambda: verify_run(None), "neither a bundled run nor a folder"),
+        (lambda: verify_run(None), NO_RUN),
         (lambda: load_run("induction").checkpoint(True), "no step True"),
         (lambda: load_run("induction").checkpoint(np.arange(2)), "no step"),
         (lambda: load_run("induction").abilities(np.arange(2)), "no seed"),
@@ -338,6 +339,7 @@ def of_training(**changes):
             (of_checkpoint(abilities={"copy_accuracy": value}), "a share from 0 to 1")
             for value in ("0.5", [], {}, True, None, float("nan"), float("inf"), -0.1, 1.1, 10**400)
         ],
+        (of_checkpoint(abilities={"copy\x1b[2J": 0.5}), "name of an ability"),
         *[
             (of_checkpoint(files=files), "files")
             for files in (

@@ -16,7 +16,7 @@ from models import CONFIG, gpt_neox_tensors, write_folder, write_raw, write_shar
 from safetensors.numpy import save_file
 
 from neuromfa_lite import PAPER, analyze, kernels, load_network
-from neuromfa_lite.errors import SourceError
+from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source, safetensors_file
 from neuromfa_lite.sources.folder import open_folder
 
@@ -424,7 +424,7 @@ def test_ways_to_read(tmp_path):
     folder = write_folder(tmp_path / "safe", gpt_neox_tensors())
     whole = [load_network(folder, read=read).content_hash() for read in ("auto", "copy")]
     assert whole[0] == whole[1]
-    with pytest.raises(SourceError, match='read=\'fast\' must be "auto" or "copy"'):
+    with pytest.raises(NeuroMFAError, match="read='fast' is unknown: use one of 'auto', 'copy'"):
         load_network(folder, read="fast")
     path = write_bin(tmp_path / "bin" / "pytorch_model.bin", {"w": torch.tensor(W)})
     with pytest.raises(SourceError, match=r"pytorch_model\.bin is mapped by PyTorch.*save it as one"):

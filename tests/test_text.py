@@ -21,6 +21,7 @@ from neuromfa_lite.text import html, math_free, plain
 
 NAMES = ("<img src=x onerror=alert(1)>", "\x1b]0;pwned\x07", "$x^{$", "\u202e\x9b2J", "&amp;", "'\"", "a\nb\r")
 HOSTILE = "".join(NAMES)
+PRINTABLE = "".join(filter(str.isprintable, NAMES))  # all that a manifest may say
 METHOD = nmfa.PAPER.replace(name=HOSTILE)
 
 
@@ -51,10 +52,10 @@ def run(tmp_path_factory):
     """Two checkpoints of the induction run in a folder of an odd name, whose manifest says odd things."""
     bundled = nmfa.load_run("induction")
     folder = tmp_path_factory.mktemp("runs") / HOSTILE.replace("/", "")
-    manifest = {**bundled.manifest, "run": HOSTILE, "title": HOSTILE, "ability": HOSTILE, "checkpoints": []}
+    manifest = {**bundled.manifest, "run": PRINTABLE, "title": HOSTILE, "ability": PRINTABLE, "checkpoints": []}
     for entry in bundled.manifest["checkpoints"]:
         if entry["seed"] == 0 and entry["step"] in (0, 724):
-            manifest["checkpoints"].append({**entry, "abilities": {HOSTILE: entry["abilities"]["copy_accuracy"]}})
+            manifest["checkpoints"].append({**entry, "abilities": {PRINTABLE: entry["abilities"]["copy_accuracy"]}})
             place = bundled.checkpoint(entry["step"]).folder
             shutil.copytree(place, folder / place.relative_to(bundled.folder))
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -171,7 +172,7 @@ def test_the_bar_of_a_long_run_says_its_name_in_letters(run, monkeypatch):
     said = []
     monkeypatch.setattr(study, "tqdm", lambda wanted, desc, **options: said.append(desc) or wanted)
     nmfa.follow(run, samples=1, steps=[0])
-    assert said == [plain(f"follow {HOSTILE}")]
+    assert said == [plain(f"follow {PRINTABLE}")]
 
 
 @pytest.fixture(scope="module")

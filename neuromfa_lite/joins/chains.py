@@ -7,11 +7,13 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from ..blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock
-from ..errors import NeuroMFAError, SourceError
-from ..method import PAPER
+from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
+from ..method import PAPER, SHIPPED, label
 from ..sources import WeightMatrix
 from ..sources.parts import gain_of, gains_of
 from ..sources.wiring import find_architecture
+
+PROBE = 64  # neurons
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +57,14 @@ def joined(source, join="chain"):
         >>> len(joined(source).blocks), len(joined(source, "both-directions").blocks)
         (18, 30)
     """
-    method = PAPER.replace(join=join, name=f"join={join}")
-    made = method.call("join", source)
+    made = _asked(source, join)
+    if not isinstance(join, str) or join not in SHIPPED["join"]:
+        _refuse_two_answers(label(join), made, _asked(source, join))
+    return made
+
+
+def _asked(source, join):
+    made = PAPER.replace(join=join, name=f"join={label(join)}").call("join", source)
     if not isinstance(made, Joined):
         made = Joined(*map(tuple, made)) if _is_pair(made) else None
     kinds = (WeightBlock, EdgeBlock, FixedJoin)
@@ -66,12 +74,28 @@ def joined(source, join="chain"):
         or not all(isinstance(block, kinds) for block in made.blocks)
     ):
         raise NeuroMFAError(
-            f"join {getattr(join, '__name__', join)!r} must return (layers, blocks), lists of NeuronLayer and of "
+            f"join {label(join)!r} must return (layers, blocks), lists of NeuronLayer and of "
             "WeightBlock, EdgeBlock or FixedJoin of neuromfa_lite.blocks"
         )
     for block in made.blocks:
         refuse_misfit(block, made.layers)
     return made
+
+
+def _refuse_two_answers(name, made, again):
+    """The same neurons, and the same weights in the corner of each matrix."""
+    same = [(a.name, len(a)) for a in made.layers] == [(a.name, len(a)) for a in again.layers]
+    same = same and [(a.name, a.shape) for a in made.blocks] == [(a.name, a.shape) for a in again.blocks]
+    weighted = [pair for pair in zip(made.blocks, again.blocks, strict=False) if not isinstance(pair[0], FixedJoin)]
+    if not same or not all(np.array_equal(*(some_of(each).weights() for each in pair)) for pair in weighted):
+        raise NeuroMFAError(f"join {name!r} gave two answers to one question: {ONE_ANSWER}")
+
+
+def some_of(block):
+    """At most 64 neurons on each side of a matrix, to try something on; of a list of edges all."""
+    if not isinstance(block, WeightBlock):
+        return block
+    return block.take(*(np.arange(min(PROBE, size)) for size in block.shape))
 
 
 def _is_pair(made):

@@ -168,6 +168,8 @@ def _wrong(manifest: dict):
             if not re.fullmatch(r"[\w-][\w.-]{0,99}", name) or not isinstance(value, str):
                 yield f"{where}: files must be names inside the folder with their hashes, not {name!r}: {value!r}"
         for name, value in entry["abilities"].items():
+            if not name.isprintable():
+                yield f"{where}: the name of an ability must be a line of text, not {name!r}"
             if type(value) not in (int, float) or not 0 <= value <= 1:
                 yield f"{where}: {name} must be a share from 0 to 1, not {value!r}"
         if str(seed) not in manifest["trainings"]:

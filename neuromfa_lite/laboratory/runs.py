@@ -102,7 +102,8 @@ class Run:
     def steps(self, seed: int = 0) -> tuple[int, ...]:
         """Return the stored training steps of one seed, ascending; NeuroMFAError if the seed is not stored."""
         if not _is_one_of(seed, self.seeds):
-            raise NeuroMFAError(f"run {self.name!r} has no seed {seed}; its seeds are {_listed(self.seeds)}")
+            asked = arguments.shown(seed)
+            raise NeuroMFAError(f"run {self.name!r} has no seed {asked}; its seeds are {_listed(self.seeds)}")
         return tuple(sorted(entry["step"] for entry in self.manifest["checkpoints"] if entry["seed"] == seed))
 
     def checkpoint(self, step: int, seed: int = 0) -> Checkpoint:
@@ -121,7 +122,8 @@ class Run:
         """
         steps = self.steps(seed)
         if not _is_one_of(step, steps):
-            raise NeuroMFAError(f"run {self.name!r} has no step {step} for seed {seed}; its steps are {_listed(steps)}")
+            asked = f"no step {arguments.shown(step)} for seed {seed}"
+            raise NeuroMFAError(f"run {self.name!r} has {asked}; its steps are {_listed(steps)}")
         entry = next(e for e in self.manifest["checkpoints"] if (e["seed"], e["step"]) == (seed, step))
         folder = manifests.checkpoint_folder(self.folder, self.manifest, int(seed), int(step))
         if not folder.is_dir():

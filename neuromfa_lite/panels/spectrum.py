@@ -6,7 +6,7 @@ import ipywidgets as widgets
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from ..method import PAPER
+from ..method import PAPER, refuse_no_method
 from ..network import load_network
 from ..partition import log_masses
 from ..plots import BLUE, GREY, ORANGE, RED
@@ -36,6 +36,7 @@ class SpectrumPanel(Panel):
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
+        refuse_no_method(method)
         runs, steps = open_runs(runs)
         self.spectra, self._logs = {}, {}
         for run in runs:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..arguments import one_of
 from ..errors import SourceError
 from .architectures import ARCHITECTURES, Architecture, Join, LayerRecord, register
 from .matrix import WeightMatrix, WeightVector
@@ -31,7 +32,7 @@ ACCEPTED = (
 )
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*\w")
 HUB_ID_AT = re.compile(rf"({HUB_ID.pattern})@(.+)")
-RUN_STEP = re.compile(r"([A-Za-z][\w-]*)@(\d+)(?::(\d+))?")
+RUN_STEP = re.compile(r"([A-Za-z][\w-]*)@([0-9]{1,18})(?::([0-9]{1,18}))?")
 
 
 def open_source(source, revision=None, config=None, read="auto"):
@@ -57,6 +58,7 @@ def open_source(source, revision=None, config=None, read="auto"):
         >>> source.matrices["fc.weight"]
         WeightMatrix('fc.weight', targets=1, sources=3, float64)
     """
+    one_of("read", read, ("auto", "copy"))
     if isinstance(source, WeightSource):
         return source
     config = config.to_dict() if hasattr(config, "to_dict") else config

@@ -105,7 +105,7 @@ def read_config(path):
     """
     way_out = "a model folder holds config.json beside its weights; copy it there, or pass config={...}"
     if (path.parent / "adapter_config.json").is_file():
-        way_out = "the folder holds an adapter alone (PEFT): open what model.merge_and_unload() saves, or the base model"
+        way_out = "the folder holds an adapter alone (PEFT): save what model.merge_and_unload() returns and open that"
     return _read_json(path, way_out)
 
 

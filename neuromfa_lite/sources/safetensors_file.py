@@ -100,8 +100,6 @@ class MappedFiles:
     """
 
     def __init__(self, read="auto"):
-        if read not in ("auto", "copy"):
-            raise SourceError(f'read={read!r} must be "auto" or "copy", which never takes weights from a mapped file')
         self.copied = read == "copy"
         self.maps, self.size, self.may_be_resident = [], 0, 0
 
