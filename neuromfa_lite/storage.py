@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__
+from . import __version__, arguments
 from .errors import NeuroMFAError, said
 
 SCHEMA = 2  # a trajectory keeps the choices of its method from 2 on
@@ -43,7 +43,7 @@ def target(path):
     try:
         file = Path(path)
     except TypeError:
-        raise NeuroMFAError(f"{path!r} is no path: give the name of the file to save in") from None
+        raise NeuroMFAError(f"{arguments.shown(path)} is no path: give the name of the file to save in") from None
     if not file.name:
         raise NeuroMFAError(f"{os.fspath(path)!r} names no file: give the name of the file to save in")
     if not os.path.isdir(file.parent):
@@ -123,13 +123,11 @@ def load(path, kind, layout):
         NeuroMFAError: no such file, a damaged one, another kind of result, a newer schema, a field that is missing,
             unknown or of another kind, length or range; the message names the file and the field.
     """
+    path = arguments.path("path", path)
     try:
-        path = Path(path)
         if not os.path.isfile(path):
             raise NeuroMFAError(f"{path}: {'is a folder' if os.path.isdir(path) else 'no such file'}")
         file = open(path, "rb")
-    except TypeError:
-        raise NeuroMFAError(f"{path!r} is no path: give the name of a saved result") from None
     except OSError as error:
         raise NeuroMFAError(f"{path} cannot be read ({_reason(error)})") from None
     with file:

@@ -15,6 +15,7 @@ import pytest
 from models import CONFIG, gpt_neox_tensors, write_folder, write_raw, write_shards
 from safetensors.numpy import save_file
 
+import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, analyze, kernels, load_network
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source, safetensors_file
@@ -606,7 +607,6 @@ def test_weights_that_are_not_there_are_refused_on_reading():
     ("given", "options", "said"),
     [
         ({"w": W}, {}, "a state dict does not tell which model .*config="),
-        ({"w": W}, {"config": "gpt_neox"}, "a state dict does not tell which model .*config="),
         ({"w": "weights"}, {"config": TOY}, "w in the state dict is no tensor"),
         ({"w": [[1.0], [2.0, 3.0]]}, {"config": TOY}, "w in the state dict is no tensor"),
         ({"w": None}, {"config": TOY}, "w in the state dict is no tensor"),
@@ -685,6 +685,14 @@ def test_an_adapter_that_is_not_merged_is_named(around):
     state = {"fc.base_layer.weight": W, "fc.lora_A.default.weight": W[:1], "fc.lora_B.default.weight": W[:, :1]}
     with pytest.raises(SourceError, match=r"the state dict holds an adapter .*LoRA.*merge_and_unload\(\)"):
         open_source({around.format(name): tensor for name, tensor in state.items()}, config=TOY)
+
+
+@pytest.mark.parametrize("value", [True, "text", [], [[1], [2, 3]], 10**5000, np.ones(3), 1.5, 3j], ids=type)
+@pytest.mark.parametrize("argument", ["config", "revision", "read", "join"])
+def test_arguments_of_the_wrong_kind_are_named(argument, value):
+    with pytest.raises(NeuroMFAError, match=argument) as caught:
+        load_network(nmfa.load_run("induction").checkpoint(0), **{argument: value})
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_of_an_adapter_alone_is_named(tmp_path):

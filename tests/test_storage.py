@@ -338,11 +338,19 @@ def test_every_changed_byte_of_a_small_file_is_read_as_it_was_or_named(results, 
             assert str(path) in str(error) and "\n" not in str(error)
 
 
-def test_a_folder_a_pipe_and_no_path_are_named_on_loading(tmp_path):
+def test_a_folder_and_a_pipe_are_named_on_loading(tmp_path):
     os.mkfifo(tmp_path / "pipe.npz")
-    for place, message in ((tmp_path, "is a folder"), (tmp_path / "pipe.npz", "no such file"), (None, "is no path")):
+    for place, message in ((tmp_path, "is a folder"), (tmp_path / "pipe.npz", "no such file")):
         with pytest.raises(NeuroMFAError, match=message):
             nmfa.Spectrum.load(place)
+
+
+@pytest.mark.parametrize("place", [None, True, 3, 10**5000, [], b"name", np.ones(2), ""], ids=type)
+def test_what_is_no_path_is_named(results, place):
+    for result in (*results.values(), nmfa.shipped_scorecard()):
+        for call in (result.save, type(result).load):
+            with pytest.raises(NeuroMFAError, match=r"no path|must be the name of a file|names no file"):
+                call(place)
 
 
 def test_masked_and_object_arrays_are_refused_on_saving(results, tmp_path):

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from ..arguments import shown
 from ..blocks import EdgeBlock, FixedJoin, NeuronLayer, WeightBlock
 from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..method import PAPER, SHIPPED, label
@@ -64,7 +65,7 @@ def joined(source, join="chain"):
 
 
 def _asked(source, join):
-    made = PAPER.replace(join=join, name=f"join={label(join)}").call("join", source)
+    made = PAPER.replace(join=join, name=f"join={label(join) if callable(join) else shown(join)}").call("join", source)
     if not isinstance(made, Joined):
         made = Joined(*map(tuple, made)) if _is_pair(made) else None
     kinds = (WeightBlock, EdgeBlock, FixedJoin)

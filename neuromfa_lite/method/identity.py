@@ -7,7 +7,7 @@ def label(value):
     """A choice in a name or a repr."""
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
-    if isinstance(value, (tuple, list, np.ndarray)) and len(value) > 3:
+    if isinstance(value, (tuple, list, np.ndarray)) and getattr(value, "ndim", 1) and len(value) > 3:
         return f"[{value[0]:g}..{value[-1]:g}]"
     return value
 

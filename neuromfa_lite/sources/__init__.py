@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..arguments import one_of
+from ..arguments import instance, one_of, text
 from ..errors import SourceError
 from .architectures import ARCHITECTURES, Architecture, Join, LayerRecord, register
 from .matrix import WeightMatrix, WeightVector
@@ -62,6 +62,10 @@ def open_source(source, revision=None, config=None, read="auto"):
     if isinstance(source, WeightSource):
         return source
     config = config.to_dict() if hasattr(config, "to_dict") else config
+    if config is not None:
+        instance("config", config, Mapping, 'give what config.json holds, {"model_type": "gpt_neox", ...}')
+    if revision is not None:
+        text("revision", revision)
     if isinstance(source, (str, os.PathLike)):
         return _open_named(source, revision, config, read)
     if revision is not None:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -140,7 +139,7 @@ class Scorecard:
     @classmethod
     def load(cls, path):
         """Read what :meth:`save` wrote; a missing, damaged or newer file is refused by name."""
-        path = Path(path)
+        path = arguments.path("path", path)
         if not os.path.isfile(path):
             raise NeuroMFAError(f"{path}: no such file; compute it with `neuromfa-lite scorecard --shipped`")
         try:
