@@ -1,6 +1,9 @@
-# `make lab` and `make test` are all most people need; both make .venv first (scripts/setup_environment.py).
+# `make lab` and `make test` are all most people need; both make .venv first.
 PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
+# The installed package points to this folder: a clone that was moved has another stamp and installs again.
+STAMP := .venv/stamp-$(shell printf %s "$(CURDIR)" | cksum | cut -d ' ' -f 1)
+OLDEST := 3, 11
 CACHES := .pytest_cache .ruff_cache .hypothesis build dist outputs test-results
 OTHER_PYTHONS := 3.12 3.13
 
@@ -19,8 +22,21 @@ help:
 	@echo "make clean      delete caches and built files (.venv stays)"
 	@echo "PYTHON=python3.12 in front of any of them chooses the Python of .venv"
 
-setup:
-	@$(PYTHON) scripts/setup_environment.py
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt $(VENV_PYTHON)
+	@echo "Installing neuromfa_lite and its dependencies into .venv; the first time this takes some minutes."
+	@rm -f .venv/stamp-*
+	@$(VENV_PYTHON) -m pip install --disable-pip-version-check -c constraints.txt -e ".[train,test]" || \
+		{ echo "pip could not install everything, see above; the same command tries again." >&2; exit 1; }
+	@touch $@
+
+$(VENV_PYTHON):
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= ($(OLDEST)) else "neuromfa_lite needs Python %s.%s or \
+	newer; %s is %d.%d. Name another one: make lab PYTHON=/path/to/python3.12" % ($(OLDEST), sys.executable, v[0], v[1]))'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks venv or ensurepip, so it makes no virtual \
+	environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv
 
 lab: setup
 	@$(VENV_PYTHON) -m neuromfa_lite lab

@@ -13,7 +13,6 @@ import yaml
 from packaging.requirements import Requirement
 
 import neuromfa_lite
-from neuromfa_lite.__main__ import NEEDED
 from neuromfa_lite.sources.torch_objects import SAFE_TORCH
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -220,10 +219,6 @@ def test_environment_file_names_the_same_dependencies():
     assert all(isinstance(line, str) for line in environment["dependencies"])  # no pip section, so no local path
     wanted = {f"{CONDA_NAME.get(r.name, r.name)}{r.specifier}" for r in CORE + TRAIN}
     assert set(environment["dependencies"][2:]) == wanted
-
-
-def test_start_up_checks_for_every_dependency():
-    assert set(NEEDED) == {requirement.name for requirement in CORE}
 
 
 def test_binder_files():

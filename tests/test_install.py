@@ -1,6 +1,5 @@
-"""From a fresh clone to a running package: the set-up and its stamp, JupyterLab, the wheel."""
+"""From a fresh clone to a running package: make and its stamp, JupyterLab, the wheel."""
 
-import importlib.util
 import json
 import os
 import re
@@ -15,7 +14,6 @@ import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -26,197 +24,82 @@ from neuromfa_lite.cli import main as command_line
 from neuromfa_lite.errors import NeuroMFAError
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPT = ROOT / "scripts" / "setup_environment.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SITE_PACKAGES = sysconfig.get_path("purelib")
 on_posix = pytest.mark.skipif(os.name == "nt", reason="the stand-in for an interpreter is a shell script")
 
 
-# --- the set-up script -----------------------------------------------------------------------------------------
+# --- make ------------------------------------------------------------------------------------------------------
 
-
-@pytest.fixture
-def setup():
-    spec = importlib.util.spec_from_file_location("setup_environment", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+# Stands for an interpreter: keeps what it was asked, makes an "environment" with itself in it, and installs nothing.
+STAND_IN = """#!/bin/sh
+echo "$*" >> asked
+case "$*" in
+    *"-m venv"*) rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+    *"-m pip"*) test ! -e no-network ;;
+    *ensurepip*) test ! -e no-ensurepip ;;
+esac
+"""
 
 
 @pytest.fixture
 def clone(tmp_path):
     folder = tmp_path / "clone"
     folder.mkdir()
-    (folder / "pyproject.toml").write_text("[project]\n")
-    (folder / "constraints.txt").write_text("numpy==2.0\n")
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "python").write_text(STAND_IN)
+    (folder / "python").chmod(0o755)
     return folder
 
 
-class FakeRun:
-    """Stands for subprocess.run: keeps what was asked, makes an empty venv, fails where told to."""
-
-    def __init__(self, setup, root, fail=(), lacks=()):
-        self.setup, self.root, self.fail, self.lacks, self.asked = setup, root, fail, lacks, []
-
-    def __call__(self, command, **options):
-        self.asked.append([str(part) for part in command])
-        python = self.setup.venv_python(self.root)
-        if "-c" in command[:2]:
-            broken = Path(command[0]) == python and not python.exists()
-            absent = any(module in command[2] for module in self.lacks)
-            return SimpleNamespace(returncode=int(broken or absent), stdout="3 12\n")
-        if "venv" in command:
-            python.parent.mkdir(parents=True, exist_ok=True)
-            python.write_text("")
-        return SimpleNamespace(returncode=int(any(word in command for word in self.fail)))
-
-    def count(self, word):
-        return sum(word in command for command in self.asked)
-
-
-def test_first_call_installs_and_second_does_nothing(setup, clone):
-    run = FakeRun(setup, clone)
-    assert setup.ensure(clone, run) == setup.venv_python(clone)
-    assert run.count("venv") == run.count("install") == 1
-    assert [".[train,test]" in command for command in run.asked if "install" in command] == [True]
-    assert setup.is_current(clone)
-    before = len(run.asked)
-    setup.ensure(clone, run)
-    assert len(run.asked) == before
-
-
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
-def test_a_changed_file_installs_again_into_the_same_environment(setup, clone, name):
-    run = FakeRun(setup, clone)
-    setup.ensure(clone, run)
-    (clone / name).write_text("changed\n")
-    assert not setup.is_current(clone)
-    setup.ensure(clone, run)
-    assert (run.count("venv"), run.count("install")) == (1, 2)
-
-
-def test_a_failed_installation_leaves_no_stamp(setup, clone):
-    setup.ensure(clone, FakeRun(setup, clone))
-    (clone / "constraints.txt").write_text("changed\n")
-    with pytest.raises(setup.SetupError, match="tries again"):
-        setup.ensure(clone, FakeRun(setup, clone, fail=["install"]))
-    assert not [path for path in setup.venv_folder(clone).iterdir() if "stamp" in path.name]
-    (clone / "constraints.txt").write_text("numpy==2.0\n")
-    assert not setup.is_current(clone)
-
-
-def test_a_broken_environment_is_made_again(setup, clone):
-    run = FakeRun(setup, clone)
-    setup.ensure(clone, run)
-    setup.venv_python(clone).unlink()
-    assert not setup.is_current(clone)
-    setup.ensure(clone, run)
-    assert run.count("venv") == 2
-
-
-def test_a_moved_clone_installs_again(setup, clone, tmp_path):
-    setup.ensure(clone, FakeRun(setup, clone))
-    moved = clone.rename(tmp_path / "elsewhere")
-    assert not setup.is_current(moved)
-
-
-def test_a_python_without_ensurepip_names_the_package_to_install(setup, clone):
-    with pytest.raises(setup.SetupError, match=r"apt-get install python3\.12-venv"):
-        setup.ensure(clone, FakeRun(setup, clone, lacks=["ensurepip"]))
-    assert not setup.venv_folder(clone).exists()
-
-
-def test_an_environment_that_cannot_be_made_is_not_left_half(setup, clone):
-    with pytest.raises(setup.SetupError, match="could not make"):
-        setup.ensure(clone, FakeRun(setup, clone, fail=["venv"]))
-    assert not setup.venv_folder(clone).exists()
-
-
-def test_an_old_python_is_told_so(setup, monkeypatch):
-    monkeypatch.setattr(setup.sys, "version_info", (3, 9, 1))
-    monkeypatch.setattr(setup.shutil, "which", lambda name: None)
-    with pytest.raises(setup.SetupError, match=r"needs Python 3\.11 or newer; this is Python 3\.9 "):
-        setup.find_python()
-
-
-def test_an_old_python_finds_a_newer_one_beside_it(setup, clone, monkeypatch):
-    monkeypatch.setattr(setup.sys, "version_info", (3, 9, 1))
-    monkeypatch.setattr(setup.shutil, "which", lambda name: f"bin/{name}" if name == "python3.12" else None)
-    assert setup.find_python(FakeRun(setup, clone)) == "bin/python3.12"
-
-
-def test_an_incomplete_clone_is_named(setup, tmp_path):
-    with pytest.raises(setup.SetupError, match=r"pyproject\.toml is missing"):
-        setup.fingerprint(tmp_path)
-
-
-# --- python -m neuromfa_lite before anything is installed --------------------------------------------------------
-
-
-def bare_python(folder, *arguments):
-    """`python -m neuromfa_lite` in a folder, by a Python that sees no installed package at all."""
-    command = [sys.executable, "-S", "-m", "neuromfa_lite", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
-
-
-@pytest.fixture
-def bare_clone(clone):
-    (clone / "neuromfa_lite").mkdir()
-    for name in ("__init__.py", "__main__.py"):
-        shutil.copy(ROOT / "neuromfa_lite" / name, clone / "neuromfa_lite" / name)
-    (clone / "scripts").mkdir()
-    shutil.copy(SCRIPT, clone / "scripts" / SCRIPT.name)
-    return clone
-
-
-def test_without_dependencies_the_way_out_is_named(bare_clone):
-    done = bare_python(bare_clone, "runs")
-    assert done.returncode == 1
-    assert "numpy" in done.stderr and "make lab" in done.stderr and "Traceback" not in done.stderr
-
-
-def test_without_dependencies_and_without_a_clone_pip_is_named(bare_clone):
-    shutil.rmtree(bare_clone / "scripts")
-    done = bare_python(bare_clone, "lab")
-    assert done.returncode == 1
-    assert "pip install numpy" in done.stderr and "Traceback" not in done.stderr
-
-
-def test_a_set_up_that_fails_says_why_and_nothing_else(bare_clone):
-    (bare_clone / "constraints.txt").unlink()
-    done = bare_python(bare_clone, "lab")
-    assert done.returncode == 1
-    assert done.stderr.startswith("set-up: ") and "constraints.txt is missing" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def make(folder, python="./python"):
+    """What `make setup` ends with and says; how often an environment was made and filled so far."""
+    done = subprocess.run(["make", "setup", f"PYTHON={python}"], cwd=folder, capture_output=True, text=True, timeout=60)
+    asked = (folder / "asked").read_text() if (folder / "asked").exists() else ""
+    return done, asked.count("-m venv"), asked.count("pip install")
 
 
 @on_posix
-def test_a_ready_environment_takes_over_with_the_same_arguments(bare_clone, setup):
-    python = setup.venv_python(bare_clone)
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\necho "taken over: $*"\n')
-    python.chmod(0o755)
-    setup.write_stamp(bare_clone, setup.fingerprint(bare_clone))
-    done = bare_python(bare_clone, "follow", "induction", "--json")
-    assert done.stdout == "taken over: -m neuromfa_lite follow induction --json\n"
+@pytest.mark.parametrize("change", ["pyproject.toml", "constraints.txt", "moved", "no python"])
+def test_an_environment_is_filled_once_and_again_where_something_changed(clone, tmp_path, change):
+    assert make(clone)[1:] == (1, 1) and make(clone)[1:] == (1, 1)
+    if change == "moved":
+        clone = clone.rename(tmp_path / "elsewhere")
+    elif change == "no python":
+        (clone / ".venv/bin/python").unlink()
+    else:
+        later = time.time() + 5
+        os.utime(clone / change, (later, later))
+    assert make(clone)[1:] == (2 if change == "no python" else 1, 2)
 
 
 @on_posix
-def test_lab_makes_the_environment_first(bare_clone):
-    script = bare_clone / "scripts" / SCRIPT.name
-    script.write_text(
-        script.read_text()
-        .replace("def install(", "def real_install(")
-        .replace(
-            "def write_stamp(",
-            "def install(root, run=None):\n    venv_python(root).unlink()\n"
-            "    venv_python(root).write_text('#!/bin/sh\\necho \"in .venv: $*\"\\n')\n"
-            "    venv_python(root).chmod(0o755)\n\n\ndef write_stamp(",
-        )
-    )  # all but pip, which would fetch gigabytes
-    done = bare_python(bare_clone, "lab")
-    assert done.stdout.splitlines()[-1] == "in .venv: -m neuromfa_lite lab", done.stderr
-    assert (bare_clone / ".venv" / "neuromfa_lite.stamp").is_file()
+def test_an_installation_that_fails_is_tried_again(clone):
+    (clone / "no-network").touch()
+    done = make(clone)[0]
+    assert done.returncode and "the same command tries again" in done.stderr
+    (clone / "no-network").unlink()
+    assert make(clone)[0].returncode == 0 and make(clone)[1:] == (1, 2)
+
+
+@on_posix
+def test_a_python_that_is_too_old_or_makes_no_environment_is_told_so(clone):
+    (clone / "no-ensurepip").touch()
+    done = make(clone)[0]
+    assert done.returncode and "apt-get install python3-venv" in done.stderr and not (clone / ".venv").exists()
+    makefile = (clone / "Makefile").read_text()
+    (clone / "Makefile").write_text(makefile.replace("OLDEST := 3, 11", "OLDEST := 9, 1"))
+    done = make(clone, sys.executable)[0]
+    assert done.returncode and f"needs Python 9.1 or newer; {sys.executable} is 3." in done.stderr
+
+
+def test_without_dependencies_the_way_out_is_named(tmp_path):
+    """By a Python that sees no installed package at all."""
+    command, bare = [sys.executable, "-S", "-m", "neuromfa_lite", "runs"], {"PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=bare)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "lacks " in done.stderr and "make lab" in done.stderr and "pip install ." in done.stderr
 
 
 # --- JupyterLab --------------------------------------------------------------------------------------------------
