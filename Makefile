@@ -8,13 +8,14 @@ CACHES := .pytest_cache .ruff_cache .hypothesis build dist outputs test-results
 OTHER_PYTHONS := 3.12 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-pythons test-all notebooks scorecard lint bench clean
+.PHONY: help setup lab test test-pythons test-all mutants notebooks scorecard lint bench clean
 
 help:
 	@echo "make lab        open JupyterLab at notebooks/00_start_here.ipynb"
 	@echo "make test       style, unit tests, notebooks"
 	@echo "make test-pythons the small tests on Python $(OTHER_PYTHONS), those that are found"
-	@echo "make test-all   make test, then the browser and the retraining"
+	@echo "make test-all   make test, then the browser, the retraining and the mutants"
+	@echo "make mutants    one number after another spoiled: verify must notice each"
 	@echo "make notebooks  execute every notebook and store it with its pictures"
 	@echo "make scorecard  compute the shipped scorecard anew (some minutes), its table and picture in docs/"
 	@echo "make lint       ruff"
@@ -60,7 +61,10 @@ test-pythons:
 	done
 
 test-all: test
-	$(VENV_PYTHON) -m pytest tests -m "browser or retraining"
+	$(VENV_PYTHON) -m pytest tests -m "browser or retraining or mutants"
+
+mutants: setup
+	$(VENV_PYTHON) -m pytest tests -m mutants
 
 notebooks: setup
 	$(VENV_PYTHON) scripts/notebooks.py

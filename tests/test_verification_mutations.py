@@ -1,6 +1,7 @@
 """One per cent of anything that an object states or an estimator returns makes verify fail: nothing is left out.
 
-What is to be checked is found by looking, not listed: a new formula without a check of its own fails here.
+What is to be checked is found by looking, not listed: a new formula without a check of its own fails here. Every 24th
+spoiled number is tried in `make test`, all the others in `make mutants`.
 """
 
 import dataclasses
@@ -24,6 +25,15 @@ from neuromfa_lite.spectrum import Spectrum
 OBJECTS = {fractals.Cascade: "cascade", fractals.Flower: "flower", fractals.WeightedFractal: "weighted"}
 OBJECTS |= {fractals.Lattice: "lattice", fractals.Ring: "ring", fractals.ParetoFanOut: "pareto"}
 HOW = ("all", "first", "last")
+
+
+def spread(cases):
+    """The cases as parameters, all but every 24th left to `make mutants`."""
+    return [pytest.param(*case, marks=[pytest.mark.mutants] if n % 24 else []) for n, case in enumerate(cases)]
+
+
+def each_way(*cases):
+    return spread([(*case, how) for case in cases for how in HOW])
 
 
 def spoiled(value, how="all"):
@@ -125,7 +135,7 @@ def spoil(monkeypatch, thing, name, how, which=None):
     monkeypatch.setattr(thing, name, changed)
 
 
-@pytest.mark.parametrize("thing, name, how", EVERYTHING, ids=named)
+@pytest.mark.parametrize("thing, name, how", spread(EVERYTHING), ids=named)
 def test_one_per_cent_of_what_an_object_states_fails(thing, name, how, monkeypatch):
     for which in (0, 1) if name == "exact_boxes" else (None,):
         with monkeypatch.context() as patch:
@@ -178,7 +188,7 @@ RESULTS = [
 ]
 
 
-@pytest.mark.parametrize("kind, home, function, field, how", RESULTS, ids=named)
+@pytest.mark.parametrize("kind, home, function, field, how", spread(RESULTS), ids=named)
 def test_one_per_cent_of_a_result_fails(kind, home, function, field, how, monkeypatch):
     original = getattr(home, function)
 
@@ -190,8 +200,7 @@ def test_one_per_cent_of_a_result_fails(kind, home, function, field, how, monkey
     assert caught()
 
 
-@pytest.mark.parametrize("what", ["dimension", "quality"])
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("what, how", each_way(["dimension"], ["quality"]))
 def test_one_per_cent_of_what_a_spectrum_derives_fails(what, how, monkeypatch):
     member = inspect.getattr_static(Spectrum, what)
 
@@ -203,15 +212,17 @@ def test_one_per_cent_of_what_a_spectrum_derives_fails(what, how, monkeypatch):
     assert caught()
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("how", each_way([]))
 def test_one_per_cent_of_the_error_of_a_dimension_fails(how, monkeypatch):
     original = dimension.error_over_connections
     monkeypatch.setattr(dimension, "error_over_connections", lambda *given: spoiled(original(*given), how))
     assert caught()
 
 
-@pytest.mark.parametrize("name", ["influences_of", "standard_error", "normal_band", "strata_of_masses"])
-@pytest.mark.parametrize("how", HOW)
+PIECES = (["influences_of"], ["standard_error"], ["normal_band"], ["strata_of_masses"])
+
+
+@pytest.mark.parametrize("name, how", each_way(*PIECES))
 def test_one_per_cent_of_what_bands_are_made_of_fails(name, how, monkeypatch):
     original = getattr(neuron_bands, name)
 
@@ -228,16 +239,16 @@ PUBLISHED_METHODS = (PAPER, PUBLISHED, SCALE_FREE, GEODESIC, SANDBOX, ONE_GRAPH)
 USED = {(field, getattr(method, field)) for field in PARTS for method in PUBLISHED_METHODS if field != "join"}
 
 
-@pytest.mark.parametrize("field, name", sorted(USED))
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("field, name, how", each_way(*sorted(USED)))
 def test_one_per_cent_of_a_part_of_a_method_fails(field, name, how, monkeypatch):
     original = PARTS[field][name]
     monkeypatch.setitem(PARTS[field], name, lambda *given: spoiled(original(*given), how))
     assert caught()
 
 
-@pytest.mark.parametrize("home, function", [("networks", "degree_of_emergence"), ("networks", "geodesic_distances")])
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize(
+    "home, function, how", each_way(("networks", "degree_of_emergence"), ("networks", "geodesic_distances"))
+)
 def test_one_per_cent_of_a_number_asked_for_by_itself_fails(home, function, how, monkeypatch):
     home = getattr(verify, home)
     original = getattr(home, function)
@@ -260,7 +271,7 @@ HIDDEN |= {("total_tiles", "last")}
 FILLED = [(home, name, how) for home, name in KERNELS for how in HOW if (name, how) not in HIDDEN]
 
 
-@pytest.mark.parametrize("home, name, how", FILLED, ids=named)
+@pytest.mark.parametrize("home, name, how", spread(FILLED), ids=named)
 def test_one_per_cent_of_what_a_kernel_fills_in_fails(home, name, how, monkeypatch):
     original = getattr(home, name)
 
