@@ -45,9 +45,8 @@ class NeuronNetwork:
         self.seed = seed
         self.natural_radii = None
         self.join, self.draw = join, draw
-        if seed is None:  # a sample fits as what it is drawn from does
-            for block in self.blocks:
-                refuse_misfit(block, self.layers)
+        for block in self.blocks:
+            refuse_misfit(block, self.layers)
 
     @property
     def weight_blocks(self) -> tuple:
@@ -118,9 +117,6 @@ class NeuronNetwork:
         """
         size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.whole("seed", seed)
         drawn = self.draw(size, seed) if self.draw else draw_layers(self.layers, self.blocks, size, seed)
-        if self.draw:
-            for block in drawn[1]:
-                refuse_misfit(block, drawn[0])
         return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
 
     def refuse_other_join(self, method):
@@ -128,9 +124,10 @@ class NeuronNetwork:
         refuse_no_method(method)
         if identity(method.join) != identity(self.join):
             asked, mine = (repr(join) if isinstance(join, str) else label(join) for join in (method.join, self.join))
+            this = "another one of that name" if asked == mine else asked
             raise NeuroMFAError(
-                f"{self.origin} was opened with join={mine}, but method {method.name!r} asks for {asked}: open it"
-                f" with load_network(source, join={asked}), or measure it as it is with method.replace(join={mine})"
+                f"{self.origin} was opened with join={mine}, but method {method.name!r} asks for {this}: open it "
+                f"with load_network(source, join={asked}), or measure it as it is with method.replace(join={mine})"
             )
 
     def without(self, *names):
@@ -298,7 +295,8 @@ def load_network(source, revision=None, config=None, join="chain", read="auto"):
             a torch nn.Module, or a state dict.
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
-        join: which neurons are joined by what, a name or a callable: see :class:`neuromfa_lite.Method`.
+        join: which neurons are joined by what, a name or a callable: see :class:`neuromfa_lite.Method`. A callable is
+            asked twice, and its answers are read and compared.
         read: "auto" copies small matrices and maps the others from a safetensors file; "copy" copies whatever is read,
             which costs time and is for files that a running training writes to: one that is cut short in the instant
             of reading is an error then, where a mapped one ends the process.

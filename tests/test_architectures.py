@@ -453,3 +453,14 @@ def test_a_model_of_19_gigabytes_is_described_and_sampled_in_little_memory_and_t
     assert total == 0.5  # the one weight that was written
     assert seconds < 5 and megabytes < 300, f"{seconds:.1f} s, {megabytes:.0f} MB"
     print(f"19 GB sampled: {seconds:.2f} s, {megabytes:.0f} MB")
+
+
+@pytest.mark.parametrize("names", [("w_v", "w_u"), ("module.a", "module.b"), ("x_g", "b_mask")])
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
+def test_a_record_may_name_matrices_as_wrappers_do(registry, names, prefix):
+    layers = [LayerRecord("in", 3), LayerRecord("middle", 4), LayerRecord("out", 2)]
+    joins = [Join("in", "middle", names[0]), Join("middle", "out", names[1])]
+    register(Architecture("toy", layers, joins, prefixes=("", "model.", "module."), required=("context_length",)))
+    state = {f"{prefix}{names[0]}": np.ones((4, 3)), f"{prefix}{names[1]}": np.ones((2, 4))}
+    wiring = open_source(state, config={"model_type": "toy", "context_length": 131072}).wiring()
+    assert [join.matrix.shape for join in wiring.joins if join.matrix is not None] == [(4, 3), (2, 4)]

@@ -6,7 +6,7 @@ from models import CONFIG, gpt_neox_tensors
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, SCALE_FREE, TOKEN_CLOUD, NeuronNetwork, load_network
-from neuromfa_lite.blocks import NeuronLayer, WeightBlock
+from neuromfa_lite.blocks import EdgeBlock, NeuronLayer, WeightBlock
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.geodesic import geodesic_distances
 from neuromfa_lite.joins import chain
@@ -243,8 +243,63 @@ def test_a_join_that_was_defined_again_is_the_same_join():
 
     network = load_network(nmfa.load_run("induction").checkpoint(724), join=again()).sample(16)
     assert nmfa.analyze(network, PAPER.replace(join=again())).neurons_used > 0
-    with pytest.raises(NeuroMFAError, match="asks for defined"):
+    with pytest.raises(NeuroMFAError, match="asks for another one of that name"):
         nmfa.analyze(network, PAPER.replace(join=defined))
+
+
+def test_a_join_may_call_itself_and_is_told_apart_by_all_numbers_that_it_holds():
+    def made(numbers):
+        def count(n):
+            return 0 if n == 0 else count(n - 1)
+
+        def join(source):
+            count(3)
+            return chain(source).layers, chain(source).blocks[: len(numbers)]
+
+        return join
+
+    numbers = np.zeros(5000)
+    network = load_network(nmfa.load_run("induction").checkpoint(724), join=made(numbers)).sample(16)
+    assert nmfa.analyze(network, PAPER.replace(name="mine", join=made(numbers))).neurons_used > 0
+    numbers = numbers.copy()
+    numbers[2500] = 1.0
+    with pytest.raises(NeuroMFAError, match="asks for another one of that name"):
+        nmfa.analyze(network, PAPER.replace(name="mine", join=made(numbers)))
+
+
+@pytest.mark.parametrize("kind", ["edges", "far weights"])
+def test_a_join_that_answers_twice_differently_is_found_wherever_it_does(kind):
+    draw = np.random.default_rng(0)
+
+    def drawn(source):
+        layers, ends = [NeuronLayer("a", 90)], draw.integers(0, 90, (2, 50))
+        if kind == "edges":
+            return layers, [EdgeBlock("e", "", 0, 0, *ends, np.full(50, 0.5), (90, 90))]
+        weights = np.ones((90, 90))
+        weights[80:] = draw.normal(size=(10, 90))
+        return layers, [WeightBlock("w", "", 0, 0, WeightMatrix.from_array("w", weights))]
+
+    with pytest.raises(NeuroMFAError, match="join 'drawn' gave two answers"):
+        load_network(nmfa.load_run("induction").checkpoint(0), join=drawn)
+
+
+def test_nan_is_not_taken_for_a_second_answer():
+    tensors = model()
+    tensors["gpt_neox.layers.0.attention.dense.weight"][0, 0] = np.nan
+
+    def same(source):
+        made = chain(source)
+        return made.layers, made.blocks
+
+    network = opened(tensors, same)
+    with pytest.raises(NeuroMFAError, match=r"attention\.dense.*NaN"):
+        nmfa.analyze(network, SCALE_FREE.replace(join=same))
+
+
+def test_a_block_that_does_not_fit_its_layers_is_refused_in_a_sample_too():
+    block = WeightBlock("w", "", 0, 1, WeightMatrix.from_array("w", np.ones((40, 200))))
+    with pytest.raises(NeuroMFAError, match=r"block 'w' has shape \(40, 200\)"):
+        NeuronNetwork([NeuronLayer("a", 4), NeuronLayer("b", 4)], [block], seed=0)
 
 
 def test_a_changed_network_keeps_the_join_it_had():

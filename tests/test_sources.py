@@ -695,6 +695,13 @@ def test_arguments_of_the_wrong_kind_are_named(argument, value):
     assert "\n" not in str(caught.value)
 
 
+def test_a_checkpoint_that_holds_itself_is_named():
+    content = {}
+    content["model"] = content
+    with pytest.raises(SourceError, match="nests more than 4 deep"):
+        open_source(content, config=TOY)
+
+
 def test_a_folder_of_an_adapter_alone_is_named(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(SourceError, match=r"adapter alone.*merge_and_unload\(\)"):

@@ -236,7 +236,7 @@ def test_the_command_line_describes_a_hub_model(hub, tmp_path):
     [
         ("org/name@step1000", "'org/name' with revision='step1000' .*org/name --revision step1000"),
         ("org/name@1000", "'org/name' with revision='1000' .*org/name --revision 1000"),
-        ("gpt2", 'it is no hub model: those are named "org/name", such as "openai-community/gpt2"'),
+        ("gpt2", 'it is no hub model: those are named "org/name", such as "EleutherAI/pythia-70m-deduped"'),
     ],
 )
 def test_names_that_almost_are_hub_models(given, said, monkeypatch, tmp_path):

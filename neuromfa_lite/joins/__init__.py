@@ -15,7 +15,7 @@ One of your own returns (layers, blocks), most easily some of those that another
 """
 
 from ..method import PARTS
-from .chains import Joined, both_directions, chain, folded, joined, refuse_misfit, some_of
+from .chains import Joined, both_directions, chain, folded, joined, refuse_misfit
 from .heads import folded_head_products, head_products
 from .tokens import tokens_by_angle, with_embeddings
 
@@ -28,7 +28,6 @@ __all__ = [
     "head_products",
     "joined",
     "refuse_misfit",
-    "some_of",
     "tokens_by_angle",
     "with_embeddings",
 ]

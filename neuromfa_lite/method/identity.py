@@ -1,5 +1,7 @@
 """What tells two choices apart: a short label to read, and a text that changes when the choice does."""
 
+import hashlib
+
 import numpy as np
 
 
@@ -12,14 +14,21 @@ def label(value):
     return value
 
 
-def identity(value):
-    """A text that changes when the value does; of a callable also the code, because names are reused freely."""
+def identity(value, inside=()):
+    """A text that changes when the value does; of a callable also the code, because names are reused freely.
+
+    inside: the functions around it, which it may call.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.kind != "O":  # NumPy shortens the text of a long one
+        return f"array{value.shape}{value.dtype}{hashlib.sha256(value.tobytes()).hexdigest()}"
     if not callable(value):
         return repr(value)
+    if any(value is each for each in inside):
+        return "itself"
     function = getattr(value, "py_func", value)
     code = getattr(function, "__code__", None)
-    captured = [identity(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
-    defaults = [identity(default) for default in getattr(function, "__defaults__", None) or ()]
+    captured = [identity(cell.cell_contents, (*inside, value)) for cell in getattr(function, "__closure__", None) or ()]
+    defaults = [identity(default, (*inside, value)) for default in getattr(function, "__defaults__", None) or ()]
     where = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
     return f"{where}:{_code_identity(code) if code else repr(function)}:{captured!r}:{defaults!r}"
 

@@ -111,5 +111,5 @@ def _open_named(source, revision, config, read):
         )
     missing = "there is no such folder or file"
     if isinstance(source, str):
-        missing += ', and it is no hub model: those are named "org/name", such as "openai-community/gpt2"'
+        missing += ', and it is no hub model: those are named "org/name", such as "EleutherAI/pythia-70m-deduped"'
     raise SourceError(f"{os.fspath(source)!r}: {missing}. Give {ACCEPTED}")

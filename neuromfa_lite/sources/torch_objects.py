@@ -20,6 +20,7 @@ UNKNOWN_CONFIG = (
 )
 # What training scripts call the model's part of what they save.
 MODEL_PARTS = ("model_state_dict", "state_dict", "model", "module", "net")
+DEEPEST = 4
 SAFE_TORCH = (2, 10)  # weights_only=True let code through in releases before
 
 
@@ -85,11 +86,11 @@ def open_state_dict(state_dict, config=None):
     return WeightSource(origin, dict(config), tensors, "the config given")
 
 
-def model_part(content, origin):
+def model_part(content, origin, depth=0):
     """Of what a training saved, the model's names and tensors: without optimiser, counters and copies.
 
     Args:
-        content: mapping; origin: where it comes from, for error messages.
+        content: mapping; origin: where it comes from, for error messages; depth: how deep it lies.
 
     Returns:
         The mapping itself where it holds weights; else the one in it that does.
@@ -107,7 +108,9 @@ def model_part(content, origin):
     if parts and (known or not any(len(getattr(value, "shape", ())) == 2 for value in content.values())):
         if len(parts) > 1:
             raise SourceError(f"{origin} holds the weights of {', '.join(map(str, parts))}: open one of them")
-        return model_part(content[parts[0]], origin)
+        if depth == DEEPEST:
+            raise SourceError(f"{origin} nests more than {DEEPEST} deep: open the model's state dict in it")
+        return model_part(content[parts[0]], origin, depth + 1)
     wrong = next((name for name in content if not isinstance(name, str)), None)
     if wrong is not None:
         raise SourceError(f"{origin}: {wrong!r} is no name of a tensor: give a dict of names to tensors")

@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from .matrix import WeightMatrix, WeightVector
-from .names import own_names
+from .names import PARALLEL, own_names
 from .wiring import wire
 
 
@@ -18,6 +18,7 @@ class WeightSource:
         vectors: dict from names to WeightVector: every 1-D tensor.
         other: dict from names to the shapes of everything but the matrices.
         names: all names, in the order stored; what torch.compile and DataParallel put before them is taken off.
+        unwrapped: whether they lost the "module." of DataParallel.
         files: the weight files; none for an object in memory.
 
     Example:
@@ -29,8 +30,9 @@ class WeightSource:
 
     def __init__(self, origin, config, tensors, config_origin="", files=()):
         self.origin, self.config, self.config_origin = str(origin), config, str(config_origin or origin)
-        tensors = own_names(tensors, self.origin)
+        stored, tensors = set(tensors), own_names(tensors, self.origin)
         self.names = tuple(tensors)
+        self.unwrapped = any(PARALLEL in name for name in stored.difference(tensors))
         self.matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightMatrix)}
         self.vectors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightVector)}
         self.other = {

@@ -1,6 +1,6 @@
 """Put an architecture's record and the stored matrices together, and check that they fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import SourceError
 from .architectures import ARCHITECTURES, LayerRecord
 from .matrix import READABLE, WeightMatrix
-from .names import stands_for
+from .names import PARALLEL, stands_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +94,8 @@ def wire(source):
             f"{source.config_origin} is not as the record of {architecture.model_type} reads it ({error}): take "
             "config.json from the model the weights belong to"
         ) from None
+    if source.unwrapped:
+        joins = [replace(join, matrix=join.matrix and join.matrix.removeprefix(PARALLEL)) for join in joins]
     sizes = {layer.name: layer.size for layer in layers}
     shapes = _stored_shapes(joins, sizes)
     prefix = _prefix(architecture, joins, source)
@@ -121,7 +123,7 @@ def find_architecture(source):
     """
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
-        return ARCHITECTURES[model_type]
+        return _as_named(ARCHITECTURES[model_type], source)
     names = ((name if name.isprintable() else repr(name), matrix) for name, matrix in source.matrices.items())
     found = [f"  {name} {matrix.shape}" for name, matrix in names]
     if len(found) > 20:
@@ -141,16 +143,24 @@ def find_architecture(source):
     )
 
 
+def _as_named(architecture, source):
+    """The record without the "module." of its prefixes where the names of the source have lost theirs."""
+    if not source.unwrapped:
+        return architecture
+    own = tuple(dict.fromkeys(prefix.removeprefix(PARALLEL) for prefix in architecture.prefixes))
+    return architecture if own == architecture.prefixes else replace(architecture, prefixes=own)
+
+
 def _most(source):
-    """What no count of a configuration may pass, before so many layers are listed: tensors, neurons, or 10,000."""
+    """What no number of a configuration may pass, before so many layers are listed: tensors, neurons, or 131,072."""
     sizes = (size for matrix in source.matrices.values() if 0 not in matrix.shape for size in matrix.shape)
-    return max(10_000, len(source.names), *sizes)
+    return max(1 << 17, len(source.names), *sizes)
 
 
 def _prefix(architecture, joins, source):
     """The prefix under which most of the joins' matrices are found."""
     names = [join.matrix for join in joins if join.matrix is not None]
-    stored = {stands_for(name) for name in source.names}
+    stored = {*source.names, *map(stands_for, source.names)}
     return max(architecture.prefixes, key=lambda prefix: sum(prefix + name in stored for name in names))
 
 
@@ -184,8 +194,8 @@ def _resolve(join, sizes, shapes, prefix, source):
         if parts:
             raise SourceError(
                 f"{said}, which holds what its layer computes it of: {', '.join(parts)} (weight_norm or the like): "
-                'make it one matrix again, by torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") or, '
-                "of the older kind, torch.nn.utils.remove_weight_norm(layer)"
+                'make it one matrix again, by torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") or '
+                "what takes the older kind away: remove_weight_norm, remove_spectral_norm, prune.remove"
             )
         raise SourceError(
             f"{said}, but {source.config_origin} calls for it: are all the weight files there, and of this model?"
