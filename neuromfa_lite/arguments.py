@@ -9,6 +9,7 @@ import numpy as np
 from .errors import NeuroMFAError
 
 LARGEST_WHOLE = 10**18
+LARGEST_SEED = 2**64
 EXACT = 2**53  # whole numbers above it are not all float64 numbers, and would be changed without a word
 
 
@@ -20,9 +21,19 @@ def whole(name, value, least=0, most=LARGEST_WHOLE):
     return int(value)
 
 
+def seed(value):
+    """An int of a seed."""
+    return whole("seed", value, 0, LARGEST_SEED)
+
+
+def among(value, known):
+    """Whether a number is one of some whole ones; 724.0 is, as a row of a table has it."""
+    return not isinstance(value, np.ndarray) and number(value) in known
+
+
 def number(value):
     """A float; NaN of what is no real number (text, True, complex, masked, an array), for the caller's own bounds."""
-    if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.isMaskedArray(value):
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item") and not np.ma.isMaskedArray(value):
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real):
         return np.nan

@@ -130,7 +130,7 @@ def greedy_boxes(graph, size, seed=0):
         >>> len(set(greedy_boxes(path, 2).values()))
         3
     """
-    boxes = _colour(_distances(graph), _size(size), arguments.whole("seed", seed))
+    boxes = _colour(_distances(graph), _size(size), arguments.seed(seed))
     return dict(zip(graph, boxes.tolist(), strict=True))
 
 

@@ -79,6 +79,8 @@ def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
 def checked_measure(measure):
     """Return a measure as float64; refuse what is none."""
     said = "a measure, the masses of boxes on a line (n,) or a grid (m, n),"
+    if isinstance(measure, np.ndarray) and measure.dtype == bool:  # a picture in black and white
+        measure = measure.astype(np.float64)
     measure = np.array(arguments.numbers(said, measure, (1, 2)), order="C")  # its bytes are hashed
     if not np.all(np.isfinite(measure) & (measure >= 0)):
         raise NeuroMFAError("the masses of a measure must be finite and not negative: leave out or repair those boxes")

@@ -115,7 +115,7 @@ class NeuronNetwork:
             >>> ring.sample(3, seed=0).neurons
             3
         """
-        size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.whole("seed", seed)
+        size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.seed(seed)
         drawn = self.draw(size, seed) if self.draw else draw_layers(self.layers, self.blocks, size, seed)
         return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
 

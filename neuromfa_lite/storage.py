@@ -225,7 +225,7 @@ PLAIN = {
     "words": ("texts by name", lambda value: isinstance(value, dict) and _texts([*value, *value.values()])),
     "choices": ("choices by name", lambda value: isinstance(value, dict) and _texts(value)),
     "truth": ("true or false", lambda value: isinstance(value, (bool, np.bool_))),
-    "whole": ("a whole number", lambda value: _is(int, np.integer)(value) and abs(value) < 1 << 63),
+    "whole": ("a whole number", lambda value: _is(int, np.integer)(value) and abs(value) <= 1 << 64),
     "number": ("a finite number", lambda value: _number(value) and abs(value) <= LARGEST),
     "range": (
         "two numbers",

@@ -142,10 +142,11 @@ class Trajectory:
         return table
 
     def _chosen(self, training_seed):
-        chosen = self.training_seeds[0] if training_seed is None else arguments.whole("training_seed", training_seed)
-        if chosen not in self.training_seeds:
-            raise NeuroMFAError(f"training seed {chosen} was not followed; there are {list(self.training_seeds)}")
-        return chosen
+        chosen = self.training_seeds[0] if training_seed is None else training_seed
+        if not arguments.among(chosen, self.training_seeds):
+            asked, there = arguments.shown(training_seed), list(self.training_seeds)
+            raise NeuroMFAError(f"training_seed={asked} was not followed; there are {there}")
+        return int(chosen)
 
     @cached_property
     def _tables(self):

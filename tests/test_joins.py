@@ -9,7 +9,7 @@ from neuromfa_lite import PAPER, SCALE_FREE, TOKEN_CLOUD, NeuronNetwork, load_ne
 from neuromfa_lite.blocks import EdgeBlock, NeuronLayer, WeightBlock
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.geodesic import geodesic_distances
-from neuromfa_lite.joins import chain
+from neuromfa_lite.joins import both_directions, chain
 from neuromfa_lite.laboratory.controls import scaled
 from neuromfa_lite.laboratory.token_clouds import cloud_regularity, token_cloud, token_vectors
 from neuromfa_lite.masses import count_masses
@@ -300,6 +300,28 @@ def test_a_block_that_does_not_fit_its_layers_is_refused_in_a_sample_too():
     block = WeightBlock("w", "", 0, 1, WeightMatrix.from_array("w", np.ones((40, 200))))
     with pytest.raises(NeuroMFAError, match=r"block 'w' has shape \(40, 200\)"):
         NeuronNetwork([NeuronLayer("a", 4), NeuronLayer("b", 4)], [block], seed=0)
+
+
+class Joiner:
+    def __init__(self, directions):
+        self.directions = directions
+
+    def join(self, source):
+        return (chain, both_directions)[self.directions - 1](source)
+
+
+def by_default(directions):
+    def join(source, *, directions=directions):
+        return Joiner(directions).join(source)
+
+    return join
+
+
+@pytest.mark.parametrize("made", [lambda directions: Joiner(directions).join, by_default])
+def test_joins_that_differ_in_what_they_hold_are_not_the_same(made):
+    network = load_network(nmfa.load_run("induction").checkpoint(724), join=made(1))
+    with pytest.raises(NeuroMFAError, match="asks for another one of that name"):
+        nmfa.analyze(network, PAPER.replace(name="mine", join=made(2)))
 
 
 def test_a_changed_network_keeps_the_join_it_had():

@@ -250,6 +250,7 @@ def test_a_checkpoint_stands_for_its_folder_and_its_label():
     checkpoint = load_run("induction").checkpoint(np.int64(128), seed=np.int64(2))
     assert os.fspath(checkpoint).endswith(os.path.join("induction", "seed-2", "step-000128"))
     assert str(checkpoint) == "induction@128:2"
+    assert load_run("induction").checkpoint(128.0, np.float64(2)).folder == checkpoint.folder  # as a table's row has it
     assert load_checkpoint("induction@128:2").folder == checkpoint.folder
     assert str(load_checkpoint("induction@724")) == "induction@724"
 

@@ -239,3 +239,8 @@ def test_graphs_that_no_boxes_cover_are_refused(monkeypatch):
         from neuromfa_lite.fractals import ParetoFanOut
 
         box_counting(ParetoFanOut(2, 5, 50), method=PAPER)
+
+
+def test_a_picture_in_black_and_white_is_a_measure():
+    picture = np.add.outer(np.arange(32), np.arange(32)) % 3 == 0
+    np.testing.assert_array_equal(box_counting(picture).tau, box_counting(picture * 1.0).tau)

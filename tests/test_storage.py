@@ -338,6 +338,12 @@ def test_every_changed_byte_of_a_small_file_is_read_as_it_was_or_named(results, 
             assert str(path) in str(error) and "\n" not in str(error)
 
 
+@pytest.mark.parametrize("seed", [2**63, 2**64, np.uint64(2**63 + 5)])
+def test_large_seeds_are_kept(tmp_path, seed):
+    spectrum = nmfa.analyze(nmfa.load_network(nmfa.load_run("induction").checkpoint(724)).sample(8, seed=seed))
+    assert nmfa.Spectrum.load(spectrum.save(tmp_path / "x")).seed == int(seed)
+
+
 def test_a_folder_and_a_pipe_are_named_on_loading(tmp_path):
     os.mkfifo(tmp_path / "pipe.npz")
     for place, message in ((tmp_path, "is a folder"), (tmp_path / "pipe.npz", "no such file")):

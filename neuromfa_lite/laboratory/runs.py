@@ -9,7 +9,6 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +100,7 @@ class Run:
 
     def steps(self, seed: int = 0) -> tuple[int, ...]:
         """Return the stored training steps of one seed, ascending; NeuroMFAError if the seed is not stored."""
-        if not _is_one_of(seed, self.seeds):
+        if not arguments.among(seed, self.seeds):
             asked = arguments.shown(seed)
             raise NeuroMFAError(f"run {self.name!r} has no seed {asked}; its seeds are {_listed(self.seeds)}")
         return tuple(sorted(entry["step"] for entry in self.manifest["checkpoints"] if entry["seed"] == seed))
@@ -121,7 +120,7 @@ class Run:
             <Checkpoint induction@256:2>
         """
         steps = self.steps(seed)
-        if not _is_one_of(step, steps):
+        if not arguments.among(step, steps):
             asked = f"no step {arguments.shown(step)} for seed {seed}"
             raise NeuroMFAError(f"run {self.name!r} has {asked}; its steps are {_listed(steps)}")
         entry = next(e for e in self.manifest["checkpoints"] if (e["seed"], e["step"]) == (seed, step))
@@ -329,10 +328,6 @@ def _read_run(folder: Path) -> Run:
 
 def _bundled_names() -> list[str]:
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{manifests.FILE_NAME}"))
-
-
-def _is_one_of(value, numbers) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and value in numbers
 
 
 def _listed(values) -> str:

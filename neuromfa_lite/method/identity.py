@@ -29,8 +29,11 @@ def identity(value, inside=()):
     code = getattr(function, "__code__", None)
     captured = [identity(cell.cell_contents, (*inside, value)) for cell in getattr(function, "__closure__", None) or ()]
     defaults = [identity(default, (*inside, value)) for default in getattr(function, "__defaults__", None) or ()]
+    named = getattr(function, "__kwdefaults__", None) or {}
+    defaults += [(name, identity(default, (*inside, value))) for name, default in named.items()]
+    owner = repr(value.__self__) if hasattr(value, "__self__") else ""  # of a method: the object
     where = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-    return f"{where}:{_code_identity(code) if code else repr(function)}:{captured!r}:{defaults!r}"
+    return f"{where}:{_code_identity(code) if code else repr(function)}:{captured!r}:{defaults!r}{owner}"
 
 
 def _code_identity(code):

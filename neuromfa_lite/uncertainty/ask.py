@@ -230,7 +230,7 @@ def refuse_bad(level, resamples, seed, kind):
     if not 0 < arguments.number(level) < 1:
         raise NeuroMFAError(f"level={arguments.shown(level)} must lie between 0 and 1, such as 0.9")
     arguments.whole("resamples", resamples, FEWEST_RESAMPLES)
-    arguments.whole("seed", seed)
+    arguments.seed(seed)
     arguments.one_of("kind", kind, KINDS)
 
 

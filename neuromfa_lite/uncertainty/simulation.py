@@ -53,7 +53,7 @@ def measure_coverage(population, method=PAPER, start=None, share=0.375, simulati
 
     refuse_no_method(method)
     simulations = arguments.whole("simulations", simulations, 2, MOST_SIMULATIONS)  # some hundreds mean something
-    resamples, seed = arguments.whole("resamples", resamples, 2), arguments.whole("seed", seed)
+    resamples, seed = arguments.whole("resamples", resamples, 2), arguments.seed(seed)
     if not 0 < arguments.number(share) <= LARGEST_SHARE:
         raise NeuroMFAError(f"share={arguments.shown(share)} must lie between 0 and {LARGEST_SHARE}, such as 0.375")
     method = method.replace(q=ORDERS, name=method.name)

@@ -30,7 +30,7 @@ def apply(what, words, change, seed=0, embeddings=False):
     Raises:
         NeuroMFAError: embeddings of a network, which has none; an impossible seed.
     """
-    seed, embeddings = arguments.whole("seed", seed), arguments.flag("embeddings", embeddings)
+    seed, embeddings = arguments.seed(seed), arguments.flag("embeddings", embeddings)
     blocks = blocks_of(what, embeddings)
     streams = {block.name: np.random.default_rng([seed, place]) for place, block in enumerate(blocks)}
     if isinstance(what, NeuronNetwork):

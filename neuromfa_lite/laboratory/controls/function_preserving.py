@@ -115,7 +115,7 @@ def permute_hidden(checkpoint, seed=0):
         >>> permute_hidden(load_run("induction").checkpoint(724)).change
         'MLP neurons renumbered'
     """
-    seed = arguments.whole("seed", seed)
+    seed = arguments.seed(seed)
     source, arrays = _opened(checkpoint)
     for place, name in enumerate(_block_names(source)):
         order = np.random.default_rng([seed, place]).permutation(source.config["intermediate_size"])
