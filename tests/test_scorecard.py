@@ -427,6 +427,24 @@ def test_no_stored_ability_is_taken_for_a_changed_checkpoint(copies, step):
     assert abilities_after._hash(run, 2) != before and abilities_after._hash(run, 2) not in abilities_after._stored()
 
 
+DRAWN = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda checkpoint: np.complex128(checkpoint.step + 5j), "one finite number"),
+        (lambda checkpoint: np.bool_(True), "one finite number"),
+        (lambda checkpoint: np.ma.masked, "one finite number"),
+        (lambda checkpoint: float(checkpoint.step and DRAWN.random()), "gave two answers for induction@724"),
+    ],
+    ids=["complex", "truth", "masked", "late"],
+)
+def test_an_answer_that_is_no_number_or_two_is_refused(answer, message):
+    with pytest.raises(NeuroMFAError, match=message):
+        nmfa.scorecard(answer, [nmfa.load_run("induction")], samples=2, progress=False)
+
+
 def test_bad_input_is_refused_before_any_work(copies, monkeypatch):
     run = nmfa.load_run("induction")
     with pytest.raises(NeuroMFAError, match="made of a Method or of a function"):

@@ -300,6 +300,28 @@ def test_a_join_that_draws_its_own_neurons_is_found():
             load_network(nmfa.load_run("induction").checkpoint(724), join=join)
 
 
+@pytest.mark.parametrize(
+    ("part", "answer"),
+    [
+        ("distance", lambda weights: np.ma.masked_less(np.abs(weights) ** -0.5, 3)),
+        ("radii", lambda distances: np.ma.masked_less(np.geomspace(1.0, 9.0, 9), 2)),
+        ("mass", lambda counts: np.ma.masked_less(counts / counts.max(), 0.1)),
+    ],
+)
+def test_a_part_that_returns_a_masked_array_is_refused(part, answer):
+    with pytest.raises(NeuroMFAError, match=f"{part} .*returned a masked array"):
+        nmfa.analyze(sample(), SCALE_FREE.replace(name="mine", **{part: answer}))
+
+
+def test_a_part_with_a_name_that_has_no_value_yet_has_a_key():
+    def part(weights):
+        return np.abs(weights) ** power
+
+    first = SCALE_FREE.replace(name="mine", distance=part).key
+    power = -0.5
+    assert SCALE_FREE.replace(name="mine", distance=part).key != first
+
+
 def test_a_missing_file_or_name_is_refused(file, tmp_path):
     with pytest.raises(NeuroMFAError, match=r"other\.py: no such file; %%writefile"):
         load_variant(tmp_path / "other.py")

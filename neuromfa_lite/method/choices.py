@@ -135,7 +135,13 @@ class Method:
     def call(self, field, *arguments):
         """Return what a part makes of its arguments; NeuroMFAError, naming the part, where it raises or exits."""
         try:
-            return self.part(field)(*arguments)
+            answer = self.part(field)(*arguments)
+            if np.ma.isMaskedArray(answer):
+                raise NeuroMFAError(
+                    f"{field} {label(getattr(self, field))!r} of method {self.name!r} returned a masked array, whose "
+                    "hidden numbers would be used: return .filled(value)"
+                )
+            return answer
         except NeuroMFAError:
             raise
         except (Exception, SystemExit) as error:

@@ -1,6 +1,7 @@
 """What tells two choices apart: a short label to read, and a text that changes when the choice does."""
 
 import hashlib
+from types import CellType
 
 import numpy as np
 
@@ -27,7 +28,9 @@ def identity(value, inside=()):
         return "itself"
     function = getattr(value, "py_func", value)
     code = getattr(function, "__code__", None)
-    captured = [identity(cell.cell_contents, (*inside, value)) for cell in getattr(function, "__closure__", None) or ()]
+    # A name of the function around it that has no value yet is an empty cell.
+    cells = [cell for cell in getattr(function, "__closure__", None) or () if cell != CellType()]
+    captured = [identity(cell.cell_contents, (*inside, value)) for cell in cells]
     defaults = [identity(default, (*inside, value)) for default in getattr(function, "__defaults__", None) or ()]
     named = getattr(function, "__kwdefaults__", None) or {}
     defaults += [(name, identity(default, (*inside, value))) for name, default in named.items()]

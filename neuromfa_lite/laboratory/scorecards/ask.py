@@ -67,8 +67,10 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
         )
     runs = bundled_runs() if runs is None else _listed(runs)
     _refuse_bad_runs(runs)
+    seed = runs[0].seeds[0]
     for subject in subjects:
-        subject.probe(runs[0].checkpoint(0, runs[0].seeds[0]))
+        for step in (0, runs[0].steps(seed)[-1]):
+            subject.probe(runs[0].checkpoint(step, seed))
     rows = []
     with tqdm(total=len(subjects) * len(runs), desc="scorecard", unit="run", disable=not progress, delay=1) as bar:
         baselines = {run.name: _baseline_curves(run) for run in runs if has_ability(run)}

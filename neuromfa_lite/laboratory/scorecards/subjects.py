@@ -107,7 +107,7 @@ class FunctionSubject:
         asked = [{"seed": seed} for seed in range(self.samples)] if self.seeded else [{}]
         values = [self._answer(checkpoint, **seed) for seed in asked]
         for value in values:
-            if np.ndim(value) or isinstance(value, (str, bool)) or not _finite(value):
+            if not np.isfinite(arguments.number(value)):
                 raise NeuroMFAError(
                     f"{self.name} returned {arguments.shown(value)} for {checkpoint}: a function on a scorecard "
                     "returns one finite number for every checkpoint"
@@ -172,8 +172,3 @@ def subject_of(what, samples, neurons_per_layer):
     )
 
 
-def _finite(value):
-    try:
-        return bool(np.isfinite(float(value)))
-    except (TypeError, ValueError):
-        return False
