@@ -96,7 +96,7 @@ def text(name, value):
 
 def path(name, value):
     """A Path of a str or a path."""
-    if not isinstance(value, (str, os.PathLike)) or not value:
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value) or "\0" in str(value):
         raise NeuroMFAError(f"{name}={shown(value)} must be the name of a file or folder, a str or a Path")
     return Path(os.path.expanduser(value))
 

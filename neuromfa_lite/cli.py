@@ -103,7 +103,7 @@ _samples = click.option(
     show_default=True,
     help="Number of sampled networks.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _revision = click.option("--revision", help="Branch, tag or commit of a hub id.")
 
 

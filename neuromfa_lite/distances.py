@@ -5,6 +5,7 @@ import numpy as np
 from . import arguments
 from .blocks import EdgeBlock
 from .errors import NeuroMFAError
+from .memory import refuse_above
 
 
 def edge_distances(block, method):
@@ -52,6 +53,17 @@ def choose_radii(method, network, neurons, pooled):
         radii = usable_radii(method.call("radii", pooled()), method)
     refuse_too_many(network, len(radii), neurons)
     return radii
+
+
+def bins_within(network, high):
+    """How many bins whole distances up to high fill for each neuron; refused where they do not fit in memory."""
+    bins = int(np.rint(high)) + 2
+    refuse_above(
+        8 * network.neurons * bins,
+        f"{network.origin}: {network.neurons:,} neurons at up to {bins:,} distances",
+        "narrow the window (method.replace(window=...)), or draw a sample, network.sample(32, seed=0)",
+    )
+    return bins
 
 
 def refuse_too_many(network, radii, neurons):

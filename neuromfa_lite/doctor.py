@@ -58,7 +58,7 @@ def _kernel_cache():
         return _line("kernel cache", found, False)
     faults = [fault for fault in (cache.fault() for cache in kernels.CACHES) if fault]
     if faults:
-        found = f"damaged: {faults[0]}. The next command compiles it again; if this stays, delete {folder}"
+        found = f"damaged: {faults[0]}. The next command that needs it compiles it again; or delete {folder}"
         return _line("kernel cache", found, False)
     return _line("kernel cache", folder)
 

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .distances import WIDEST_HISTOGRAM, choose_radii, refuse_too_many
+from .distances import WIDEST_HISTOGRAM, bins_within, choose_radii, refuse_too_many
 from .errors import NeuroMFAError
 from .kernels.geodesic import count_paths, count_rounded_paths
 from .kernels.one_hop import cumulate, total_bins
-from .memory import refuse_above
 from .method import GEODESIC, ROUNDING, distinct, refuse_no_method
 from .network import refuse_no_network
 from .paths import NO_LIMIT, GraphPaths, shortest_paths
@@ -143,13 +142,7 @@ def _histogram(network, method, centres):
     integers = method.radii == "integer" or isinstance(method.radii, tuple)
     if not (method.rounding and integers and high <= WIDEST_HISTOGRAM):
         return _count_generally(network, method, paths, neurons, centres)
-    bins = int(np.rint(high)) + 2
-    refuse_above(
-        8 * neurons.total * bins,
-        f"{network.origin}: {neurons.total:,} neurons at up to {bins:,} distances",
-        "narrow the window (method.replace(window=...)), or draw a sample, network.sample(32, seed=0)",
-    )
-    histogram = np.zeros((neurons.total, bins), np.uint32)
+    histogram = np.zeros((neurons.total, bins_within(network, high)), np.uint32)
     for sources, targets, lengths, both_ways in paths.tiles(high):
         count_rounded_paths(lengths, low, high, sources, targets, both_ways, histogram)
     inside, in_bin = np.empty(neurons.total, np.int64), np.zeros(histogram.shape[1] - 1, np.int64)

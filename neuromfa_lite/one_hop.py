@@ -6,7 +6,15 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .blocks import EdgeBlock
-from .distances import WIDEST_HISTOGRAM, choose_radii, edge_distances, refuse_bad_weights, refuse_weights, usable_radii
+from .distances import (
+    WIDEST_HISTOGRAM,
+    bins_within,
+    choose_radii,
+    edge_distances,
+    refuse_bad_weights,
+    refuse_weights,
+    usable_radii,
+)
 from .errors import NeuroMFAError
 from .kernels.one_hop import (
     LANES,
@@ -87,13 +95,7 @@ def _rounded_masses(network, method, table, chosen):
     """The paper's setting: rounded reciprocals straight from the weights into a histogram, 64 neurons a tile."""
     low, high = method.window
     of_layer, slots, number = _tiles_of_layers(table)
-    bins = int(np.rint(high)) + 2
-    refuse_above(
-        8 * number * LANES * bins,
-        f"{network.origin}: {table.total:,} neurons at up to {bins:,} distances",
-        "narrow the window (method.replace(window=...)), or draw a sample, network.sample(32, seed=0)",
-    )
-    tiles = _empty_histogram(number, bins)
+    tiles = _empty_histogram(number, bins_within(network, high))
 
     def count(source):
         for block in table.blocks[source]:

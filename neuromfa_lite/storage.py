@@ -41,7 +41,7 @@ def target(path):
         NeuroMFAError: no name, a folder, one that does not exist or takes no files, a name that the system refuses.
     """
     try:
-        file = Path(path)
+        file = Path(os.path.expanduser(path))
     except TypeError:
         raise NeuroMFAError(f"{arguments.shown(path)} is no path: give the name of the file to save in") from None
     if not file.name:
@@ -78,11 +78,14 @@ def result_target(path):
 def written(path):
     """Open a new file that takes the place of ``path`` once all is written; where that fails, ``path`` is as it was.
 
-    Its temporary name is new (another's file or link of that name is never written to), its permissions are usual ones.
+    Its temporary name is new (another's file or link of that name is never written to), its permissions are those of
+    the file whose place it takes, else usual ones.
     """
     temporary = _beside(path)
     try:
         with open(temporary, "xb") as file:
+            with suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
             yield file
         os.replace(temporary, path)
     except OSError as error:
@@ -225,14 +228,14 @@ PLAIN = {
     "words": ("texts by name", lambda value: isinstance(value, dict) and _texts([*value, *value.values()])),
     "choices": ("choices by name", lambda value: isinstance(value, dict) and _texts(value)),
     "truth": ("true or false", lambda value: isinstance(value, (bool, np.bool_))),
-    "whole": ("a whole number", lambda value: _is(int, np.integer)(value) and abs(value) <= 1 << 64),
+    "whole": ("a whole number of at least 0", lambda value: _is(int, np.integer)(value) and 0 <= value <= 1 << 64),
     "number": ("a finite number", lambda value: _number(value) and abs(value) <= LARGEST),
     "range": (
         "two numbers",
         lambda value: isinstance(value, (list, tuple)) and [v == v for v in value if _number(v)] == [True, True],
     ),
 }
-ARRAYS = {"numbers": ("finite numbers", "f"), "wholes": ("whole numbers", "iu"), "names": ("texts", "U")}
+ARRAYS = {"numbers": ("finite numbers", "f"), "wholes": ("whole numbers of at least 0", "iu"), "names": ("texts", "U")}
 
 
 def refuse_misfit(what, values, layout):
@@ -279,7 +282,9 @@ def _shape(named, lengths, found):
 
 
 def _good(array, with_nan):
-    """Whether the values of an array are allowed: finite numbers, or also NaN; letters that exist."""
+    """Whether the values of an array are allowed: finite numbers, or also NaN; counts; letters that exist."""
     if array.dtype.kind == "f":
         return bool(np.isfinite(array[~np.isnan(array)] if with_nan else array).all())
+    if array.dtype.kind == "i":
+        return bool((array >= 0).all())
     return array.dtype.kind != "U" or bool((np.frombuffer(array.tobytes(), np.uint32) <= sys.maxunicode).all())

@@ -111,7 +111,7 @@ def test_follow_takes_steps_and_says_what_is_flagged():
         (("describe", "induction@724", "--revision", "step5"), "--revision is for hub ids"),
         (("follow", "induction", "--out", "no-such-folder/x.npz"), "no such folder"),
         (("follow", "induction", "--steps", "0;5"), "no list of steps"),
-        (("train", "induction", "--folder", ""), "names no folder"),
+        (("train", "induction", "--folder", ""), "must be the name of a file or folder"),
     ],
 )
 def test_what_would_be_ignored_or_fail_late_is_refused_at_once(words, message):

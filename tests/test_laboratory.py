@@ -351,6 +351,7 @@ def of_training(**changes):
         ],
         *[(lambda manifest, value=value: manifest.update(trainings=value), "training") for value in (3, {})],
         (lambda manifest: manifest["trainings"].update({"x": {}}), "training 'x'"),
+        (lambda manifest: manifest["trainings"].update({"00": {}}), "training '00'"),
         (lambda manifest: manifest["trainings"].update({"1": 3}), "training '1'"),
         *[(of_training(folder=value), "the folder of seed 1") for value in ("../x", "seed-0", "", None, [])],
         *[

@@ -14,7 +14,7 @@ from neuromfa_lite import (
     NeuronNetwork,
     analyze,
     confidence,
-    geodesic,
+    distances,
     graphs,
     memory,
     one_hop,
@@ -37,7 +37,7 @@ def random_edges(edges):
 def asked(monkeypatch):
     """What the rooms say that they need, in bytes."""
     found = []
-    for room in (geodesic, graphs, one_hop, paths, resampling):
+    for room in (distances, graphs, one_hop, paths, resampling):
         monkeypatch.setattr(room, "refuse_above", lambda needed, what, way_out: found.append(needed))
     return found
 

@@ -595,7 +595,8 @@ class Packed(torch.Tensor):
 
 def test_weights_that_are_not_there_are_refused_on_reading():
     packed = open_source({"w": torch.ones(2, 3).as_subclass(Packed)}, config=TOY).matrices["w"]
-    with pytest.raises(SourceError, match=r"w in the state dict is a Packed without plain numbers \(no storage\): .*$"):
+    said = r"w in the state dict is a Packed without plain numbers \(TypeError: no storage\): .*$"
+    with pytest.raises(SourceError, match=said):
         packed.read()
     source = open_source({"meta": torch.empty(2, 3, device="meta"), "sparse": torch.eye(3).to_sparse()}, config=TOY)
     for name, said in (("meta", "on the meta device"), ("sparse", "stored as torch.sparse_coo")):
@@ -693,6 +694,19 @@ def test_arguments_of_the_wrong_kind_are_named(argument, value):
     with pytest.raises(NeuroMFAError, match=argument) as caught:
         load_network(nmfa.load_run("induction").checkpoint(0), **{argument: value})
     assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_that_gives_no_numbers_and_no_words_is_named():
+    class Silent(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, kinds, given=(), named=None):
+            if function is torch.Tensor.cpu:
+                raise NotImplementedError
+            return super().__torch_function__(function, kinds, given, named or {})
+
+    source = open_source({"w": torch.ones(2, 3).as_subclass(Silent)}, config=TOY)
+    with pytest.raises(SourceError, match=r"w in .* without plain numbers \(NotImplementedError\)"):
+        source.matrices["w"].read()
 
 
 def test_a_checkpoint_that_holds_itself_is_named():

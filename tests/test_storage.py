@@ -344,6 +344,25 @@ def test_large_seeds_are_kept(tmp_path, seed):
     assert nmfa.Spectrum.load(spectrum.save(tmp_path / "x")).seed == int(seed)
 
 
+COUNTS = ("Spectrum.neurons_used", "Trajectory.sample", "Trajectory.neurons_used", "Confidence.resamples")
+
+
+@pytest.mark.parametrize(("kind", "field"), [name.split(".") for name in COUNTS])
+def test_a_count_below_nothing_is_named(results, tmp_path, kind, field):
+    value = getattr(results[kind], field)
+    wrong = dataclasses.replace(results[kind], **{field: -value - 1})
+    with pytest.raises(NeuroMFAError, match=f"{field} must be .*of at least 0"):
+        wrong.save(tmp_path / "x")
+
+
+def test_a_private_file_stays_private_and_a_home_is_known(results, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = results["Spectrum"].save("~/x")
+    assert path == tmp_path / "x.npz"
+    path.chmod(0o600)
+    assert results["Spectrum"].save("~/x").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_folder_and_a_pipe_are_named_on_loading(tmp_path):
     os.mkfifo(tmp_path / "pipe.npz")
     for place, message in ((tmp_path, "is a folder"), (tmp_path / "pipe.npz", "no such file")):

@@ -103,11 +103,11 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
     ("arguments", "message"),
     [
         ({"name": "grokking"}, "induction, induction-control"),
-        ({"name": "code-lm", "steps": 1449}, "from 0 to 1448"),
+        ({"name": "code-lm", "steps": 1449}, "at least 0, at most 1448"),
         ({"seed": -1}, "seed"),
-        ({"steps": -1}, "from 0 to 724"),
-        ({"steps": 725}, "from 0 to 724"),
-        ({"steps": 1.5}, "from 0 to 724"),
+        ({"steps": -1}, "at least 0, at most 724"),
+        ({"steps": 725}, "at least 0, at most 724"),
+        ({"steps": 1.5}, "at least 0, at most 724"),
         ({"seed": 2**63}, "seed"),
         ({"name": ["induction"]}, "no recipe is called"),
     ],
@@ -121,9 +121,9 @@ def test_impossible_trainings_are_refused_before_any_work(tmp_path, arguments, m
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        ("", "names no folder"),
-        ("a\0b", "names no folder"),
-        (3, "names no folder"),
+        ("", "folder=.* must be the name of a file or folder"),
+        ("a\0b", "folder=.* must be the name of a file or folder"),
+        (3, "folder=.* must be the name of a file or folder"),
         ("thesis.txt", "is a file"),
         ("thesis.txt/mine", "cannot write in .*thesis.txt"),
         ("x" * 300, "cannot write in .*too long"),

@@ -175,7 +175,7 @@ def _wrong(manifest: dict):
         if str(seed) not in manifest["trainings"]:
             yield f"seed {seed} is not among the trainings"
     for seed, training in manifest["trainings"].items():
-        if not re.fullmatch("[0-9]{1,19}", seed) or not isinstance(training, dict):
+        if not re.fullmatch("0|[1-9][0-9]{0,18}", seed) or not isinstance(training, dict):
             yield f"training {seed!r} must be an object under the number of its seed"
         elif training.get("folder", seed_folders(seed)[0]) not in seed_folders(seed):
             yield f"the folder of seed {seed} must be {' or '.join(seed_folders(seed))}, not {training['folder']!r}"

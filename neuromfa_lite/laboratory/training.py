@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
+from .. import arguments
 from ..errors import NeuroMFAError
 from . import manifests
 from .recipes import Recipe, find_recipe
@@ -55,7 +54,7 @@ def train(
         [0, 1]
     """
     recipe = find_recipe(name)
-    folder = _run_folder(name if folder is None else folder)
+    folder = arguments.path("folder", name if folder is None else folder).absolute()
     _refuse_without_torch()
     seed_sequence("train", seed)  # refuses an impossible seed before any work
     stored_steps = _stored_steps(recipe, seed, steps)
@@ -83,16 +82,8 @@ def _refuse_without_torch():
 
 
 def _stored_steps(recipe: Recipe, seed: int, steps: int | None) -> list[int]:
-    last = recipe.steps if steps is None else steps
-    if isinstance(last, bool) or not isinstance(last, (int, np.integer)) or not 0 <= last <= recipe.steps:
-        raise NeuroMFAError(f"steps must be a whole number from 0 to {recipe.steps}, not {steps!r}")
+    last = recipe.steps if steps is None else arguments.whole("steps", steps, 0, recipe.steps)
     return [step for step in recipe.checkpoints(seed) if step <= last]
-
-
-def _run_folder(folder) -> Path:
-    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder) or "\0" in os.fspath(folder):
-        raise NeuroMFAError(f"folder={folder!r} names no folder: give a path, or leave it out")
-    return Path(os.path.expanduser(folder)).absolute()
 
 
 def _refuse_what_is_no_run(folder: Path, name: str) -> None:

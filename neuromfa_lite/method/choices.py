@@ -174,7 +174,10 @@ class Method:
 
     @cached_property
     def key(self) -> str:
-        """A short hash of every choice: equal keys mean the same computation."""
+        """A short hash of every choice, of a function also its code: equal keys mean the same choices.
+
+        What a function reads elsewhere, a global name or the state of an object, is not in it.
+        """
         choices = repr([(key, identity(value)) for key, value in self._choices().items() if key != "name"])
         return hashlib.sha256(choices.encode()).hexdigest()[:12]
 

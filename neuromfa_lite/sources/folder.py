@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ..errors import SourceError
-from .files import parse_json, read_text, regular_file, unreadable
+from .files import parse_json, read_text, unreadable
 from .safetensors_file import MappedFiles, read_tensors
 from .weight_source import WeightSource
 
@@ -77,7 +77,6 @@ def read_file(path, mapped=None):
     if path.suffix == ".safetensors":
         return read_tensors(path, mapped)
     if path.suffix in (".bin", ".pt", ".pth"):
-        regular_file(path, "check the path")
         if mapped is not None and mapped.copied:
             raise SourceError(f'{path} is mapped by PyTorch: read="copy" is for safetensors files, save it as one')
         from .torch_objects import read_bin

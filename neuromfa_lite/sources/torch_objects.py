@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..errors import SourceError
+from ..errors import SourceError, said
+from .files import regular_file
 from .matrix import ArrayStorage, WeightMatrix, WeightVector, as_array
 from .weight_source import WeightSource
 
@@ -138,9 +139,7 @@ def read_bin(path):
         SourceError: torch is not installed or an old one, or the file is missing, damaged or holds code; the message
             names the file.
     """
-    if not path.is_file():
-        what = "is no ordinary file" if path.exists() else "is missing"
-        raise SourceError(f"{path} {what}: check the path")
+    size = regular_file(path, "check the path").st_size
     try:
         import torch
     except ImportError:
@@ -154,7 +153,7 @@ def read_bin(path):
             f"run; this is {torch.__version__}: `pip install -U torch`, or take a model folder with safetensors"
         )
     try:
-        content = _load(torch, path)
+        content = _load(torch, path, size)
     except Exception as error:  # torch raises many kinds: pickle, zip, end of file, runtime
         refused = re.search(r"GLOBAL (\S+)", str(error))
         if refused:
@@ -173,12 +172,12 @@ def read_bin(path):
     return {name: wrap(name, tensor, path) for name, tensor in content.items()}
 
 
-def _load(torch, path):
+def _load(torch, path, size):
     """Tensors of a file, mapped where possible (files older than PyTorch 1.6 cannot be)."""
     zipped = zipfile.is_zipfile(path)
     if zipped:
         with zipfile.ZipFile(path) as file:
-            if sum(entry.file_size for entry in file.infolist()) > path.stat().st_size:
+            if sum(entry.file_size for entry in file.infolist()) > size:
                 raise RuntimeError("it unpacks to more than its size, which torch.save never writes")
     return torch.load(path, weights_only=True, map_location="cpu", mmap=zipped)
 
@@ -254,7 +253,7 @@ class TensorStorage(ArrayStorage):
         except (RuntimeError, TypeError, NotImplementedError) as error:
             raise SourceError(
                 f"{self.name} in {self.origin} is a {type(tensor).__name__} without plain numbers "
-                f"({str(error).splitlines()[0]}): load the model's weights as plain tensors"
+                f"({said(error)}): load the model's weights as plain tensors"
             ) from None
 
 

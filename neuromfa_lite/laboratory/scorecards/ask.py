@@ -43,8 +43,8 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
 
     Raises:
         NeuroMFAError: something that is no measure, two measures or runs of one name, a run without step 0 or without
-            its ability at a checkpoint, a measure that fails on the first checkpoint or answers differently when it is
-            asked there again: before any other work.
+            its ability at a checkpoint, a measure that fails on the first or the last checkpoint or answers
+            differently when it is asked there again: before any other work.
 
     Example:
         >>> from neuromfa_lite import load_run, scorecard
