@@ -96,8 +96,10 @@ def text(name, value):
 
 def path(name, value):
     """A Path of a str or a path."""
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value) or "\0" in str(value):
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
         raise NeuroMFAError(f"{name}={shown(value)} must be the name of a file or folder, a str or a Path")
+    if "\0" in str(value):
+        raise NeuroMFAError(f"{name} has a zero byte after {str(value).split(chr(0))[0]!r}: no file is named so")
     return Path(os.path.expanduser(value))
 
 

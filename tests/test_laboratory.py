@@ -30,7 +30,7 @@ SEED_0_STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 152, 181, 215, 256, 304, 362, 51
 OTHER_STEPS = (0, 128, 256, 724)
 ENDS = [(name, seed) for name in NAMES for seed in (0, 1, 2)]
 MEGABYTE = 10**6
-NO_RUN = "neither a bundled run nor a folder|must be the name of a file or folder"
+NO_RUN = "neither a bundled run nor a folder|must be the name of a file or folder|zero byte"
 ODD_NAMES = (None, 3, [], b"induction", float("nan"), "", "x" * 5000, "a\0b", "~nobody-of-this-name/x")
 ODD_LABELS = (None, 3, [], f"induction@{'9' * 5000}", f"induction@0:{'9' * 5000}", "induction@²", "induction@1\n")
 

@@ -277,7 +277,7 @@ def test_a_bad_file_is_refused_with_its_line(file, text, message):
 def test_a_folder_a_pipe_and_a_home_of_nobody_are_no_variant(tmp_path):
     (tmp_path / "folder.py").mkdir()
     os.mkfifo(tmp_path / "pipe.py")
-    for name, message in (("folder.py", "is a folder"), ("pipe.py", "no ordinary file"), ("a\0b.py", "no such file")):
+    for name, message in (("folder.py", "is a folder"), ("pipe.py", "no ordinary file"), ("a\0b.py", "zero byte")):
         with pytest.raises(NeuroMFAError, match=message):
             load_variant(tmp_path / name)
     with pytest.raises(NeuroMFAError, match="no such file"):
