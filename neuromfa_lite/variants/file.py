@@ -79,32 +79,23 @@ def load_variant(path, name=None):
 
 
 def find_method(word):
-    """Find the Method that a word of the command line stands for: a name, FILE.py, or FILE.py:NAME.
-
-    Args:
-        word: str.
-
-    Returns:
-        Method.
-
-    Raises:
-        NeuroMFAError: an unknown name, a file as for :func:`load_variant`, one that holds a function of a checkpoint.
-
-    Example:
-        >>> find_method("token-cloud").join
-        'tokens-by-angle'
-    """
+    """The Method that a word of the command line stands for: a name, FILE.py, or FILE.py:NAME."""
     if word in METHODS:
         return METHODS[word]
+    if word == "token-cloud":
+        raise NeuroMFAError(
+            "'token-cloud' is no method but a measure of a checkpoint: `neuromfa-lite scorecard 'token cloud'`, or "
+            "token_cloud of neuromfa_lite.laboratory.token_clouds"
+        )
     file, colon, name = word.rpartition(".py:")
-    if colon or word.endswith(".py"):
-        found = load_variant(f"{file}.py", name) if colon else load_variant(word)
-        if not isinstance(found, Method):
-            raise NeuroMFAError(
-                f"{word} holds a function of a checkpoint, but a spectrum needs a Method: nmfa.PAPER.replace(...)"
-            )
-        return found
-    raise NeuroMFAError(f"no method {word!r}: use one of {', '.join(METHODS)}, or FILE.py, or FILE.py:NAME")
+    if not colon and not word.endswith(".py"):
+        raise NeuroMFAError(f"no method {word!r}: use one of {', '.join(METHODS)}, or FILE.py, or FILE.py:NAME")
+    found = load_variant(f"{file}.py", name) if colon else load_variant(word)
+    if not isinstance(found, Method):
+        raise NeuroMFAError(
+            f"{word} holds a function of a checkpoint, but a spectrum needs a Method: nmfa.PAPER.replace(...)"
+        )
+    return found
 
 
 def _variant(value, where):

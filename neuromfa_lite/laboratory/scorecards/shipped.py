@@ -7,7 +7,7 @@ from pathlib import Path
 from ... import storage
 from ...errors import NeuroMFAError
 from ...method import GEODESIC, METHODS, PAPER, PUBLISHED, SCALE_FREE
-from ...variants import IDEAS, TOKEN_CLOUD, find_method, load_variant
+from ...variants import IDEAS, find_method, load_variant
 from ..abilities_after import STORED, store
 from ..baselines import BASELINES
 from ..circuits import reciprocity, token_agreement
@@ -24,10 +24,9 @@ def shipped_measures():
     """Everything on the shipped scorecard, in its order: methods, frozen measures of tokens, baselines."""
     # alpha0 is the mean neuron-based fractal dimension (NFD): the score without the widths
     dimension = PAPER.replace(score="regularity", name="NFD only")
-    ideas = [idea for idea in IDEAS if idea is not TOKEN_CLOUD]  # which token_cloud is, as it was frozen
     return [
         PUBLISHED, PAPER, SCALE_FREE, GEODESIC, dimension, token_cloud, two_neighbours, token_agreement, reciprocity,
-        *ideas, *BASELINES.values(),
+        *IDEAS, *BASELINES.values(),
     ]  # fmt: skip
 
 
