@@ -14,7 +14,7 @@ from ..circuits import reciprocity, token_agreement
 from ..token_clouds import token_cloud, two_neighbours
 from .ask import bundled_runs, has_ability, scorecard
 from .result import Scorecard
-from .subjects import subject_of
+from .values import name_of
 
 SHIPPED = Path(__file__).with_suffix(".json")
 FRESH = Path(__file__).with_name("fresh_seeds.json")
@@ -46,7 +46,7 @@ def measure_named(name):
         >>> measure_named("token cloud") is token_cloud
         True
     """
-    known = {subject_of(each, 1, 1).name: each for each in shipped_measures()}
+    known = {name_of(each): each for each in shipped_measures()}
     if name in known:
         return known[name]
     file, colon, part = name.rpartition(".py:")
