@@ -258,10 +258,15 @@ def test_common_radii_of_a_run_are_those_of_follow():
     assert rises.loc[0].to_numpy().ravel() == pytest.approx(history.emergence.to_numpy(), abs=1e-12)
 
 
-def test_half_of_all_neurons_is_a_draw_where_all_of_them_are_none():
-    table = values_of(nmfa.load_run("induction"), nmfa.SCALE_FREE, 3, 64, ["another k", "random signs"])
-    columns = [of_change(table, *words).shape[1] for words in ((), ("another k",), ("random signs",))]
-    assert columns == [1, 3, 1] and table.index.names == ["change", "seed", "step"]
+def test_half_as_many_neurons_may_be_drawn_where_all_of_them_were_not(monkeypatch):
+    def states(what, checkpoint, samples, neurons_per_layer):
+        drawn = np.arange(samples) if neurons_per_layer < 32 else np.zeros(samples)
+        return np.stack([1 + drawn / (2 + checkpoint.step), np.ones(samples)], axis=1)
+
+    monkeypatch.setattr("neuromfa_lite.laboratory.scorecards.values.states", states)
+    table = values_of(nmfa.load_run("induction"), nmfa.PAPER, 3, 32, ["another k", "random signs"])
+    assert of_change(table).shape[1] == of_change(table, "random signs").shape[1] == 1
+    assert of_change(table, "another k").shape == (3, 3) and table.index.names == ["change", "seed", "step"]
 
 
 def test_association_is_the_correlation_of_every_seed_and_sample():
