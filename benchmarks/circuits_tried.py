@@ -16,11 +16,10 @@ import numpy as np
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.laboratory import RECIPES
-from neuromfa_lite.laboratory.changes import WIRING, changed
+from neuromfa_lite.laboratory.changes import WIRING
 from neuromfa_lite.laboratory.circuits import folded_layers, returned, token_paths, token_ways
-from neuromfa_lite.laboratory.scorecards.curves import curves_of
-from neuromfa_lite.laboratory.scorecards.properties import contrast
-from neuromfa_lite.laboratory.scorecards.subjects import subject_of
+from neuromfa_lite.laboratory.scorecards.properties import at_the_end, contrast
+from neuromfa_lite.laboratory.scorecards.values import of_change, values_of
 from neuromfa_lite.sources import open_source
 
 
@@ -163,32 +162,31 @@ TRIED = {
 OF_CHECKPOINTS = ("21 19, also heads behind an MLP", "22 21 with links to itself [kept]")
 
 
-def subjects():
-    yield subject_of(nmfa.PUBLISHED, 10, 32), "published"
+def measures():
+    """(name, Method or function of a checkpoint): what the others are compared with, and every definition."""
+    yield "published", nmfa.PUBLISHED
     for name, definition in TRIED.items():
         of = definition if name in OF_CHECKPOINTS else lambda ck, definition=definition: definition(Circuits(ck))
-        yield subject_of(lambda checkpoint, of=of: float(of(checkpoint)), 1, 32), name
+        yield name, lambda checkpoint, of=of: float(of(checkpoint))
 
 
-def rise(curves, step):
-    return np.concatenate(list(curves.by_seed(step).values())).mean()
+def rise(rises, step):
+    return rises.xs(step, level="step").to_numpy().mean()
 
 
-def compared(subject, runs):
+def compared(measure, runs):
     """Ten contrasts, and what permuted connections make of the rise of every run with an ability (seed 0...2)."""
-    curves = {name: curves_of(run, subject) for name, run in runs.items()}
+    tables = {name: values_of(run, measure, changes=[WIRING]) for name, run in runs.items()}
+    rises = {name: of_change(table) for name, table in tables.items()}
     pairs = [(each.control_of, name) for name, each in RECIPES.items() if each.control_of]
     found = []
     for name, control in pairs:
         for step in (256, runs[name].steps()[-1]):
-            found.append(contrast(rise(curves[name], step), rise(curves[control], step)))
+            found.append(contrast(rise(rises[name], step), rise(rises[control], step)))
     permuted = []
     for name in dict.fromkeys(name for name, _ in pairs):
-        seeds = curves[name].seeds
-        after = np.mean(
-            [subject.rise(subject.state(changed(runs[name], WIRING, s)), curves[name].starts[s]) for s in seeds]
-        )
-        permuted.append(contrast(after, rise(curves[name], runs[name].steps()[-1])))
+        after, before = of_change(tables[name], WIRING), rises[name]
+        permuted.append(contrast(at_the_end(after).mean(), at_the_end(before).mean()))
     return np.array(found), permuted
 
 
@@ -197,8 +195,8 @@ def main():
     runs = {name: nmfa.load_run(name) for name in RECIPES}
     print("two columns a pair, step 256 and last; more specific than the published E; | permuted connections")
     published = None
-    for subject, name in subjects():
-        found, permuted = compared(subject, runs)
+    for name, measure in measures():
+        found, permuted = compared(measure, runs)
         published = found if published is None else published
         columns = " ".join(f"{value:+.2f}" for value in found)
         felt = " ".join(f"{value:+.2f}" for value in permuted)

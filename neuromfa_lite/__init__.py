@@ -24,7 +24,6 @@ _HOME_OF = {
     "neuron_fractal_dimension": "dimension",
     "NeuronDimensions": "dimension",
     "METHODS": "variants",
-    "TOKEN_CLOUD": "variants",
     "load_variant": "variants",
     "register_method": "variants",
     "register_part": "variants",

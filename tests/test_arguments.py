@@ -29,7 +29,7 @@ NO_ARGUMENT_OF_OURS = {
 }  # files and their names have tests of their own
 
 # Steps of the work, and balls that are the same around any radius.
-NOT_ASKED = {"folded_layers", "token_ways", "token_paths", "logits", "model_of", "abilities_of"}
+NOT_ASKED = {"directions", "folded_layers", "token_ways", "token_paths", "logits", "model_of", "abilities_of"}
 NOT_ASKED |= {"Flower.centres", "Ring.centres", "WeightedFractal.centres", "load_variant"}
 
 

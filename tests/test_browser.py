@@ -18,8 +18,7 @@ import pytest
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, SANDBOX
 from neuromfa_lite.fractals import Cascade
-from neuromfa_lite.laboratory.scorecards.curves import rise_after
-from neuromfa_lite.laboratory.scorecards.subjects import subject_of
+from neuromfa_lite.laboratory.scorecards.values import rise_after
 from neuromfa_lite.panels.fractals import ORDERS
 
 ROOT = Path(__file__).parent.parent
@@ -256,7 +255,7 @@ def test_is_it_structure_shows_what_a_change_does(page, lab, tmp_path):
     before, words = _picture(panel), "layer norms folded"
     panel.locator(".neuromfa-change select").select_option(words)
     run = nmfa.load_run("induction")
-    wanted = rise_after(run, subject_of(PAPER, 10, 32), words).mean()
+    wanted = rise_after(run, PAPER, words).mean()
     _wait_for_numbers(page, "change", f"measure after = {wanted:.4f}")
     page.screenshot(path=str(tmp_path / "structure.png"))
     numbers = _shown_numbers(panel)

@@ -5,19 +5,16 @@ import pytest
 from models import CONFIG, gpt_neox_tensors
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import PAPER, SCALE_FREE, TOKEN_CLOUD, NeuronNetwork, load_network
+from neuromfa_lite import PAPER, SCALE_FREE, NeuronNetwork, load_network
 from neuromfa_lite.blocks import EdgeBlock, NeuronLayer, WeightBlock
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.geodesic import geodesic_distances
 from neuromfa_lite.joins import both_directions, chain
 from neuromfa_lite.laboratory.controls import scaled
-from neuromfa_lite.laboratory.token_clouds import cloud_regularity, token_cloud, token_vectors
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.method import PARTS
 from neuromfa_lite.sources import Architecture, Join, LayerRecord, WeightMatrix, open_source, register
 from neuromfa_lite.sources.architectures import ARCHITECTURES, fused_rows
-from neuromfa_lite.study import measure_run
-from neuromfa_lite.variants import FOLDED_HEADS
 
 HIDDEN, HEADS = CONFIG["hidden_size"], CONFIG["num_attention_heads"]
 SIZE = HIDDEN // HEADS
@@ -131,8 +128,8 @@ def test_folded_is_the_chain_of_the_model_with_its_gains_folded_in():
 
 @pytest.mark.parametrize("change", [rescaled_inside_heads, gains_folded, middle_permuted])
 def test_folded_head_products_ignore_what_leaves_the_function_as_it_is(change):
-    tensors = model()
-    before, after = (nmfa.analyze(opened(each, FOLDED_HEADS.join), FOLDED_HEADS) for each in (tensors, change(tensors)))
+    tensors, method = model(), nmfa.METHODS["folded-heads"]
+    before, after = (nmfa.analyze(opened(each, method.join), method) for each in (tensors, change(tensors)))
     np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)
 
 
@@ -172,39 +169,6 @@ def test_embeddings_stand_around_the_chain():
     assert sample.layers[0].numbers.tolist() == sample.layers[-1].numbers.tolist()
     left_out = {name for name, *_ in network.left_out}
     assert not left_out & {"gpt_neox.embed_in.weight", "embed_out.weight"}
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("step", [0, 128, 724])
-def test_token_cloud_equals_the_frozen_measure(seed, step):
-    checkpoint = nmfa.load_run("induction").checkpoint(step, seed=seed)
-    found = nmfa.analyze(load_network(checkpoint, join=TOKEN_CLOUD.join).sample(32, seed=seed), TOKEN_CLOUD)
-    assert found.alpha0 == pytest.approx(cloud_regularity(np.vstack(token_vectors(checkpoint, seed))), abs=1e-10)
-    assert found.neurons_used == 128
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_token_cloud_draws_the_tokens_that_the_frozen_measure_draws(seed):
-    source = open_source(model(vocab_size=600), config={**CONFIG, "vocab_size": 600})
-    network = load_network(source, join="tokens-by-angle").sample(32, seed=seed)
-    assert len(network.layers[0]) == 512
-    expected = cloud_regularity(np.vstack(token_vectors(source, seed)))
-    assert nmfa.analyze(network, TOKEN_CLOUD).alpha0 == pytest.approx(expected, abs=1e-10)
-
-
-def test_followed_token_cloud_is_the_rise_of_the_frozen_measure():
-    run = nmfa.load_run("induction")
-    summary = measure_run(run, TOKEN_CLOUD, samples=1, steps=[0, 128, 724]).summary()
-    expected = [token_cloud(run.checkpoint(step)) - token_cloud(run.checkpoint(0)) for step in (0, 128, 724)]
-    np.testing.assert_allclose(summary["emergence"], expected, atol=1e-10)
-
-
-def test_mass_exponents_of_the_token_cloud_are_those_of_shares_of_all_vectors():
-    checkpoint = nmfa.load_run("induction").checkpoint(724)
-    spectrum = nmfa.analyze(load_network(checkpoint, join=TOKEN_CLOUD.join).sample(32), TOKEN_CLOUD)
-    shares = spectrum.masses.counts / 128
-    log_z = np.log((shares**2.0).sum(axis=0))
-    assert spectrum.tau[50] == pytest.approx(np.polyfit(np.log(spectrum.radii), log_z, 1)[0], rel=1e-9)
 
 
 MEASURES = {
@@ -410,7 +374,7 @@ def test_an_unknown_join_is_refused_with_the_known_ones():
         PAPER.replace(join="heads")
 
 
-@pytest.mark.parametrize("join", ["head-products", "with-embeddings", "tokens-by-angle"])
+@pytest.mark.parametrize("join", ["head-products", "with-embeddings"])
 def test_an_architecture_without_the_parts_is_refused_by_name(join):
     layers = [LayerRecord("in", 3), LayerRecord("out", 2, role="output")]
     register(Architecture("toy", layers=layers, joins=[Join("in", "out", "fc.weight", role="mlp-in")]))
@@ -453,22 +417,3 @@ def test_a_record_may_tell_its_gains_and_call_its_heads_otherwise(monkeypatch):
     for join in ("folded", "head-products", "folded-head-products"):
         mine, own = load_network(model(), config=config, join=join), opened(model(), join)
         assert mine.content_hash() == own.content_hash()
-
-
-def test_a_cloud_of_too_many_tokens_asks_for_a_sample():
-    config = {"vocab_size": 5000}
-    network = opened(model(**config), "tokens-by-angle", **config)
-    with pytest.raises(NeuroMFAError, match="draw a sample"):
-        nmfa.analyze(network, TOKEN_CLOUD)
-    assert nmfa.analyze(network.sample(4), TOKEN_CLOUD).neurons_used == 64
-
-
-def test_tokens_that_are_not_finite_or_zero_are_refused_by_name():
-    bad = model()
-    bad["embed_out.weight"][2, 3] = np.nan
-    with pytest.raises(NeuroMFAError, match=r"embed_out\.weight.*NaN"):
-        nmfa.analyze(opened(bad, TOKEN_CLOUD.join), TOKEN_CLOUD)
-    alike = model()
-    alike["gpt_neox.embed_in.weight"][:] = 1.0
-    with pytest.raises(NeuroMFAError, match="7 of 14 vectors of tokens are zero"):
-        nmfa.analyze(opened(alike, TOKEN_CLOUD.join), TOKEN_CLOUD)

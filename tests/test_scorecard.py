@@ -6,9 +6,9 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
@@ -21,12 +21,16 @@ from neuromfa_lite.laboratory.changes import PRESERVING, changed
 from neuromfa_lite.laboratory.controls import emergence_from
 from neuromfa_lite.laboratory.scorecards import SHIPPED, Scorecard, fresh_scorecard, shipped_scorecard
 from neuromfa_lite.laboratory.scorecards.ask import bundled_runs
-from neuromfa_lite.laboratory.scorecards.curves import Curves, curves_of, rise_after
-from neuromfa_lite.laboratory.scorecards.properties import association, contrast, control_cells
+from neuromfa_lite.laboratory.scorecards.cells import jackknife, row_of, smallest_largest
+from neuromfa_lite.laboratory.scorecards.properties import (
+    association,
+    contrast,
+    control_cells,
+    half_way,
+    timing_cell,
+)
 from neuromfa_lite.laboratory.scorecards.shipped import shipped_measures
-from neuromfa_lite.laboratory.scorecards.spreads import jackknife, smallest_largest
-from neuromfa_lite.laboratory.scorecards.subjects import subject_of
-from neuromfa_lite.laboratory.scorecards.timing import half_way, timing_cells
+from neuromfa_lite.laboratory.scorecards.values import ability_of, name_of, of_change, rise_after, values_of
 from neuromfa_lite.laboratory.token_clouds import token_cloud
 
 
@@ -60,12 +64,16 @@ def test_half_way():
     assert half_way(np.array([0, 1]), np.array([1.0, 1.0])) == 0 and half_way(np.array([0, 1]), np.zeros(2)) is None
 
 
-def curves_made_up(name, rises, steps=None, ability=None):
-    """Curves of an invented run: {seed: (steps, samples) rises}."""
-    steps = steps or {seed: np.arange(len(values)) for seed, values in rises.items()}
-    samples = next(iter(rises.values())).shape[1]
-    subject = SimpleNamespace(samples=10)
-    return Curves(SimpleNamespace(name=name), subject, {}, steps, rises, ability or {}), samples
+def rises_made_up(rises, steps):
+    """The table of an invented run, of {seed: (steps, samples) rises} and {seed: steps}."""
+    tables = {seed: pd.DataFrame(values, index=steps[seed]) for seed, values in rises.items()}
+    return pd.concat(tables, names=["seed", "step"])
+
+
+def timing_of(rises, steps, ability):
+    """The cell of timing, of {seed: values}; its ability as a Series."""
+    series = {seed: pd.Series(values, index=steps[seed]) for seed, values in ability.items()}
+    return timing_cell(rises_made_up(rises, steps), pd.concat(series, names=["seed", "step"]))
 
 
 def in_standard_deviations(mine, theirs):
@@ -81,17 +89,18 @@ def test_the_range_of_an_effect_where_one_seed_holds_the_step_leaves_out_samples
     generator = np.random.default_rng(4)
     steps = {0: np.array([0, 256, 500]), 1: np.array([0, 500]), 2: np.array([0, 500])}
     sides = []
-    for name, height in (("able", 3.0), ("control", 1.0)):
+    for height in (3.0, 1.0):
         rises = {seed: generator.normal(height, 1, (len(each), 6)) for seed, each in steps.items()}
-        sides.append(curves_made_up(name, rises, steps)[0])
-    mine, theirs = (side.rises[0][1].tolist() for side in sides)
+        sides.append(rises_made_up(rises, steps))
+    mine, theirs = (side.loc[(0, 256)].tolist() for side in sides)
     without = [
         in_standard_deviations(mine[:place] + mine[place + 1 :], theirs[:place] + theirs[place + 1 :])
         for place in range(6)
     ]
     middle = sum(without) / 6
     error = math.sqrt(5 / 6 * sum((each - middle) ** 2 for each in without))
-    early, late = (cell for cell in control_cells(*sides) if cell.property == "effect against control")
+    cells = control_cells(sides[0], "control", sides[1])
+    early, late = (cell for cell in cells if cell.property == "effect against control")
     value = in_standard_deviations(mine, theirs)
     assert early.step == 256 and early.looks == 12
     half = 1.6448536 * error
@@ -151,8 +160,7 @@ def test_half_way_of_all_seeds_corrects_for_the_steps_that_the_others_lack():
     shift = (sum(fine) - sum(thinned)) / 4
     assert abs(shift) > 0.01
     pairs = fine + [each + shift for seed in (1, 2) for each in by_hand(seed, steps[1])]
-    curves, _ = curves_made_up("able", rises, {seed: np.array(each) for seed, each in steps.items()}, ability)
-    (cell,) = timing_cells(curves)
+    cell = timing_of(rises, steps, ability)
     assert cell.value == pytest.approx(sum(pairs) / 12)
     assert (cell.low, cell.high) == pytest.approx(
         tuple(np.quantile(pairs, (0.05, 0.95)))
@@ -168,34 +176,33 @@ def test_half_way_of_all_seeds_corrects_for_the_steps_that_the_others_lack():
 def test_seeds_of_the_same_steps_are_not_corrected():
     steps, rises, ability = timing_made_up()
     rises, ability = {0: rises[1], 1: rises[2]}, {0: ability[1], 1: ability[2]}
-    (cell,) = timing_cells(curves_made_up("able", rises, {0: np.array(steps[1]), 1: np.array(steps[2])}, ability)[0])
+    cell = timing_of(rises, {0: steps[1], 1: steps[2]}, ability)
     pairs = [octaves_by_hand(steps[1], rises[seed][:, sample], ability[seed]) for seed in (0, 1) for sample in range(4)]
     assert cell.value == pytest.approx(sum(pairs) / 8) and "corrected" not in cell.note
 
 
 def test_a_seed_without_a_time_of_half_is_left_out_in_words():
     steps, rises, ability = timing_made_up()
-    steps = {seed: np.array(each) for seed, each in steps.items()}
     rises[1] = rises[1] * [1, -1, 1, -1]
     ability[2] = ability[2][::-1]
-    (cell,) = timing_cells(curves_made_up("able", rises, steps, ability)[0])
+    cell = timing_of(rises, steps, ability)
     assert "seed 1 left out: its own rise is within twice its spread over samples" in cell.note
     assert "seed 2 left out: the ability does not rise" in cell.note and cell.looks == 28
     assert cell.low < cell.value < cell.high
-    alone = {seed: values[:, :1] for seed, values in rises.items()}
-    (cell,) = timing_cells(curves_made_up("able", {0: alone[0]}, {0: steps[0]}, {0: ability[0]})[0])
+    cell = timing_of({0: rises[0][:, :1]}, steps, {0: ability[0]})
     assert (cell.low, cell.high) == (None, None)
-    assert cell.note.endswith("one training seed and nothing drawn: no spread can be known")
+    note = row_of("mine", "able", cell, "nothing drawn")["note"]
+    assert note.endswith("one training seed and nothing drawn: no spread can be known")
     rises[0] = rises[0] * [1, -1, 1, -1]
-    (cell,) = timing_cells(curves_made_up("able", rises, steps, ability)[0])
+    cell = timing_of(rises, steps, ability)
     assert cell.value is None and cell.note == "its own rise is within twice its spread over samples"
 
 
 def test_two_trainings_with_two_steps_in_common_do_not_time_each_other():
     steps, rises, ability = timing_made_up()
-    ends = {0: np.array(steps[0]), 1: np.array([0, 63])}
+    ends = {0: steps[0], 1: [0, 63]}
     rises, ability = {0: rises[0], 1: rises[1][[0, 3]]}, {0: ability[0], 1: ability[1][[0, 3]]}
-    (cell,) = timing_cells(curves_made_up("able", rises, ends, ability)[0])
+    cell = timing_of(rises, ends, ability)
     assert cell.looks == 28 and "seed 1 left out: too few of its steps are those of seed 0" in cell.note
 
 
@@ -235,34 +242,42 @@ def test_a_number_without_a_spread_says_so_in_words(seeds, samples):
 
 def test_the_rise_of_a_method_is_the_emergence_of_follow():
     run, method = nmfa.load_run("induction"), nmfa.PAPER
-    curves = curves_of(run, subject_of(method, 3, 32))
+    rises, ability = of_change(values_of(run, method, 3)), ability_of(run)
     history = nmfa.follow(run, method, samples=3).frame("all")
     for seed in run.seeds:
         mine = history[history.training_seed == seed].pivot(index="step", columns="sample", values="emergence")
-        assert curves.steps[seed].tolist() == mine.index.tolist()
-        assert curves.rises[seed] == pytest.approx(mine.to_numpy(), abs=1e-12)
-        assert curves.ability[seed].tolist() == run.abilities(seed).copy_accuracy.tolist()
+        assert rises.loc[seed].index.tolist() == ability.loc[seed].index.tolist() == mine.index.tolist()
+        assert rises.loc[seed].to_numpy() == pytest.approx(mine.to_numpy(), abs=1e-12)
+        assert ability.loc[seed].tolist() == run.abilities(seed).copy_accuracy.tolist()
 
 
 def test_common_radii_of_a_run_are_those_of_follow():
     run, method = nmfa.load_run("induction-control"), nmfa.PAPER.replace(radii_scope="run")
-    curves = curves_of(run, subject_of(method, 2, 32))
+    rises = of_change(values_of(run, method, 2))
     history = nmfa.follow(run, method, samples=2).frame(0)
-    assert curves.rises[0].ravel() == pytest.approx(history.emergence.to_numpy(), abs=1e-12)
+    assert rises.loc[0].to_numpy().ravel() == pytest.approx(history.emergence.to_numpy(), abs=1e-12)
+
+
+def test_half_as_many_neurons_may_be_drawn_where_all_of_them_were_not(monkeypatch):
+    def states(what, checkpoint, samples, neurons_per_layer):
+        drawn = np.arange(samples) if neurons_per_layer < 32 else np.zeros(samples)
+        return np.stack([1 + drawn / (2 + checkpoint.step), np.ones(samples)], axis=1)
+
+    monkeypatch.setattr("neuromfa_lite.laboratory.scorecards.values.states", states)
+    table = values_of(nmfa.load_run("induction"), nmfa.PAPER, 3, 32, ["another k", "random signs"])
+    assert of_change(table).shape[1] == of_change(table, "random signs").shape[1] == 1
+    assert of_change(table, "another k").shape == (3, 3) and table.index.names == ["change", "seed", "step"]
 
 
 def test_association_is_the_correlation_of_every_seed_and_sample():
     run = nmfa.load_run("induction")
-    curves = curves_of(run, subject_of(nmfa.PAPER, 2, 32))
-    clock = curves_of(run, subject_of(BASELINES["log_step"], 1, 32))
-    found, beyond = association(curves), association(curves, clock)
-    expected = [
-        np.corrcoef(column, curves.ability[seed])[0, 1] for seed in run.seeds for column in curves.rises[seed].T
-    ]
+    rises, ability = of_change(values_of(run, nmfa.PAPER, 2)), ability_of(run)
+    clock = of_change(values_of(run, BASELINES["log_step"]))
+    found, beyond = association(rises, ability), association(rises, ability, clock)
+    columns = [(rises.loc[seed][sample], ability.loc[seed]) for seed in run.seeds for sample in (0, 1)]
+    expected = [np.corrcoef(column, target)[0, 1] for column, target in columns]
     assert found == pytest.approx(expected, abs=1e-12)
-    own = [
-        np.corrcoef(np.log1p(curves.steps[seed]), curves.ability[seed])[0, 1] for seed in run.seeds for _ in range(2)
-    ]
+    own = [np.corrcoef(np.log1p(target.index), target)[0, 1] for _, target in columns]
     assert beyond == pytest.approx(np.array(expected) - own, abs=1e-12)
 
 
@@ -274,11 +289,9 @@ def test_a_clock_follows_no_ability_beyond_the_clock():
 
 
 def test_specific_and_effect_by_hand(card):
-    rises = {run.name: curves_of(run, subject_of(nmfa.PAPER, 3, 32)) for run in pair()}
+    rises = [of_change(values_of(run, nmfa.PAPER, 3)) for run in pair()]
     for step in (128, 256, 724):
-        a, c = (
-            np.concatenate([each.rises[s][each.steps[s] == step].ravel() for s in (0, 1, 2)]) for each in rises.values()
-        )
+        a, c = (np.concatenate([each.loc[(seed, step)] for seed in (0, 1, 2)]) for each in rises)
         row = cell(card, "paper", "specific against induction-control", step=step)
         assert row["value"] == pytest.approx((a.mean() - c.mean()) / (abs(a.mean()) + abs(c.mean())), rel=1e-5)
         effect = cell(card, "paper", "effect against induction-control", step=step)
@@ -289,8 +302,8 @@ def test_specific_and_effect_by_hand(card):
 
 
 def test_noise_of_seeds_by_hand(card):
-    curves = curves_of(pair()[0], subject_of(nmfa.PAPER, 3, 32))
-    means = np.array([curves.rises[seed][-1].mean() for seed in curves.seeds])
+    rises = of_change(values_of(pair()[0], nmfa.PAPER, 3))
+    means = np.array([rises.loc[(seed, 724)].mean() for seed in (0, 1, 2)])
     chosen = [means, *(np.delete(means, place) for place in range(3))]
     shares = [each.std(ddof=1) / (each.std(ddof=1) + abs(each.mean())) for each in chosen]
     row = cell(card, "paper", "noise of seeds")
@@ -319,7 +332,7 @@ def test_the_table_to_read_does_not_let_ups_and_downs_cancel():
 
 def test_changes_by_hand(card):
     run = nmfa.load_run("induction")
-    before = np.mean([rise_after(run, subject_of(weight_size, 3, 32), seed=seed) for seed in run.seeds])
+    before = np.mean([rise_after(run, weight_size, seed=seed) for seed in run.seeds])
     start = np.mean([weight_size(run.checkpoint(0, seed)) for seed in run.seeds])
     row = cell(card, "weight size", "moved by a common factor")
     after = 2 * (before + start) - start
@@ -330,11 +343,11 @@ def test_changes_by_hand(card):
 
 def test_the_largest_of_the_symmetries_is_shown(card):
     run = nmfa.load_run("induction")
-    subject = subject_of(nmfa.PAPER, 3, 32)
-    before = np.mean([rise_after(run, subject, seed=seed) for seed in run.seeds])
-    found = {
-        w: contrast(np.mean([rise_after(run, subject, w, seed) for seed in run.seeds]), before) for w in PRESERVING
-    }
+
+    def end(words=None):
+        return np.mean([rise_after(run, nmfa.PAPER, words, seed, samples=3) for seed in run.seeds])
+
+    found = {words: contrast(end(words), end()) for words in PRESERVING}
     row = cell(card, "paper", "moved by symmetry")
     most = max(found, key=lambda words: abs(found[words]))
     assert row["value"] == pytest.approx(found[most], rel=1e-5) and row["note"] == f"most by: {most}"
@@ -347,7 +360,7 @@ def test_a_changed_checkpoint_is_measured_like_any_other():
     for words in ("a common factor", "random signs", "untrained weights, rescaled"):
         network = nmfa.load_network(changed(run, words))
         expected = emergence_from(start, [network], samples=1)[0]
-        assert rise_after(run, subject_of(nmfa.PAPER, 1, 32), words)[0] == pytest.approx(expected, abs=1e-12)
+        assert rise_after(run, nmfa.PAPER, words, samples=1)[0] == pytest.approx(expected, abs=1e-12)
 
 
 def test_scale_free_ignores_a_common_factor_and_published_does_not(card):
@@ -530,7 +543,7 @@ def test_the_shipped_card_holds_the_published_method_its_variants_and_every_base
     methods = shipped_scorecard().methods
     assert {"published", "scale-free", "geodesic", "NFD only", "token cloud", "two neighbours"} <= set(methods)
     assert {name.replace("_", " ") for name in BASELINES} <= set(methods)
-    names = [subject_of(each, 1, 32).name for each in shipped_measures()]
+    names = [name_of(each) for each in shipped_measures()]
     assert list(methods[: len(names)]) == names
 
 
@@ -619,8 +632,8 @@ def test_the_younger_trainings_have_every_frozen_measure_and_every_run():
 
 
 def test_two_steps_say_nothing_about_time_and_association():
-    curves = Curves(SimpleNamespace(name="short"), None, {}, {0: np.array([0, 8])}, {0: np.array([[0.0], [1.0]])}, {})
-    curves.ability[0] = np.array([0.0, 1.0])
-    (cell,) = timing_cells(curves)
+    steps, rises, ability = {0: [0, 8]}, {0: np.array([[0.0], [1.0]])}, {0: np.array([0.0, 1.0])}
+    cell = timing_of(rises, steps, ability)
     assert cell.value is None and "2 steps" in cell.note
-    assert not len(association(curves))
+    series = pd.concat({0: pd.Series(ability[0], index=steps[0])}, names=["seed", "step"])
+    assert not len(association(rises_made_up(rises, steps), series))

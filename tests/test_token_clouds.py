@@ -121,5 +121,5 @@ def test_errors_name_what_is_wrong():
         measured({name: each for name, each in tensors.items() if "embed_in" not in name}, config)
     with pytest.raises(SourceError, match=r"final_layer_norm.weight, the gain"):
         measured({name: each for name, each in tensors.items() if "final_layer_norm" not in name}, config)
-    with pytest.raises(NeuroMFAError, match="zero and have no angle"):
+    with pytest.raises(NeuroMFAError, match="zero and have no direction"):
         cloud_regularity(np.zeros((4, 2)))

@@ -21,7 +21,7 @@ from neuromfa_lite.joins import chain
 from neuromfa_lite.laboratory.controls import FUNCTION_PRESERVING, scaled
 from neuromfa_lite.method import PARTS, SHIPPED, register_part
 from neuromfa_lite.sources import WeightMatrix
-from neuromfa_lite.variants import FOLDED_HEADS, IDEAS, TOKEN_CLOUD
+from neuromfa_lite.variants import IDEAS
 
 FEW = {"samples": 2, "neurons_per_layer": 16, "steps": [0, 128, 724]}
 
@@ -234,8 +234,6 @@ def test_the_command_line_takes_a_name_in_a_file_and_its_join(file):
     result = CliRunner().invoke(main, ["analyze", "induction@724", "--method", f"{file}:other", "--json"])
     expected = nmfa.analyze(sample(join="folded"), load_variant(file, "other"))
     assert json.loads(result.stdout)["alpha0"] == expected.alpha0
-    result = CliRunner().invoke(main, ["analyze", "induction@724", "--method", "token-cloud", "--json"])
-    assert json.loads(result.stdout)["neurons_used"] == 128
 
 
 def test_a_file_is_read_anew_and_its_only_method_is_found(file):
@@ -332,7 +330,12 @@ def test_a_missing_file_or_name_is_refused(file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "word, message", [("no-such", "use one of paper,.*token-cloud.*FILE.py:NAME"), ("{}:level", "needs a Method")]
+    "word, message",
+    [
+        ("no-such", "use one of paper,.*folded-heads.*FILE.py:NAME"),
+        ("token-cloud", "no method but a measure.*scorecard 'token cloud'"),
+        ("{}:level", "needs a Method"),
+    ],
 )
 def test_the_command_line_refuses_what_is_no_method(file, word, message):
     for command in (["analyze", "induction@724"], ["follow", "induction"]):
@@ -463,21 +466,12 @@ def test_a_run_that_names_no_ability_is_followed_without():
 # --- what the ideas are for: unchanged where the model's function is ---------------------------------------------
 
 
-@pytest.mark.parametrize("change", list(FUNCTION_PRESERVING))
-@pytest.mark.parametrize("method", [FOLDED_HEADS, TOKEN_CLOUD], ids=lambda method: method.name)
-def test_two_ideas_ignore_every_change_that_keeps_the_function(method, change):
-    checkpoint = nmfa.load_run("induction").checkpoint(724)
-    changed = FUNCTION_PRESERVING[change](checkpoint)
-    before, after = (nmfa.analyze(load_network(each, join=method.join), method) for each in (checkpoint, changed))
-    np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)  # counts are whole numbers, radii equal to rounding
-
-
-@pytest.mark.parametrize("method", [FOLDED_HEADS, TOKEN_CLOUD], ids=lambda method: method.name)
-def test_two_ideas_ignore_a_common_factor_of_all_matrices(method):
-    checkpoint = nmfa.load_run("induction").checkpoint(724)
-    pair = (checkpoint, scaled(checkpoint, 3))
+@pytest.mark.parametrize("change", [*FUNCTION_PRESERVING.values(), lambda checkpoint: scaled(checkpoint, 3)])
+def test_folded_heads_ignore_a_common_factor_and_every_change_that_keeps_the_function(change):
+    method, checkpoint = METHODS["folded-heads"], nmfa.load_run("induction").checkpoint(724)
+    pair = (checkpoint, change(checkpoint))
     before, after = (nmfa.analyze(load_network(each, join=method.join), method) for each in pair)
-    np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)
+    np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)  # counts are whole numbers, radii equal to rounding
 
 
 def test_the_published_method_does_not():
@@ -486,13 +480,3 @@ def test_the_published_method_does_not():
     changes = {name: change(checkpoint) for name, change in FUNCTION_PRESERVING.items()}
     moved = {name: abs(nmfa.analyze(load_network(each)).alpha0 - before) for name, each in changes.items()}
     assert sum(difference > 1e-2 for difference in moved.values()) >= 2, moved
-
-
-@pytest.mark.small
-@pytest.mark.parametrize("pairs", [1, 2, 3, 100, 101, 1001])
-def test_close_pairs_are_quantiles_of_pairs_to_the_last_bit(pairs):
-    draw = np.random.default_rng(pairs)
-    distances = draw.random(pairs) + 0.1
-    radii = PARTS["radii"]["close-pairs"](draw.permutation(np.repeat(distances, 2)))
-    low, high = np.quantile(distances, [0.01, 0.50])
-    assert (radii[0], radii[-1]) == (low, high) and len(radii) == (16 if pairs > 1 else 1)

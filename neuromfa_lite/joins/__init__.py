@@ -17,7 +17,7 @@ One of your own returns (layers, blocks), most easily some of those that another
 from ..method import PARTS
 from .chains import Joined, both_directions, chain, folded, joined, refuse_misfit
 from .heads import folded_head_products, head_products
-from .tokens import tokens_by_angle, with_embeddings
+from .tokens import with_embeddings
 
 __all__ = [
     "Joined",
@@ -28,7 +28,6 @@ __all__ = [
     "head_products",
     "joined",
     "refuse_misfit",
-    "tokens_by_angle",
     "with_embeddings",
 ]
 
@@ -39,5 +38,4 @@ PARTS["join"] |= {
     "folded": folded,
     "folded-head-products": folded_head_products,
     "with-embeddings": with_embeddings,
-    "tokens-by-angle": tokens_by_angle,
 }

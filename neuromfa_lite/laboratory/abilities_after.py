@@ -14,21 +14,15 @@ from pathlib import Path
 from .. import storage
 from . import manifests
 from .changes import EVERY_CHANGE, changed
+from .controls import abilities_of
 
 STORED = Path(__file__).with_suffix(".json")
 
 
 def ability_after(run, words, seed=0):
-    """The ability of a run's last checkpoint after a change.
+    """The ability of a run's last checkpoint after a change in EVERY_CHANGE, a share from 0 to 1.
 
-    Args:
-        run: Run with an ability; words: a name in EVERY_CHANGE; seed: training seed.
-
-    Returns:
-        float, a share from 0 to 1; None where it is not stored and torch or transformers is missing.
-
-    Raises:
-        NeuroMFAError: no change of that name, or a seed that the run does not have.
+    None where it is not stored and torch or transformers is missing.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -42,11 +36,7 @@ def ability_after(run, words, seed=0):
 
 
 def store(runs):
-    """Measure the ability of every run's last checkpoints after each change, and store it with the package.
-
-    Args:
-        runs: list of Run with an ability.
-    """
+    """Measure the ability of the last checkpoints of some runs after each change, and store it with the package."""
     stored = {
         _hash(run, seed): {"of": f"{run.name}, seed {seed}"}
         | {words: _measured(run, words, seed) for words in EVERY_CHANGE}
@@ -74,8 +64,6 @@ def _models_can_run():
 
 
 def _measured(run, words, seed):
-    from .controls import abilities_of
-
     return round(float(abilities_of(changed(run, words, seed))[run.ability]), 6)
 
 

@@ -9,6 +9,8 @@ BASELINES holds them with the sign under which a rise stands for more emergence:
 the weights, so their negatives are there.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from .. import arguments
@@ -17,7 +19,18 @@ from ..errors import NeuroMFAError
 from ..network import NeuronNetwork, load_network
 
 
-def weight_deviation(checkpoint):
+def _of_matrices(of_matrix):
+    """Make a number of a matrix a number of a checkpoint: its mean over the matrices."""
+
+    def measure(checkpoint):
+        return _mean(of_matrix, _matrices(checkpoint))
+
+    measure.__name__, measure.__doc__, measure.of_matrix = of_matrix.__name__, of_matrix.__doc__, of_matrix
+    return measure
+
+
+@_of_matrices
+def weight_deviation(matrix):
     """Standard deviation of a matrix's weights about their mean.
 
     Args:
@@ -34,111 +47,71 @@ def weight_deviation(checkpoint):
         >>> round(weight_deviation(load_run("induction").checkpoint(0)), 2)
         0.02
     """
-    return _mean(_deviation, checkpoint)
+    return matrix.weights.std()
 
 
-def mean_weighted_degree(checkpoint):
-    """Sum of |w| over the outgoing weights of a neuron, averaged over the source neurons of a matrix.
-
-    Args, Returns, Raises: as of :func:`weight_deviation`.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> round(mean_weighted_degree(load_run("induction").checkpoint(0)))
-        2
-    """
-    return _mean(_degree, checkpoint)
+@_of_matrices
+def mean_weighted_degree(matrix):
+    """Sum of |w| over the outgoing weights of a neuron, averaged over the source neurons of a matrix."""
+    return np.abs(matrix.weights).sum(axis=0).mean()
 
 
-def kurtosis(checkpoint):
-    """Excess kurtosis of a matrix's weights, mean((w - m)^4)/s^4 - 3: 0 of Gaussian ones, larger with heavy tails.
-
-    Args, Returns, Raises: as of :func:`weight_deviation`; NeuroMFAError too where all weights of a matrix are equal.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> abs(kurtosis(load_run("induction").checkpoint(0))) < 0.1
-        True
-    """
-    return _mean(_kurtosis, checkpoint)
+@_of_matrices
+def kurtosis(matrix):
+    """Excess kurtosis of a matrix's weights, mean((w - m)^4)/s^4 - 3: 0 of Gaussian ones, larger with heavy tails."""
+    squares = np.square(matrix.weights - matrix.weights.mean())
+    variance = squares.mean()
+    if not variance > 0:
+        raise NeuroMFAError(f"the weights of matrix {matrix.name!r} are all alike: they have no kurtosis")
+    return np.square(squares).mean() / variance**2 - 3
 
 
-def spectral_norm(checkpoint):
-    """Largest singular value of a matrix.
-
-    Args, Returns, Raises: as of :func:`weight_deviation`.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> 0.3 < spectral_norm(load_run("induction").checkpoint(0)) < 0.4
-        True
-    """
-    return _mean(_spectral_norm, checkpoint)
+@_of_matrices
+def spectral_norm(matrix):
+    """Largest singular value of a matrix."""
+    return matrix.singular[0]
 
 
-def stable_rank(checkpoint):
+@_of_matrices
+def stable_rank(matrix):
     """Sum of the squared singular values of a matrix over the largest squared: how many directions carry its size.
 
-    Args, Returns, Raises: as of :func:`weight_deviation`.
-
     Source: M. Rudelson and R. Vershynin, Journal of the ACM 54, 21, 2007 ("numerical rank").
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> 17 < stable_rank(load_run("induction").checkpoint(0)) < 25
-        True
     """
-    return _mean(_stable_rank, checkpoint)
+    return (matrix.singular**2).sum() / matrix.singular[0] ** 2
 
 
-def effective_rank(checkpoint):
+@_of_matrices
+def effective_rank(matrix):
     """Exponential of the entropy of a matrix's singular values, these divided by their sum.
 
-    Args, Returns, Raises: as of :func:`weight_deviation`.
-
     Source: O. Roy and M. Vetterli, European Signal Processing Conference, 2007.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> 45 < effective_rank(load_run("induction").checkpoint(0)) < 60
-        True
     """
-    return _mean(_effective_rank, checkpoint)
+    shares = matrix.singular / matrix.singular.sum()
+    shares = shares[shares > 0]
+    return np.exp(-(shares * np.log(shares)).sum())
+
+
+@_of_matrices
+def minus_stable_rank(matrix):
+    """Minus the stable rank, which falls as training orders the weights."""
+    return -stable_rank.of_matrix(matrix)
+
+
+@_of_matrices
+def minus_effective_rank(matrix):
+    """Minus the effective rank, which falls as training orders the weights."""
+    return -effective_rank.of_matrix(matrix)
 
 
 def log_step(checkpoint):
-    """ln(step + 1): what merely knows how long training took.
-
-    Args:
-        checkpoint: Checkpoint or ChangedCheckpoint of a run.
-
-    Returns:
-        float.
-
-    Raises:
-        NeuroMFAError: it has no step.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> log_step(load_run("induction").checkpoint(0))
-        0.0
-    """
+    """ln(step + 1): what merely knows how long training took; refused is what has no step."""
     step = getattr(checkpoint, "step", None)
     if step is None:
         raise NeuroMFAError(
             f"{arguments.shown(checkpoint)} has no step: log_step needs a checkpoint of a run, or a changed one"
         )
     return float(np.log1p(step))
-
-
-def minus_stable_rank(checkpoint):
-    """Minus the stable rank, which falls as training orders the weights; see :func:`stable_rank`."""
-    return -stable_rank(checkpoint)
-
-
-def minus_effective_rank(checkpoint):
-    """Minus the effective rank, which falls as training orders the weights; see :func:`effective_rank`."""
-    return -effective_rank(checkpoint)
 
 
 BASELINES = {
@@ -170,29 +143,20 @@ def measure_baselines(checkpoint):
         True
     """
     matrices = _matrices(checkpoint)
-    found = {
-        "log_step": log_step(checkpoint),
-        "weight_deviation": _average(_deviation, matrices),
-        "mean_weighted_degree": _average(_degree, matrices),
-        "minus_stable_rank": -_average(_stable_rank, matrices),
-        "minus_effective_rank": -_average(_effective_rank, matrices),
-        "kurtosis": _average(_kurtosis, matrices),
-        "spectral_norm": _average(_spectral_norm, matrices),
-    }
-    return {name: found[name] for name in BASELINES}
+    of_matrices = {name: measure for name, measure in BASELINES.items() if measure is not log_step}
+    found = {name: _mean(measure.of_matrix, matrices) for name, measure in of_matrices.items()}
+    return {"log_step": log_step(checkpoint)} | found
 
 
 class _Matrix:
     """One weight matrix, (targets, sources) float64, whose singular values are computed once."""
 
     def __init__(self, name, weights):
-        self.name, self.weights, self._singular = name, weights, None
+        self.name, self.weights = name, weights
 
-    @property
+    @cached_property
     def singular(self):
-        if self._singular is None:
-            self._singular = np.linalg.svd(self.weights, compute_uv=False)
-        return self._singular
+        return np.linalg.svd(self.weights, compute_uv=False)
 
 
 def _matrices(checkpoint):
@@ -207,39 +171,5 @@ def _matrices(checkpoint):
     return matrices
 
 
-def _mean(measure, what):
-    return _average(measure, _matrices(what))
-
-
-def _average(measure, matrices):
-    return float(np.mean([measure(matrix) for matrix in matrices]))
-
-
-def _deviation(matrix):
-    return matrix.weights.std()
-
-
-def _degree(matrix):
-    return np.abs(matrix.weights).sum(axis=0).mean()
-
-
-def _kurtosis(matrix):
-    squares = np.square(matrix.weights - matrix.weights.mean())
-    variance = squares.mean()
-    if not variance > 0:
-        raise NeuroMFAError(f"the weights of matrix {matrix.name!r} are all alike: they have no kurtosis")
-    return np.square(squares).mean() / variance**2 - 3
-
-
-def _spectral_norm(matrix):
-    return matrix.singular[0]
-
-
-def _stable_rank(matrix):
-    return (matrix.singular**2).sum() / matrix.singular[0] ** 2
-
-
-def _effective_rank(matrix):
-    shares = matrix.singular / matrix.singular.sum()
-    shares = shares[shares > 0]
-    return np.exp(-(shares * np.log(shares)).sum())
+def _mean(of_matrix, matrices):
+    return float(np.mean([of_matrix(matrix) for matrix in matrices]))

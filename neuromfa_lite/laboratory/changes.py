@@ -43,9 +43,6 @@ def changed(run, words, seed=0):
     Returns:
         ChangedCheckpoint.
 
-    Raises:
-        NeuroMFAError: no change of that name, or a seed that the run does not have.
-
     Example:
         >>> from neuromfa_lite import load_run
         >>> changed(load_run("induction"), "random signs").step

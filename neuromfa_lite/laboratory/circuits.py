@@ -69,16 +69,8 @@ def reciprocity(source):
     the way there. Queries and keys, a head behind a head, and an MLP that no head stands behind are in no path: in a
     model of one layer the MLP is not seen.
 
-    Args:
-        source: as of :func:`token_agreement`.
-
-    Returns:
-        float, from 0 to 1.
-
-    Raises:
-        NeuroMFAError: NaN or infinite weights, a path that carries nothing, matrices that do not fit together, a model
-            without a path;
-        SourceError: a model without embedding.
+    Args and Raises as of :func:`token_agreement`; refused too are a model without a path, and a path that carries
+    nothing. Returns a float, from 0 to 1.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -93,24 +85,7 @@ def reciprocity(source):
 
 
 def returned(written, read):
-    """rho of the network of tokens C = W R^T: tr(C^2)/sum_ij C_ij^2, without making C.
-
-    Args:
-        written: (tokens, width) W, what a unit of the path adds to each token; read: (tokens, width) R, what each token
-            adds to that unit.
-
-    Returns:
-        float, from -1 to 1.
-
-    Raises:
-        NeuroMFAError: a network without links.
-
-    Example:
-        >>> there = np.array([[0.0], [1.0], [0.0]])
-        >>> back = np.array([[1.0], [0.0], [0.0]])
-        >>> returned(there, back), returned(there, there), returned(np.hstack([there, -back]), np.hstack([back, there]))
-        (0.0, 1.0, -1.0)
-    """
+    """rho of the network of tokens C = W R^T: tr(C^2)/sum_ij C_ij^2, without making C; W and R are (tokens, width)."""
     written, read = arguments.numbers("written", written, (2,)), arguments.numbers("read", read, (2,))
     if written.shape != read.shape:
         raise NeuroMFAError(f"written has shape {written.shape} and read {read.shape}: both are (tokens, width)")
@@ -122,27 +97,12 @@ def returned(written, read):
 
 
 def agreement(first, second):
-    """Correlation, over all pairs of rows, of the cosines in one cloud and in another.
-
-    Args:
-        first, second: (n, columns) and (n, other columns), no row zero.
-
-    Returns:
-        float, from -1 to 1; computed without making a table of all pairs.
-
-    Raises:
-        NeuroMFAError: a row of zeros, or cosines that are all equal.
-
-    Example:
-        >>> square = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
-        >>> round(agreement(square, 5 * square @ [[0, 1], [1, 0]]), 12)
-        1.0
-    """
+    """Correlation, over all pairs of rows, of the cosines in one cloud and in another, without making all pairs."""
     first, second = arguments.numbers("first", first, (2,)), arguments.numbers("second", second, (2,))
     tokens = len(first)
     if len(second) != tokens or tokens < 2:
         raise NeuroMFAError(f"two clouds of {tokens} and {len(second)} rows: agreement is of the same two or more rows")
-    units = [_directions(each) for each in (first, second)]
+    units = [directions(each) for each in (first, second)]
     pairs = tokens * (tokens - 1)
     means = [(np.square(each.sum(axis=0)).sum() - tokens) / pairs for each in units]
 
@@ -156,34 +116,18 @@ def agreement(first, second):
     return float(covariance(0, 1) / np.sqrt(spreads[0] * spreads[1]))
 
 
-def token_ways(source):
-    """Embedding and unembedding as the model's function sees them.
+def token_ways(source, chosen=None):
+    """Embedding and unembedding, (tokens, hidden) each, as the model's function sees them, centred over the tokens.
 
-    Args:
-        source: WeightSource.
-
-    Returns:
-        (embedding, unembedding), both (tokens, hidden) float64.
-
-    Raises:
-        NeuroMFAError: all tokens alike.
+    The gain of the last layer norm is folded into the unembedding; what every layer norm subtracts, the mean over the
+    hidden neurons, is taken out. chosen: the tokens to read; None: all.
     """
     matrices, gains = (embedding_of(source), unembedding_of(source)), (None, gain_of(source, "unembedding"))
-    return tuple(_centred(matrix, _folded(matrix, gain)) for matrix, gain in zip(matrices, gains, strict=True))
+    return tuple(_centred(matrix, _folded(matrix, gain, chosen)) for matrix, gain in zip(matrices, gains, strict=True))
 
 
 def token_paths(source):
-    """Every path from tokens to tokens through one attention head, directly or behind an earlier layer's MLP.
-
-    Args:
-        source: what :func:`neuromfa_lite.sources.open_source` takes.
-
-    Yields:
-        (written, read), both (tokens, head size): C = written read^T.
-
-    Raises:
-        as :func:`reciprocity`.
-    """
+    """(written, read), both (tokens, head size), of every path of tokens through a head, directly or behind an MLP."""
     source = open_source(source)
     incoming, outgoing = token_ways(source)
     if len(incoming) != len(outgoing):
@@ -216,14 +160,9 @@ def _through_heads(source, layer, arriving, outgoing):
 
 
 def folded_layers(source):
-    """The matrices of every block, in order, as the model's function sees them.
+    """{role: (targets, sources) float64} of every block, in order, as the model's function sees them.
 
-    Args:
-        source: WeightSource.
-
-    Yields:
-        {role: (targets, sources) float64}: what reads the residual stream with its gain folded in, and all without the
-        mean that a layer norm takes out.
+    What reads the residual stream has its gain folded in, and all are without the mean that a layer norm takes out.
     """
     layer = {}
     for join in source.wiring().joins:
@@ -241,8 +180,18 @@ def folded_layers(source):
         yield layer
 
 
-def _finite(matrix):
-    weights = matrix.read().astype(np.float64)
+def directions(vectors):
+    """The rows divided by their lengths; a row of zeros is refused."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        raise NeuroMFAError(
+            f"{int((lengths == 0).sum())} of {len(vectors)} tokens are zero and have no direction: take another step"
+        )
+    return vectors / lengths
+
+
+def _finite(matrix, chosen=None):
+    weights = matrix.read(chosen).astype(np.float64)
     if not np.isfinite(weights).all():
         raise NeuroMFAError(
             f"{matrix.origin}: matrix {matrix.name!r} holds NaN or infinite weights: take an earlier checkpoint"
@@ -250,16 +199,9 @@ def _finite(matrix):
     return weights
 
 
-def _directions(vectors):
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not (lengths > 0).all():
-        raise NeuroMFAError(f"{int((lengths == 0).sum())} of {len(vectors)} tokens are zero and have no direction")
-    return vectors / lengths
-
-
-def _folded(matrix, gain):
+def _folded(matrix, gain, chosen=None):
     """A matrix that reads the residual stream: with the gain in front of it, without what the norm takes out."""
-    weights = _finite(matrix)
+    weights = _finite(matrix, chosen)
     if gain is not None:
         if not np.isfinite(gain).all():
             raise NeuroMFAError(

@@ -13,108 +13,13 @@ import numpy as np
 from .. import arguments
 from ..errors import NeuroMFAError
 from ..sources import open_source
-from ..sources.parts import embedding_of, gain_of, heads_of, unembedding_of
+from ..sources.parts import embedding_of, heads_of
+from .circuits import directions, folded_layers, token_ways
 
 MOST_TOKENS = 256
 CLOUD_RADII = 16
 CLOUD_QUANTILES = (0.01, 0.50)
 TRIMMED = 0.1  # the largest ratios of a two-neighbour estimate, which a single far point decides
-
-
-def drawn_tokens(tokens, seed=0):
-    """Draw the tokens that are looked at: all, or 256 of them, the same ones at every step.
-
-    Args:
-        tokens: size of the vocabulary.
-        seed: whole number that names the draw.
-
-    Returns:
-        (at most 256,) int64, increasing.
-
-    Example:
-        >>> len(drawn_tokens(64)), len(drawn_tokens(512))
-        (64, 256)
-    """
-    seed = arguments.whole("seed", seed)
-    if tokens <= MOST_TOKENS:
-        return np.arange(tokens)
-    return np.sort(np.random.default_rng([seed, tokens]).choice(tokens, MOST_TOKENS, replace=False))
-
-
-def token_vectors(source, seed=0):
-    """Read the vectors of tokens on their way in and on their way out, as the model's function sees them.
-
-    The gain of the last layer norm is folded into the unembedding; what every layer norm subtracts, the mean over the
-    hidden neurons, is taken out; both are centred over the tokens.
-
-    Args:
-        source: what :func:`neuromfa_lite.sources.open_source` takes; seed: of the draw of tokens.
-
-    Returns:
-        (embedding, unembedding), both (tokens, hidden) float64.
-
-    Raises:
-        NeuroMFAError: a weight that is NaN or infinite; SourceError: a model without embedding.
-    """
-    source = open_source(source)
-    embedding, unembedding = embedding_of(source), unembedding_of(source)
-    chosen = drawn_tokens(embedding.shape[0], seed)
-    incoming, outgoing = _finite(embedding, embedding.read(chosen)), _finite(unembedding, unembedding.read(chosen))
-    gain = gain_of(source, "unembedding")
-    if gain is not None:
-        outgoing = outgoing * gain
-    return tuple(_centred(_without_mean(each)) for each in (incoming, outgoing))
-
-
-def angles(vectors):
-    """Return the angles between lines: arccos |cos| of every pair of rows, (rows, rows), radians.
-
-    Args:
-        vectors: (rows, columns), no row zero.
-
-    Raises:
-        NeuroMFAError: a row of zeros, which has no direction.
-
-    Example:
-        >>> angles(np.array([[1.0, 0.0], [-2.0, 0.0], [0.0, 3.0]])).round(3)[0]
-        array([0.   , 0.   , 1.571])
-    """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not (lengths > 0).all():
-        raise NeuroMFAError(
-            f"{int((lengths == 0).sum())} of {len(vectors)} vectors are zero and have no angle: the checkpoint holds "
-            "tokens that are all alike; take another step"
-        )
-    units = vectors / lengths
-    return np.arccos(np.minimum(np.abs(units @ units.T), 1.0))
-
-
-def cloud_regularity(vectors):
-    """Compute alpha0 of a cloud of directions: the mean slope of ln N_i(r) on ln r, at 16 radii.
-
-    N_i(r) = (1 + number of others within r)/n, r log-spaced between the 1 % and the 50 % quantile of all angles, these
-    divided by their median. It is alpha(q = 0) of tau(q), the slope of ln sum_i N_i(r)^q.
-
-    Args:
-        vectors: (n, columns).
-
-    Returns:
-        float.
-
-    Raises:
-        NeuroMFAError: vectors that have no directions, or more than a hundredth of all pairs along one line.
-    """
-    distances = angles(vectors)
-    pairs = distances[np.triu_indices(len(distances), 1)]
-    distances, pairs = distances / np.median(pairs), pairs / np.median(pairs)
-    low, high = np.quantile(pairs, CLOUD_QUANTILES)
-    if not high > low > 0:
-        raise NeuroMFAError("too many vectors lie along one line, so the cloud has no smallest radius")
-    radii = np.geomspace(low, high, CLOUD_RADII)
-    np.fill_diagonal(distances, 0.0)
-    inside = np.stack([np.count_nonzero(distances <= r, axis=1) for r in radii], axis=1)
-    x = np.log(radii) - np.log(radii).mean()
-    return float((np.log(inside / len(inside)) @ x).mean() / (x @ x))
 
 
 def token_cloud(source, seed=0):
@@ -138,22 +43,73 @@ def token_cloud(source, seed=0):
         >>> round(token_cloud(run.checkpoint(724)) - token_cloud(run.checkpoint(0)), 1)
         0.7
     """
-    return -float(np.log(cloud_regularity(np.vstack(token_vectors(source, seed)))))
+    return -float(np.log(cloud_regularity(np.vstack(_drawn_ways(open_source(source), seed)))))
+
+
+def two_neighbours(source, seed=0):
+    """Minus the mean over four clouds of ln d, d the two-neighbour dimension.
+
+    The clouds: embedding E; unembedding U; what the heads read of E, [E Q_h^T | E K_h^T | E V_h^T]; what they write
+    towards U, [U O_h]; over all layers and heads h, each piece centred over tokens and divided by its Frobenius norm.
+
+    Args, Returns, Raises: as of :func:`token_cloud`.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> run = load_run("induction")
+        >>> round(two_neighbours(run.checkpoint(724)) - two_neighbours(run.checkpoint(0)))
+        1
+    """
+    source = open_source(source)
+    heads, (incoming, outgoing) = heads_of(source), _drawn_ways(source, seed)
+    read, written = [], []
+    for layer in folded_layers(source):
+        for role, weights in layer.items():
+            if role in ("query", "key", "value"):
+                read += [_normalised(incoming @ piece.T) for piece in np.split(weights, heads)]
+            elif role == "attention-output":
+                written += [_normalised(outgoing @ piece) for piece in np.split(weights, heads, axis=1)]
+    clouds = (incoming, outgoing, np.hstack(read), np.hstack(written))
+    return -float(np.mean([np.log(two_neighbour_dimension(cloud)) for cloud in clouds]))
+
+
+def drawn_tokens(tokens, seed=0):
+    """The tokens that are looked at, increasing: all, or 256 of them, the same ones of a seed at every step."""
+    seed = arguments.whole("seed", seed)
+    if tokens <= MOST_TOKENS:
+        return np.arange(tokens)
+    return np.sort(np.random.default_rng([seed, tokens]).choice(tokens, MOST_TOKENS, replace=False))
+
+
+def angles(vectors):
+    """The angles between lines: arccos |cos| of every pair of rows, (rows, rows), radians."""
+    units = directions(vectors)
+    return np.arccos(np.minimum(np.abs(units @ units.T), 1.0))
+
+
+def cloud_regularity(vectors):
+    """Compute alpha0 of a cloud of directions: the mean slope of ln N_i(r) on ln r, at 16 radii.
+
+    N_i(r) = (1 + number of others within r)/n, r log-spaced between the 1 % and the 50 % quantile of all angles, these
+    divided by their median. It is alpha(q = 0) of tau(q), the slope of ln sum_i N_i(r)^q.
+    """
+    distances = angles(vectors)
+    pairs = distances[np.triu_indices(len(distances), 1)]
+    distances, pairs = distances / np.median(pairs), pairs / np.median(pairs)
+    low, high = np.quantile(pairs, CLOUD_QUANTILES)
+    if not high > low > 0:
+        raise NeuroMFAError("too many vectors lie along one line, so the cloud has no smallest radius")
+    radii = np.geomspace(low, high, CLOUD_RADII)
+    np.fill_diagonal(distances, 0.0)
+    inside = np.stack([np.count_nonzero(distances <= r, axis=1) for r in radii], axis=1)
+    x = np.log(radii) - np.log(radii).mean()
+    return float((np.log(inside / len(inside)) @ x).mean() / (x @ x))
 
 
 def two_neighbour_dimension(vectors):
     """Estimate the local dimension of a cloud of directions from each one's two nearest neighbours.
 
     d = 1/mean ln(r_2/r_1), the largest tenth of the ratios left out.
-
-    Args:
-        vectors: (n, columns).
-
-    Returns:
-        float.
-
-    Raises:
-        NeuroMFAError: vectors without directions, or so many along one line that no ratio is left.
 
     Source: E. Facco, M. d'Errico, A. Rodriguez and A. Laio, Scientific Reports 7, 12140, 2017.
     """
@@ -169,70 +125,13 @@ def two_neighbour_dimension(vectors):
     return float(1.0 / kept.mean())
 
 
-def two_neighbours(source, seed=0):
-    """Minus the mean over four clouds of ln d, d the two-neighbour dimension.
-
-    The clouds: embedding E; unembedding U; what the heads read of E, [E Q_h^T | E K_h^T | E V_h^T]; what they write
-    towards U, [U O_h]; over all layers and heads h, each piece centred over tokens and divided by its Frobenius norm.
-
-    Args:
-        source, seed: as of :func:`token_cloud`.
-
-    Returns:
-        float.
-
-    Raises:
-        as :func:`token_cloud`.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> run = load_run("induction")
-        >>> round(two_neighbours(run.checkpoint(724)) - two_neighbours(run.checkpoint(0)))
-        1
-    """
-    source = open_source(source)
-    incoming, outgoing = token_vectors(source, seed)
-    read, written = [], []
-    for role, weights in _head_pieces(source):
-        piece = outgoing @ weights if role == "attention-output" else incoming @ weights.T
-        (written if role == "attention-output" else read).append(_normalised(piece))
-    clouds = (incoming, outgoing, np.hstack(read), np.hstack(written))
-    return -float(np.mean([np.log(two_neighbour_dimension(cloud)) for cloud in clouds]))
-
-
-def _head_pieces(source):
-    """(role, weights) of every head: readers (head size, hidden) with their gain, writers (hidden, head size)."""
-    heads = heads_of(source)
-    for join in source.wiring().joins:
-        if join.role in ("query", "key", "value"):
-            weights = _finite(join.matrix, join.matrix.read())
-            gain = gain_of(source, join.matrix.name.partition("[")[0])
-            weights = _without_mean(weights if gain is None else weights * gain)
-            yield from ((join.role, piece) for piece in np.split(weights, heads))
-        elif join.role == "attention-output":
-            weights = _finite(join.matrix, join.matrix.read())
-            weights = weights - weights.mean(axis=0)
-            yield from ((join.role, piece) for piece in np.split(weights, heads, axis=1))
-
-
-def _finite(matrix, weights):
-    if not np.isfinite(weights).all():
-        raise NeuroMFAError(
-            f"{matrix.origin}: matrix {matrix.name!r} holds NaN or infinite weights: take an earlier checkpoint"
-        )
-    return weights.astype(np.float64)
-
-
-def _without_mean(vectors):
-    return vectors - vectors.mean(axis=1, keepdims=True)
-
-
-def _centred(vectors):
-    return vectors - vectors.mean(axis=0)
+def _drawn_ways(source, seed):
+    """Embedding and unembedding of the tokens that are looked at, as the model's function sees them."""
+    return token_ways(source, drawn_tokens(embedding_of(source).shape[0], seed))
 
 
 def _normalised(piece):
-    piece = _centred(piece)
+    piece = piece - piece.mean(axis=0)
     size = np.linalg.norm(piece)
     if not size > 0:
         raise NeuroMFAError("an attention head reads or writes nothing of any token: all its weights are alike")

@@ -31,14 +31,12 @@ class Method:
         join: which neurons are joined by what: "chain" (the paper: every weight matrix from its inputs to its outputs),
             "both-directions" (each connection runs back too), "head-products" (for each attention head W_O W_V and
             W_Q^T W_K in place of the four), "folded" (the layer norm's gain in the matrix behind it),
-            "folded-head-products", "with-embeddings" (tokens in front and behind), "tokens-by-angle" (tokens alone,
-            weight |cos| of the angle between their vectors); see :mod:`neuromfa_lite.joins`. Or a callable:
-            WeightSource -> (layers, blocks).
+            "folded-head-products", "with-embeddings" (tokens in front and behind); see :mod:`neuromfa_lite.joins`. Or a
+            callable: WeightSource -> (layers, blocks).
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
             median of its weight matrix, in a sample by that of the part sampled), "minus-log" (-ln |w|, 0 where
-            |w| > 1), "angle" (arccos |w|), "angle-over-median", or a callable: weights of one matrix
-            (targets, sources), of a list of edges (edges,) -> distances of the same shape, finite and >= 0. Zero
-            weights are no connections, whatever it returns there.
+            |w| > 1), or a callable: weights of one matrix (targets, sources), of a list of edges (edges,) -> distances
+            of the same shape, finite and >= 0. Zero weights are no connections, whatever it returns there.
         reach: to whom a distance is taken: "one-hop" (along a neuron's own connections, all published code), "geodesic"
             (along the shortest path to any neuron it can reach, the paper's text) or "geodesic-undirected" (the same,
             connections running both ways); see :mod:`neuromfa_lite.geodesic`. For the two geodesic ones read "paths"
@@ -47,15 +45,14 @@ class Method:
         rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
         minimum_connections: neurons with fewer connections inside the window are left out.
         radii: "integer" (the rounded distances that occur), "log-spaced" (20 between the 2 % and 90 % quantiles of all
-            distances), "close-pairs" (16 between 1 % and 50 %), "every" (every distinct distance), "natural" (the
-            object's own, such as the diameters of the copies that a fractal is made of), increasing numbers, or a
-            callable: pooled distances (n,) -> increasing radii.
+            distances), "every" (every distinct distance), "natural" (the object's own, such as the diameters of the
+            copies that a fractal is made of), increasing numbers, or a callable: pooled distances (n,) -> increasing
+            radii.
         radii_scope: "network": each network its own radii; "run": :func:`neuromfa_lite.follow` gives all networks of
             a run the same ones, those of the interval which every one of them covers.
         mass: "final-share" (mu_i(r) = N_i(r)/N_i(r_max), the paper), "total-share" (N_i(r) over the largest mass of
-            all, the sandbox), "share-of-neurons" (N_i(r) over the number of neurons), "others-share" (the neuron itself
-            left out: (N_i(r) - 1)/(n - 1), n that largest mass), or a callable: masses N (neurons, radii) -> mu of the
-            same shape.
+            all, the sandbox), "others-share" (the neuron itself left out: (N_i(r) - 1)/(n - 1), n that largest mass),
+            or a callable: masses N (neurons, radii) -> mu of the same shape.
         convention: "paper": Z_q(r) = sum_i mu_i(r)^q, so tau(0) = 0; "standard", that of the sandbox method:
             Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at the centre of the ball (1/n for the n neurons of a
             network), so tau(1) = 0 and tau(0) = -D_0.

@@ -24,15 +24,6 @@ def _minus_log(weights):
     return np.maximum(-np.log(np.abs(weights)), 0.0)  # weights of 1 and more: as close as can be
 
 
-def _angle(weights):
-    return np.arccos(np.minimum(np.abs(weights), 1.0))
-
-
-def _angle_over_median(weights):
-    angles = _angle(weights)
-    return angles / np.median(angles[weights != 0])
-
-
 def _whole_numbers(distances):
     return np.unique(np.rint(distances))
 
@@ -40,21 +31,6 @@ def _whole_numbers(distances):
 def _log_spaced(distances):
     low, high = np.quantile(distances, [0.02, 0.90])
     return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
-
-
-def _quantile_of_pairs(distances, share):
-    """np.quantile(np.sort(distances)[::2], share) without the sorting, which takes four times as long."""
-    last = (len(distances) + 1) // 2 - 1
-    place = last * share
-    below = int(place)
-    ends = [2 * below, 2 * min(below + 1, last)]
-    return np.quantile(np.partition(distances, ends)[ends], place - below)
-
-
-def _close_pairs(distances):
-    """16 log-spaced between the 1 % and 50 % quantiles of all pairs, each of which is pooled from both its ends."""
-    low, high = (_quantile_of_pairs(distances, share) for share in (0.01, 0.50))
-    return np.geomspace(low, high, 16) if high > low > 0 else np.array([high])
 
 
 def distinct(distances):
@@ -75,10 +51,6 @@ def _others_share(counts):
     return (counts - 1.0) / (counts.max() - 1.0)
 
 
-def _share_of_neurons(counts):
-    return counts / len(counts)
-
-
 def _regularity(alpha0, width, alpha0_start, width_start):
     return np.log(alpha0_start / alpha0)
 
@@ -95,7 +67,6 @@ JOINS = (
     "folded",
     "folded-head-products",
     "with-embeddings",
-    "tokens-by-angle",
 )
 PARTS: dict[str, dict[str, Callable | None]] = {
     "join": dict.fromkeys(JOINS),
@@ -103,16 +74,9 @@ PARTS: dict[str, dict[str, Callable | None]] = {
         "inverse": _inverse,
         "inverse-over-median": _inverse_over_median,
         "minus-log": _minus_log,
-        "angle": _angle,
-        "angle-over-median": _angle_over_median,
     },
-    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "close-pairs": _close_pairs, "every": distinct},
-    "mass": {
-        "final-share": _final_share,
-        "total-share": _total_share,
-        "others-share": _others_share,
-        "share-of-neurons": _share_of_neurons,
-    },
+    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": distinct},
+    "mass": {"final-share": _final_share, "total-share": _total_share, "others-share": _others_share},
     "score": {"emergence": _emergence, "regularity": _regularity},
 }
 SHIPPED = {field: frozenset(named) for field, named in PARTS.items()}

@@ -8,15 +8,13 @@ import numpy as np
 from ..laboratory.abilities_after import ability_after
 from ..laboratory.changes import EVERY_CHANGE
 from ..laboratory.circuits import reciprocity, token_agreement
-from ..laboratory.scorecards.curves import rise_after
-from ..laboratory.scorecards.subjects import subject_of
+from ..laboratory.scorecards.values import name_of, rise_after
 from ..laboratory.token_clouds import token_cloud, two_neighbours
 from ..method import PAPER, SCALE_FREE, Method
 from ..plots import BLUE, GREY, ORANGE
 from .base import Panel, open_runs, require_ability
 
 NOTHING = "nothing"
-DRAWS = 1
 MEASURES = {
     "published E": PAPER,
     "scale-free E": SCALE_FREE,
@@ -44,10 +42,9 @@ class ChangePanel(Panel):
         runs, _ = open_runs(runs)
         require_ability(runs)
         self.runs = {run.name: run for run in runs}
-        self.subjects = {
-            words: subject_of(what, samples if isinstance(what, Method) else min(samples, DRAWS), neurons_per_layer)
-            for words, what in measures.items()
-        }
+        for what in measures.values():
+            name_of(what)  # refuses what is no measure
+        self.measures, self.samples, self.neurons_per_layer = dict(measures), samples, neurons_per_layer
         self._rises = lru_cache(maxsize=None)(self._rises_of)
         wide = {"layout": widgets.Layout(width="440px")}
         controls = {
@@ -117,4 +114,6 @@ class ChangePanel(Panel):
         return ability_after(run, change)
 
     def _rises_of(self, run, change, measure):
-        return rise_after(self.runs[run], self.subjects[measure], None if change == NOTHING else change)
+        what, words = self.measures[measure], None if change == NOTHING else change
+        samples = self.samples if isinstance(what, Method) else 1  # a function that draws is asked once, to be quick
+        return rise_after(self.runs[run], what, words, 0, samples, self.neurons_per_layer)

@@ -79,32 +79,30 @@ def load_variant(path, name=None):
 
 
 def find_method(word):
-    """Find the Method that a word of the command line stands for: a name, FILE.py, or FILE.py:NAME.
+    """The Method that a word of the command line stands for: a name, FILE.py, or FILE.py:NAME."""
+    found = find_variant(word, METHODS, "method")
+    if not isinstance(found, Method):
+        raise NeuroMFAError(
+            f"{word} holds a function of a checkpoint, but a spectrum needs a Method: nmfa.PAPER.replace(...)"
+        )
+    return found
 
-    Args:
-        word: str.
 
-    Returns:
-        Method.
-
-    Raises:
-        NeuroMFAError: an unknown name, a file as for :func:`load_variant`, one that holds a function of a checkpoint.
-
-    Example:
-        >>> find_method("token-cloud").join
-        'tokens-by-angle'
-    """
-    if word in METHODS:
-        return METHODS[word]
+def find_variant(word, known, kind):
+    """What a word stands for: one of some known by their names, or the Method or function of FILE.py, FILE.py:NAME."""
+    if word in known:
+        return known[word]
     file, colon, name = word.rpartition(".py:")
-    if colon or word.endswith(".py"):
-        found = load_variant(f"{file}.py", name) if colon else load_variant(word)
-        if not isinstance(found, Method):
-            raise NeuroMFAError(
-                f"{word} holds a function of a checkpoint, but a spectrum needs a Method: nmfa.PAPER.replace(...)"
-            )
-        return found
-    raise NeuroMFAError(f"no method {word!r}: use one of {', '.join(METHODS)}, or FILE.py, or FILE.py:NAME")
+    if colon:
+        return load_variant(f"{file}.py", name)
+    if word.endswith(".py"):
+        return load_variant(word)
+    if word == "token-cloud":
+        raise NeuroMFAError(
+            "'token-cloud' is no method but a measure of a checkpoint: `neuromfa-lite scorecard 'token cloud'`, or "
+            "token_cloud of neuromfa_lite.laboratory.token_clouds"
+        )
+    raise NeuroMFAError(f"no {kind} {word!r}: use one of {', '.join(known)}, or FILE.py, or FILE.py:NAME")
 
 
 def _variant(value, where):

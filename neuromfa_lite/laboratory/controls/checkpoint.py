@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ... import arguments
 from ...errors import NeuroMFAError
 from ...sources import WeightMatrix, WeightSource, WeightVector, open_source
 from ...text import plain
@@ -25,20 +26,15 @@ class ChangedCheckpoint(WeightSource):
     """
 
     def __init__(self, original, change, tensors=None):
-        """Change a checkpoint in memory.
+        """Change a checkpoint, or what open_source() takes, in memory.
 
-        Args:
-            original: what :func:`neuromfa_lite.sources.open_source` takes.
-            change: what is changed, in words.
-            tensors: {name: array}, in the layout of the file, which are not copied; None: those of the original. What
-                is not among them stays as stored.
-
-        Raises:
-            NeuroMFAError: a name the original does not have, or a tensor of another shape.
+        tensors is {name: array} in the layout of the file, not copied; None: those of the original. What is not among
+        them stays as stored; a name the original does not have is refused, and another shape.
         """
         source = open_source(original)
         own = arrays_of(source) if tensors is None else dict(tensors)
-        origin = source.origin if isinstance(original, WeightSource) else _name_of(original, source)
+        named = hasattr(original, "step") and not isinstance(original, WeightSource)
+        origin = str(original) if named else source.origin  # "induction@724" says more than its folder does
         stored = source.other | source.matrices | source.vectors
         _refuse_others(own, stored, origin)
         kept = {name: _wrapped(name, own[name], origin) if name in own else stored[name] for name in source.names}
@@ -62,19 +58,14 @@ class ChangedCheckpoint(WeightSource):
 
 
 def arrays_of(source, dtype=None):
-    """Read every matrix and vector of a source into memory.
+    """{name: array in the layout of the file} of every matrix and vector that holds weights; masks of old files do not.
 
-    Args:
-        source: WeightSource.
-        dtype: of the arrays; None: float32, or float64 where stored so.
-
-    Returns:
-        dict from names to arrays in the layout of the file; tensors of other dimensions (masks of old files) and of
-        types that hold no weights are left out.
+    dtype None: float32, or float64 where stored so.
     """
     tensors = source.matrices | source.vectors
     readable = ("float64", "float32", "float16", "bfloat16")
-    return {name: np.array(tensors[name].read(), dtype) for name in source.names if _kind(tensors, name) in readable}
+    names = [name for name in source.names if name in tensors and tensors[name].dtype in readable]
+    return {name: np.array(tensors[name].read(), dtype) for name in names}
 
 
 def _refuse_others(tensors, stored, origin):
@@ -85,16 +76,15 @@ def _refuse_others(tensors, stored, origin):
             raise NeuroMFAError(f"{name} {array.shape} does not belong to {origin}: it {there}")
 
 
-def _kind(tensors, name):
-    return tensors[name].dtype if name in tensors else None
-
-
-def _name_of(original, source):
-    """A checkpoint of a run knows a better name for itself ("induction@724") than its folder has."""
-    return str(original) if hasattr(original, "step") else source.origin
-
-
 def _wrapped(name, array, origin):
     if array.ndim == 1:
         return WeightVector(WeightMatrix.from_array(name, array[None], origin))
     return WeightMatrix.from_array(name, array, origin)
+
+
+def checked_factor(factor):
+    """A float of a factor to multiply weights by."""
+    value = arguments.number(factor)
+    if not np.isfinite(value) or value == 0:
+        raise NeuroMFAError(f"factor={arguments.shown(factor)} must be a finite number other than 0")
+    return value

@@ -5,7 +5,7 @@ import numpy as np
 from ... import arguments
 from ...emergence import degree_of_emergence
 from ...errors import NeuroMFAError
-from ...method import PAPER
+from ...method import PAPER, refuse_no_method
 from ...network import NeuronNetwork, load_network
 from ...study import MOST_SAMPLES, measure_spectrum
 
@@ -32,18 +32,20 @@ def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=
         >>> emergence_from(start, [start, permuted_outgoing(start)], neurons_per_layer=None)
         array([0., 0.])
     """
+    refuse_no_method(method)
     samples = arguments.whole("samples", samples, 1, MOST_SAMPLES)
     networks = list(networks) if np.iterable(networks) else []
     if not networks:
         raise NeuroMFAError("networks must be a list of at least one NeuronNetwork or checkpoint")
-    alpha0, width = np.transpose([_averages(each, method, samples, neurons_per_layer) for each in (start, *networks)])
+    measured = [spectra_of(each, method, samples, neurons_per_layer) for each in (start, *networks)]
+    alpha0 = np.array([np.mean([spectrum.alpha0 for spectrum in spectra]) for spectra in measured])
+    width = np.array([np.mean([spectrum.width for spectrum in spectra]) for spectra in measured])
     return degree_of_emergence(alpha0[1:], width[1:], alpha0[0], width[0], method)
 
 
-def _averages(what, method, samples, neurons_per_layer):
-    network = what if isinstance(what, NeuronNetwork) else load_network(what)
-    parts = (
-        [network] if neurons_per_layer is None else [network.sample(neurons_per_layer, seed) for seed in range(samples)]
-    )
-    spectra = [measure_spectrum(part, method) for part in parts]
-    return np.mean([spectrum.alpha0 for spectrum in spectra]), np.mean([spectrum.width for spectrum in spectra])
+def spectra_of(what, method, samples, neurons_per_layer):
+    """The spectra of a network's samples, seeds 0, 1, ...; neurons_per_layer None: that of the whole network."""
+    network = what if isinstance(what, NeuronNetwork) else load_network(what, join=method.join)
+    if neurons_per_layer is None:
+        return [measure_spectrum(network, method)]
+    return [measure_spectrum(network.sample(neurons_per_layer, seed), method) for seed in range(samples)]

@@ -1,7 +1,13 @@
 """Changes of a GPT-NeoX model that leave its function as it is: other weights, the same logits.
 
 A measure of the weights that moves under one of them measures a choice of coordinates, not what the network does.
-Each takes a checkpoint and returns a ChangedCheckpoint, computed in float64; logits agree to rounding.
+Each takes a checkpoint of a GPT-NeoX model, or what :func:`neuromfa_lite.sources.open_source` takes, and returns a
+ChangedCheckpoint, computed in float64; logits agree to rounding. Another architecture and a tensor that is missing are
+refused. For instance
+
+    >>> from neuromfa_lite import load_run
+    >>> scale_values(load_run("induction").checkpoint(724)).change
+    'values x 3, attention output / 3'
 """
 
 import numpy as np
@@ -10,8 +16,7 @@ from ... import arguments
 from ...errors import NeuroMFAError
 from ...sources import open_source
 from ...sources.architectures import fused_rows
-from .apply import checked_factor
-from .checkpoint import ChangedCheckpoint, arrays_of
+from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor
 
 
 def fold_layer_norms(checkpoint):
@@ -20,21 +25,6 @@ def fold_layer_norms(checkpoint):
     W (g n + b) + c = (W g) n + (W b + c), where n is the normalised input. The norm's bias b goes into the bias c of
     the layer behind; where that has none, the unembedding in particular, it stays in the norm as b/g. A neuron of
     gain 0 stays as it is, and so does the last norm of a model whose unembedding is tied to its embedding.
-
-    Args:
-        checkpoint: a checkpoint of a GPT-NeoX model, or what :func:`neuromfa_lite.sources.open_source` takes.
-
-    Returns:
-        ChangedCheckpoint.
-
-    Raises:
-        NeuroMFAError: another architecture, or a tensor that is missing.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> folded = fold_layer_norms(load_run("induction").checkpoint(724))
-        >>> set(folded.tensors()["gpt_neox.final_layer_norm.weight"])
-        {np.float64(1.0)}
     """
     source, arrays = _opened(checkpoint)
     for name in _block_names(source):
@@ -47,23 +37,7 @@ def fold_layer_norms(checkpoint):
 
 
 def scale_values(checkpoint, factor=3.0):
-    """Multiply every value by a factor and divide the attention's output matrix by it; value biases too.
-
-    Args:
-        checkpoint: as of :func:`fold_layer_norms`.
-        factor: a finite number other than 0.
-
-    Returns:
-        ChangedCheckpoint.
-
-    Raises:
-        NeuroMFAError: as :func:`fold_layer_norms`; a factor of 0, NaN or infinity.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> scale_values(load_run("induction").checkpoint(724)).change
-        'values x 3, attention output / 3'
-    """
+    """Multiply every value by a factor and divide the attention's output matrix by it; value biases too."""
     source, arrays = _opened(checkpoint)
     factor = checked_factor(factor)
     for name in _block_names(source):
@@ -73,22 +47,7 @@ def scale_values(checkpoint, factor=3.0):
 
 
 def scale_queries(checkpoint, factor=3.0):
-    """Multiply every query by a factor and divide every key by it, biases too; rotary positions do not mind.
-
-    Args:
-        checkpoint, factor: as of :func:`scale_values`.
-
-    Returns:
-        ChangedCheckpoint.
-
-    Raises:
-        NeuroMFAError: as :func:`scale_values`.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> scale_queries(load_run("induction").checkpoint(724), 2).change
-        'queries x 2, keys / 2'
-    """
+    """Multiply every query by a factor and divide every key by it, biases too; rotary positions do not mind."""
     source, arrays = _opened(checkpoint)
     factor = checked_factor(factor)
     for name in _block_names(source):
@@ -98,23 +57,7 @@ def scale_queries(checkpoint, factor=3.0):
 
 
 def permute_hidden(checkpoint, seed=0):
-    """Renumber the neurons of every MLP: rows of MLP-in and its bias, and columns of MLP-out, by one permutation.
-
-    Args:
-        checkpoint: as of :func:`fold_layer_norms`.
-        seed: whole number; every block draws from a stream of its own.
-
-    Returns:
-        ChangedCheckpoint.
-
-    Raises:
-        NeuroMFAError: as :func:`fold_layer_norms`.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> permute_hidden(load_run("induction").checkpoint(724)).change
-        'MLP neurons renumbered'
-    """
+    """Renumber the neurons of every MLP: rows of MLP-in and its bias, and columns of MLP-out, by one permutation."""
     seed = arguments.seed(seed)
     source, arrays = _opened(checkpoint)
     for place, name in enumerate(_block_names(source)):
@@ -144,10 +87,10 @@ def _opened(checkpoint):
         )
     source.wiring()  # refuses a matrix that is missing or does not fit
     arrays = arrays_of(source, np.float64)
-    needed = [f"{_prefix(source)}final_layer_norm.{each}" for each in ("weight", "bias")]
-    for name in _block_names(source):
-        needed += [f"{name}.{norm}_layernorm.{each}" for norm in _NORMS for each in ("weight", "bias")]
-        needed.append(f"{name}.mlp.dense_h_to_4h.bias")
+    norms = [f"{_prefix(source)}final_layer_norm"]
+    norms += [f"{name}.{norm}_layernorm" for name in _block_names(source) for norm in ("input", "post_attention")]
+    needed = [f"{norm}.{each}" for norm in norms for each in ("weight", "bias")]
+    needed += [f"{name}.mlp.dense_h_to_4h.bias" for name in _block_names(source)]
     missing = [name for name in needed if name not in arrays]
     if missing:
         raise NeuroMFAError(
@@ -155,9 +98,6 @@ def _opened(checkpoint):
             "tensors of the model, its biases and layer norms among them"
         )
     return source, arrays
-
-
-_NORMS = ("input", "post_attention")
 
 
 def _prefix(source):

@@ -13,24 +13,7 @@ UNEMBEDDINGS = ("embed_out.weight", "lm_head.weight")
 
 
 def model_of(checkpoint, dtype="float64"):
-    """Build the transformers model of a checkpoint.
-
-    Args:
-        checkpoint: a Checkpoint, a ChangedCheckpoint, or what :func:`neuromfa_lite.sources.open_source` takes.
-        dtype: "float64" or "float32": what it computes in.
-
-    Returns:
-        torch module in evaluation mode, e.g. GPTNeoXForCausalLM.
-
-    Raises:
-        NeuroMFAError: torch or transformers is not installed, transformers has no such model, or tensors are missing or
-            of another shape.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> type(model_of(load_run("induction").checkpoint(0))).__name__
-        'GPTNeoXForCausalLM'
-    """
+    """The transformers model of a checkpoint, in evaluation mode; it computes in "float64" or "float32"."""
     source = open_source(checkpoint)
     model = _empty_model(source).to(_torch_type(dtype))
     given = _by_the_models_names(arrays_of(source), set(model.state_dict()), model.base_model_prefix)
@@ -39,23 +22,7 @@ def model_of(checkpoint, dtype="float64"):
 
 
 def logits(checkpoint, tokens, dtype="float64"):
-    """Compute the logits of a checkpoint's model.
-
-    Args:
-        checkpoint, dtype: as of :func:`model_of`.
-        tokens: (sequences, context) int.
-
-    Returns:
-        (sequences, context, vocabulary) array.
-
-    Raises:
-        as :func:`model_of`.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> logits(load_run("induction").checkpoint(0), [[1, 2, 3]]).shape
-        (1, 3, 64)
-    """
+    """The logits of a checkpoint's model, (sequences, context, vocabulary), of tokens (sequences, context) int."""
     model = model_of(checkpoint, dtype)
     import torch
 

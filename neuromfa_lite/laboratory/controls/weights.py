@@ -8,16 +8,18 @@ Of a checkpoint the matrices of the blocks are changed; with embeddings=True tok
 Biases and layer norms stay.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from ... import arguments
-from ...blocks import EdgeBlock
+from ...blocks import EdgeBlock, FixedJoin, WeightBlock
 from ...errors import NeuroMFAError
-from ...network import NeuronNetwork
-from ...sources import open_source
+from ...network import NeuronNetwork, load_network
+from ...sources import WeightMatrix, open_source
+from ...sources.parts import embedding_of, unembedding_of
 from ..runs import Checkpoint, load_run
-from .apply import apply, blocks_of, checked_factor
-from .checkpoint import ChangedCheckpoint
+from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor
 
 
 def scaled(what, factor, embeddings=False):
@@ -87,23 +89,10 @@ def rescaled(what, like, embeddings=False):
 
 
 def rescaled_start(checkpoint, embeddings=False):
-    """Rescale the initial weights of a checkpoint's own run to the deviation each matrix has in the checkpoint.
+    """Step 0 of a checkpoint's own run, each matrix rescaled to the deviation it has in the checkpoint.
 
-    Args:
-        checkpoint: Checkpoint of a run, or a ChangedCheckpoint of one; the start is the run's step 0 as stored.
-        embeddings: include token embedding and unembedding.
-
-    Returns:
-        ChangedCheckpoint that holds step 0's weights, grown, under the labels of the checkpoint: it is the twin of that
-        step. Biases and layer norms are those of step 0.
-
-    Raises:
-        NeuroMFAError: it is no checkpoint of a run, or the run has no step 0.
-
-    Example:
-        >>> twin = rescaled_start(load_run("induction").checkpoint(724))
-        >>> twin.step, twin.change
-        (724, 'step 0 rescaled to its deviations')
+    It is a ChangedCheckpoint under the labels of the checkpoint, the twin of its step; biases and layer norms are those
+    of step 0. The checkpoint may be a ChangedCheckpoint itself; refused is what is no checkpoint of a run.
     """
     stored = checkpoint
     while isinstance(stored, ChangedCheckpoint):
@@ -177,16 +166,7 @@ def permuted_outgoing(what, seed=0, embeddings=False):
 def shuffled(what, seed=0, embeddings=False):
     """Shuffle all weights of each matrix: its distribution stays, what any one neuron had is lost.
 
-    Args:
-        what, seed, embeddings: as of :func:`permuted_outgoing`.
-
-    Returns:
-        NeuronNetwork or ChangedCheckpoint, its weights of the type they had.
-
-    Example:
-        >>> star = NeuronNetwork.from_edges([0, 0, 1], [1, 2, 2], [0.5, 0.25, 7.0])
-        >>> shuffled(star, seed=2).weight_blocks[0].weights()
-        array([7.  , 0.5 , 0.25])
+    Args, Returns: as of :func:`permuted_outgoing`.
     """
 
     def shuffle(block, weights, stream):
@@ -198,16 +178,7 @@ def shuffled(what, seed=0, embeddings=False):
 def random_signs(what, seed=0, embeddings=False):
     """Give every weight a random sign: each strength stays where it was.
 
-    Args:
-        what, seed, embeddings: as of :func:`permuted_outgoing`.
-
-    Returns:
-        NeuronNetwork or ChangedCheckpoint, its weights of the type they had.
-
-    Example:
-        >>> star = NeuronNetwork.from_edges([0, 0, 1], [1, 2, 2], [0.5, 0.25, 7.0])
-        >>> random_signs(star, seed=1).weight_blocks[0].weights()
-        array([-0.5 , -0.25,  7.  ])
+    Args, Returns: as of :func:`permuted_outgoing`.
     """
 
     def sign(block, weights, stream):
@@ -220,3 +191,68 @@ def _name(what):
     if isinstance(what, (NeuronNetwork, Checkpoint)):
         return what.origin if isinstance(what, NeuronNetwork) else str(what)
     return open_source(what).origin
+
+
+def apply(what, words, change, seed=0, embeddings=False):
+    """Put change(block, weights, stream) in the place of the weights of every block of a network or a checkpoint.
+
+    Args:
+        words: what is changed.
+        change: callable of a block, its weights (targets, sources), in a list of edges (edges,), and a generator of
+            the block's own, which draws the same numbers in a network and in its checkpoint; returns an array of the
+            same shape.
+        embeddings: include the token embedding and the unembedding of a checkpoint.
+    """
+    seed, embeddings = arguments.seed(seed), arguments.flag("embeddings", embeddings)
+    blocks = blocks_of(what, embeddings)
+    streams = {block.name: np.random.default_rng([seed, place]) for place, block in enumerate(blocks)}
+    if isinstance(what, NeuronNetwork):
+        return _changed_network(what, words, lambda block: change(block, block.weights(), streams[block.name]))
+    source = open_source(what)
+    arrays = arrays_of(source)
+    for block in blocks:
+        changed, name = change(block, block.weights(), streams[block.name]), block.matrix.stored_name
+        arrays[name] = arrays[name].astype(np.promote_types(arrays[name].dtype, changed.dtype), copy=False)
+        block.matrix.put(arrays[name], changed)
+    if embeddings and source.config.get("tie_word_embeddings"):  # one that is stored beside the other stays equal to it
+        arrays[unembedding_of(source).name] = arrays[embedding_of(source).name]
+    return ChangedCheckpoint(what, words + (", embeddings too" if embeddings else ""), arrays)
+
+
+def blocks_of(what, embeddings=False):
+    """The blocks that a control changes: those of the network; where asked for, embedding and unembedding too.
+
+    A network has none of these two, and asking for them is refused; where the two are one they are there once.
+    """
+    if isinstance(what, NeuronNetwork):
+        if arguments.flag("embeddings", embeddings):
+            raise NeuroMFAError(
+                "embeddings=True needs a checkpoint or a model: this NeuronNetwork holds no embedding to change"
+            )
+        return list(what.weight_blocks)
+    source = open_source(what)
+    blocks = list(load_network(source).weight_blocks)
+    if embeddings:
+        incoming, outgoing = embedding_of(source), unembedding_of(source)
+        blocks.append(WeightBlock(incoming.name, "embedding", -1, 0, incoming.T))
+        if outgoing is not incoming and not source.config.get("tie_word_embeddings"):
+            blocks.append(WeightBlock(outgoing.name, "unembedding", 0, -1, outgoing))
+    return blocks
+
+
+def _changed_network(network, words, change):
+    blocks = []
+    for block in network.blocks:
+        if isinstance(block, EdgeBlock):
+            block = _changed_edges(block, change(block))
+        elif not isinstance(block, FixedJoin):
+            block = replace(block, matrix=WeightMatrix.from_array(block.name, change(block), block.matrix.origin))
+        blocks.append(block)
+    origin = f"{network.origin} ({words})"
+    return NeuronNetwork(network.layers, blocks, origin, network.left_out, network.seed, join=network.join)
+
+
+def _changed_edges(block, weights):
+    """The lengths that were given are those of the old weights; an undirected graph may have become a directed one."""
+    there, back = np.split(weights, 2) if block.both_ways else (weights, None)
+    return replace(block, listed=weights, lengths=None, both_ways=block.both_ways and np.array_equal(there, back))

@@ -12,15 +12,14 @@ from ..baselines import BASELINES
 from ..changes import PRESERVING, SCALE, WIRING, WIRING_AND_TOKENS
 from ..runs import Run, list_runs, load_run
 from . import properties
-from .cells import Cell
-from .curves import curves_of, refuse_bad_run
-from .result import Scorecard, row_of
-from .spreads import worded
-from .subjects import FunctionSubject, subject_of
-from .timing import timing_cells
+from .cells import Cell, row_of, seeds_in_words
+from .result import Scorecard
+from .values import SETTINGS, ability_of, name_of, of_change, refuse_bad_measure, settings, values_of
 
 MODEL = "the model itself"
 COMPARED_WITH = {"log(step)": "log_step", "weight deviation": "weight_deviation"}
+DESTROYING = (SCALE, WIRING, WIRING_AND_TOKENS)
+CHANGES = (*DESTROYING, *PRESERVING, *SETTINGS)
 
 
 def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
@@ -56,10 +55,10 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
         >>> bool(table.loc["rise at the end", "value"].gt(0).all())
         True
     """
-    subjects = [subject_of(each, samples, neurons_per_layer) for each in _listed(what)]
-    if not subjects:
+    measures = _listed(what)
+    if not measures:
         raise NeuroMFAError("a scorecard of no measure: give a Method, a function of a checkpoint, or a list of them")
-    names = [subject.name for subject in subjects]
+    names = [name_of(each) for each in measures]
     if len(set(names)) < len(names):
         raise NeuroMFAError(
             f"two measures of one scorecard have one name: {', '.join(names)}; give one of them another, "
@@ -67,18 +66,83 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
         )
     runs = bundled_runs() if runs is None else _listed(runs)
     _refuse_bad_runs(runs)
-    seed = runs[0].seeds[0]
-    for subject in subjects:
+    size, seed = (samples, neurons_per_layer), runs[0].seeds[0]
+    for measure in measures:
         for step in (0, runs[0].steps(seed)[-1]):
-            subject.probe(runs[0].checkpoint(step, seed))
+            refuse_bad_measure(measure, runs[0].checkpoint(step, seed), *size)
+    able = [run for run in runs if has_ability(run)]
+    baselines = {run.name: _baselines(run) for run in able}
     rows = []
-    with tqdm(total=len(subjects) * len(runs), desc="scorecard", unit="run", disable=not progress, delay=1) as bar:
-        baselines = {run.name: _baseline_curves(run) for run in runs if has_ability(run)}
-        for subject in subjects:
-            cells = _cells(subject, runs, baselines, bar)
-            rows += [row_of(subject.name, cell) for cell in cells]
-    rows += [row for run in runs if has_ability(run) for row in _ability_rows(run)]
+    with tqdm(total=len(names) * len(runs), desc="scorecard", unit="run", disable=not progress, delay=1) as bar:
+        for name, measure in zip(names, measures, strict=True):
+            tables = {}
+            for run in runs:
+                tables[run.name] = values_of(run, measure, *size, CHANGES if has_ability(run) else ())
+                bar.update()
+            rises = {run.name: of_change(tables[run.name]) for run in runs}
+            for run in runs:
+                drawn = _drawn(rises[run.name], samples)
+                cells = _cells(rises[run.name], drawn)
+                if has_ability(run):
+                    cells += _cells_of_ability(run, runs, rises, baselines[run.name])
+                    cells += _cells_of_changes(tables[run.name], settings(measure, neurons_per_layer))
+                rows += [row_of(name, run.name, cell, drawn) for cell in cells]
+    rows += [row_of(MODEL, run.name, cell, "nothing drawn") for run in able for cell in _model_cells(run)]
     return Scorecard(tuple(rows), storage.versions())
+
+
+def _cells(rises, drawn):
+    return [properties.sign_cell(rises), properties.noise_of_samples(rises, drawn), properties.noise_of_seeds(rises)]
+
+
+def _cells_of_ability(run, runs, rises, baselines):
+    mine, ability = rises[run.name], ability_of(run)
+    cells = [*properties.tracking_cells(mine, ability, baselines), properties.timing_cell(mine, ability)]
+    for control in runs:
+        if control.control_of == run.name:
+            cells += properties.control_cells(mine, control.name, rises[control.name])
+    return cells
+
+
+def _cells_of_changes(table, others):
+    rises = of_change(table)
+    cells = [properties.change_cell(words, rises, of_change(table, words)) for words in DESTROYING]
+    found = [
+        properties.change_cell("symmetry", rises, of_change(table, words), f"most by: {words}") for words in PRESERVING
+    ]
+    most = max(found, key=lambda cell: abs(cell.value))
+    cells.append(most._replace(looks=sum(cell.looks for cell in found)))
+    for words, other in others.items():
+        if isinstance(other, str):
+            cells.append(Cell(f"moved by {words}", None, None, None, None, 0, other))
+        else:
+            cells.append(properties.change_cell(words, rises, of_change(table, words)))
+    return cells
+
+
+def _baselines(run):
+    return {words: of_change(values_of(run, BASELINES[name], samples=1)) for words, name in COMPARED_WITH.items()}
+
+
+def _drawn(rises, samples):
+    """What was drawn of every training seed, in words."""
+    if rises.shape[1] > 1:
+        return f"{rises.shape[1]} samples"
+    return "one sample asked for" if samples == 1 else "nothing drawn"
+
+
+def _model_cells(run):
+    """What the model itself can do at the end, as it is and changed: the mean over training seeds, and their range."""
+    lasts = [run.checkpoint(run.steps(seed)[-1], seed) for seed in run.seeds]
+    found = {"ability": [last.abilities[run.ability] for last in lasts]}
+    for words in DESTROYING:
+        found[f"ability after {words}"] = [ability_after(run, words, seed) for seed in run.seeds]
+    for name, values in found.items():
+        known = [value for value in values if value is not None]
+        value = float(np.mean(known)) if known else None
+        low, high = (min(known), max(known)) if len(known) > 1 else (None, None)
+        note = run.ability if known else "needs torch and transformers"
+        yield Cell(name, lasts[0].step, value, low, high, len(known), note, seeds_in_words(len(known)))
 
 
 def _refuse_bad_runs(runs):
@@ -87,7 +151,8 @@ def _refuse_bad_runs(runs):
     for run in runs:
         if not isinstance(run, Run):
             raise NeuroMFAError(f"runs holds {arguments.shown(run)}, which is no run: open it with load_run(...)")
-        refuse_bad_run(run)
+        for seed in run.seeds:
+            _refuse_bad_training(run, seed)
     names = [run.name for run in runs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -97,67 +162,19 @@ def _refuse_bad_runs(runs):
         )
 
 
-def _cells(subject, runs, baselines, bar):
-    """The cells of one subject, run after run."""
-    curves = {}
-    for run in runs:
-        curves[run.name] = curves_of(run, subject)
-        bar.update(0.5)
-    cells = []
-    for run in runs:
-        mine = curves[run.name]
-        cells += properties.sign_cells(mine) + properties.noise_cells(mine)
-        if has_ability(run):
-            cells += properties.tracking_cells(mine, baselines[run.name]) + timing_cells(mine)
-            for control in runs:
-                if control.control_of == run.name:
-                    cells += properties.control_cells(mine, curves[control.name])
-            cells += _changes(mine)
-        bar.update(0.5)
-    return cells
-
-
-def _changes(curves):
-    cells = []
-    for words in (SCALE, WIRING, WIRING_AND_TOKENS):
-        cells += properties.change_cells(f"moved by {words}", curves, curves.after(words))
-    cells += _symmetry(curves)
-    for words, other in curves.subject.settings().items():
-        if isinstance(other, str):
-            name = f"moved by {words}"
-            cells.append(Cell(name, curves.run.name, None, None, None, None, 0, other))
-        else:
-            cells += properties.change_cells(f"moved by {words}", curves, curves.by(other))
-    return cells
-
-
-def _symmetry(curves):
-    """The change that leaves the model's function as it was and moves the measure most."""
-    found = []
-    for words in PRESERVING:
-        found += properties.change_cells("moved by symmetry", curves, curves.after(words), f"most by: {words}")
-    most = max(found, key=lambda cell: abs(cell.value))
-    return [most._replace(looks=sum(cell.looks for cell in found))]
-
-
-def _baseline_curves(run):
-    keys = {words: BASELINES[name] for words, name in COMPARED_WITH.items()}
-    return {words: curves_of(run, FunctionSubject(function, 1)) for words, function in keys.items()}
-
-
-def _ability_rows(run):
-    """What the model itself can do at the end, as it is and changed: the mean over training seeds, and their range."""
-    lasts = [run.checkpoint(run.steps(seed)[-1], seed) for seed in run.seeds]
-    found = {"ability": [last.abilities[run.ability] for last in lasts]}
-    for words in (SCALE, WIRING, WIRING_AND_TOKENS):
-        found[f"ability after {words}"] = [ability_after(run, words, seed) for seed in run.seeds]
-    for name, values in found.items():
-        known = [value for value in values if value is not None]
-        value = float(np.mean(known)) if known else None
-        low, high = (min(known), max(known)) if len(known) > 1 else (None, None)
-        note = run.ability if known else "needs torch and transformers"
-        cell = Cell(name, run.name, lasts[0].step, value, low, high, len(known), note)
-        yield row_of(MODEL, worded(cell, len(known), "nothing drawn"))
+def _refuse_bad_training(run, seed):
+    """Refuse a training without step 0, or with a checkpoint that lacks the run's ability."""
+    if 0 not in run.steps(seed):
+        raise NeuroMFAError(
+            f"run {run.name!r}, training seed {seed}: step 0 is missing, and every measure is compared with the "
+            "untrained network"
+        )
+    for checkpoint in run.checkpoints(seed) if run.ability else ():
+        if run.ability not in checkpoint.abilities:
+            raise NeuroMFAError(
+                f"run {run.name!r}: step {checkpoint.step} of seed {seed} has no ability {run.ability!r}; it has "
+                f"{', '.join(checkpoint.abilities) or 'none'}: measure it, or name another in the manifest"
+            )
 
 
 def has_ability(run):

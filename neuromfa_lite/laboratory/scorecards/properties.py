@@ -1,199 +1,86 @@
 """What a scorecard asks of a measure. Every answer is a number with its spread and how many looks it took.
 
-Where two sizes are compared the number is their contrast (a - b)/(|a| + |b|): from -1 to 1, 0 where they are equal, 1
-where b is nothing beside a or of the other sign. Unlike a ratio it stays small where both are.
+All is asked of the rises of a run, a table (training seed, step) x samples of :func:`.values.of_change`. Where two
+sizes are compared the number is their contrast (a - b)/(|a| + |b|): from -1 to 1, 0 where they are equal, 1 where b is
+nothing beside a or of the other sign. Unlike a ratio it stays small where both are.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .cells import Cell
-from .spreads import FEWEST, FEWEST_STEPS, ends, jackknife, joined, smallest_largest, worded
+from .cells import FEWEST, Cell, ends, jackknife, joined, seeds_in_words, smallest_largest
 
 EARLY = 256
+FEWEST_STEPS = 3  # between a first and a last alone every curve is the same line
 OVER_SAMPLES = "range over samples alone"
+NOISE = "its own rise is within twice its spread over samples"
 
 
 def contrast(a, b):
-    """(a - b)/(|a| + |b|), 0 where both are 0; numbers or arrays.
-
-    Example:
-        >>> contrast(3.0, 1.0), contrast(2.0, -5.0), contrast(0.0, 0.0)
-        (0.5, 1.0, 0.0)
-    """
+    """(a - b)/(|a| + |b|), 0 where both are 0; numbers or arrays."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     size = np.abs(a) + np.abs(b)
     values = (a - b) / np.where(size > 0, size, 1.0)
     return float(values) if values.ndim == 0 else values
 
 
-def association(curves, other=None):
-    """Correlation of the rise with the ability over a run's checkpoints, of every training seed and sample.
-
-    Every pair counts once, also those of seeds that are stored at four steps, whose correlations are of four points.
-
-    Args:
-        curves: Curves of a run with an ability.
-        other: Curves of the same run by another measure, whose own correlation (mean over its samples) is taken off.
-
-    Returns:
-        (pairs,) Pearson's r, or the excess; pairs in which the measure or the ability stands still are left out, and
-        seeds of two steps, through which every correlation is 1.
-    """
-    found = [np.empty(0)]
-    for seed in curves.seeds:
-        if len(curves.steps[seed]) < FEWEST_STEPS:
-            continue
-        ability = curves.ability[seed]
-        mine = _correlations(curves.rises[seed], ability)
-        if other is not None:
-            theirs = _correlations(other.rises[seed], ability)
-            mine = mine - theirs.mean() if len(theirs) else mine[:0]
-        found.append(mine)
-    return np.concatenate(found)
+def seeds_of(rises):
+    """The training seeds."""
+    return list(rises.index.unique("seed"))
 
 
-def _correlations(rises, ability):
-    centred, target = rises - rises.mean(axis=0), ability - ability.mean()
-    sizes = np.sqrt((centred**2).sum(axis=0) * (target @ target))
-    moving = sizes > 1e-12
-    return (centred[:, moving].T @ target) / sizes[moving]
+def last_step(rises):
+    """The last step of the first training seed."""
+    return int(rises.loc[seeds_of(rises)[0]].index[-1])
 
 
-def tracking_cells(curves, baselines):
-    """Does it move with the ability, and more than the clock and the size of the weights do?
-
-    Args:
-        curves: Curves; baselines: {words: Curves of a baseline on the same run}.
-    """
-    looks = sum(rises.size for rises in curves.rises.values())
-    asked = {"follows ability": association(curves)}
-    asked |= {f"follows ability beyond {words}": association(curves, other) for words, other in baselines.items()}
-    pairs = len(curves.seeds) * curves.samples
-    cells = []
-    for name, found in asked.items():
-        still = f"{pairs - len(found)} of {pairs} pairs stand still" if len(found) < pairs else ""
-        cells.append(_mean(name, curves, found, looks, note=still))
-    return cells
+def at_the_end(rises):
+    """(seeds, samples) the rises at the last checkpoints."""
+    return np.ascontiguousarray(rises.groupby("seed").tail(1))
 
 
-def control_cells(curves, control):
-    """Does it rise where an ability appears and not where none can? At every step that both runs have of all seeds.
-
-    And at step 256, in the middle of every task, of the seeds that have it.
-    """
-    cells = []
-    shared = set(curves.common_steps) & set(control.common_steps)
-    shared |= {EARLY} & set(curves.steps[curves.seeds[0]].tolist()) & set(control.steps[control.seeds[0]].tolist())
-    for step in sorted(shared):
-        sides = [each.by_seed(step) for each in (curves, control)]
-        cells += [_specific(curves, control, step, sides), _effect_cell(curves, control, step, sides)]
-    return cells
+def _mean_cell(name, values, rises, step=None, note=""):
+    """The mean of numbers and their quantiles."""
+    if not len(values):
+        return Cell(name, step, None, None, None, rises.size, "it stands still")
+    return Cell(name, step, float(values.mean()), *ends(values), rises.size, note, seeds_in_words(len(seeds_of(rises))))
 
 
-def _specific(curves, control, step, sides):
-    mine, theirs = (np.concatenate(list(side.values())) for side in sides)
-    pairs = contrast(*(each.ravel() for each in np.meshgrid(mine, theirs)))
-    name, value = f"specific against {control.run.name}", contrast(mine.mean(), theirs.mean())
-    note = joined(_seeds_of(sides), OVER_SAMPLES if max(map(len, sides)) == 1 else "") if len(pairs) > 1 else ""
-    cell = Cell(name, curves.run.name, step, float(value), *ends(pairs), len(mine) + len(theirs), note)
-    return worded(cell, 1, curves.drawn, " at this step")
+# --- its rise and its noise ---------------------------------------------------------------------------------------
 
 
-def _seeds_of(sides):
-    """What is to be said where a step is there of fewer training seeds than it takes to leave one out."""
-    count = min(map(len, sides))
-    return f"{'one training seed' if count == 1 else f'{count} training seeds'} at this step" if count < FEWEST else ""
-
-
-def effect(mine, theirs):
-    """The difference of two runs in their common standard deviation, over seeds and samples.
-
-    Args:
-        mine, theirs: {training seed: (samples,) rises}.
-
-    Returns:
-        float; None where either has a single number, or no spread but that of rounding.
-
-    Example:
-        >>> effect({0: np.array([3.0, 5.0])}, {0: np.array([0.0, 2.0])}) == 3 / 2**0.5
-        True
-    """
-    sides = [np.concatenate(list(side.values())) for side in (mine, theirs)]
-    spread = np.sqrt(np.mean([side.var(ddof=1) for side in sides])) if min(map(len, sides)) > 1 else 0.0
-    size = max(float(np.abs(side).max()) for side in sides)
-    return float((sides[0].mean() - sides[1].mean()) / spread) if spread > 1e-12 * size else None
-
-
-def _effect_cell(curves, control, step, sides):
-    """With its range: without one seed, or where there are too few of them without one sample, in both runs alike."""
-    name, run = f"effect against {control.run.name}", curves.run.name
-    value, looks = effect(*sides), sum(len(rises) for side in sides for rises in side.values())
-    if value is None:
-        return Cell(name, run, step, None, None, None, looks, "no spread to measure the difference in")
-    seeds = [seed for seed in sides[0] if seed in sides[1]]
-    samples = min(len(rises) for side in sides for rises in side.values())
-    if len(seeds) >= FEWEST:
-        without = [effect(*({s: side[s] for s in side if s != seed} for side in sides)) for seed in seeds]
-        low, high = smallest_largest(value, [found for found in without if found is not None])
-        return worded(Cell(name, run, step, value, low, high, looks), len(seeds), curves.drawn)
-    places = range(samples) if samples >= FEWEST else ()
-    low, high = jackknife(value, [effect(*(_without_sample(side, place) for side in sides)) for place in places])
-    note = joined(_seeds_of(sides), OVER_SAMPLES) if low is not None else ""
-    return worded(Cell(name, run, step, value, low, high, looks, note), len(seeds), curves.drawn, " at this step")
-
-
-def _without_sample(side, place):
-    return {seed: np.delete(rises, place) for seed, rises in side.items()}
-
-
-def change_cells(name, curves, changed, note=""):
-    """How much a change of the last checkpoint moves the rise: contrast of after and before, 0 if not at all.
-
-    Args:
-        name: what was changed; curves: Curves; changed: (seeds, samples) rises after it.
-    """
-    before = np.array([curves.rises[seed][-1] for seed in curves.seeds])
-    pairs = contrast(changed, before).ravel()
-    value, looks = contrast(changed.mean(), before.mean()), changed.size + before.size
-    cell = Cell(name, curves.run.name, _last(curves), value, *ends(pairs), looks, note)
-    return [worded(cell, len(curves.seeds), curves.drawn)]
-
-
-def sign_cells(curves):
+def sign_cell(rises):
     """The rise at the last checkpoint, in the measure's own units, and how many pairs of seed and sample rise."""
-    values = np.concatenate([curves.rises[seed][-1] for seed in curves.seeds])
+    values = at_the_end(rises).ravel()
     note = f"{np.mean(values > 0):.0%} of seeds and samples rise"
-    return [_mean("rise at the end", curves, values, values.size, _last(curves), note)]
+    return _mean_cell("rise at the end", values, rises, last_step(rises), note)._replace(looks=values.size)
 
 
-def noise_cells(curves):
-    """How large is its spread beside its rise? sd/(sd + |mean|) at the end: 0 without noise, 1 where noise is all."""
-    lasts = [curves.rises[seed][-1] for seed in curves.seeds]
-    return [_noise_of_samples(curves, lasts), _noise_of_seeds(curves, np.array([last.mean() for last in lasts]))]
-
-
-def _noise_of_samples(curves, lasts):
-    name, run, step, looks = "noise of samples", curves.run.name, _last(curves), sum(map(len, lasts))
-    if curves.samples == 1:
-        return Cell(name, run, step, None, None, None, looks, curves.drawn)
+def noise_of_samples(rises, drawn):
+    """How large is its spread over samples beside its rise? sd/(sd + |mean|) at the end: 0 without noise, at most 1."""
+    name, step, lasts = "noise of samples", last_step(rises), at_the_end(rises)
+    if lasts.shape[1] == 1:
+        return Cell(name, step, None, None, None, lasts.size, drawn)
     shares = np.array([_share(last) for last in lasts])
     if len(lasts) > 1:
-        return _mean(name, curves, shares, looks, step)
-    low, high = jackknife(shares[0], [_share(np.delete(lasts[0], place)) for place in range(curves.samples)])
-    low, high = (low, high) if low is None else (max(low, 0.0), min(high, 1.0))  # of a share
-    note = joined("one training seed", OVER_SAMPLES) if low is not None else ""
-    return worded(Cell(name, run, step, float(shares[0]), low, high, looks, note), 1, curves.drawn)
+        return _mean_cell(name, shares, rises, step)._replace(looks=lasts.size)
+    low, high = jackknife(shares[0], [_share(np.delete(lasts[0], place)) for place in range(lasts.size)])
+    if low is None:
+        return Cell(name, step, float(shares[0]), None, None, lasts.size)
+    note = joined("one training seed", OVER_SAMPLES)
+    return Cell(name, step, float(shares[0]), max(low, 0.0), min(high, 1.0), lasts.size, note)  # of a share
 
 
-def _noise_of_seeds(curves, means):
-    name, run, step, count = "noise of seeds", curves.run.name, _last(curves), len(means)
+def noise_of_seeds(rises):
+    """The same of its means over samples, over training seeds."""
+    name, step, means = "noise of seeds", last_step(rises), at_the_end(rises).mean(axis=1)
+    count = len(means)
     if count == 1:
-        return Cell(name, run, step, None, None, None, 1, "one training seed")
+        return Cell(name, step, None, None, None, 1, "one training seed")
     without = [_share(np.delete(means, place)) for place in range(count)] if count >= FEWEST else []
-    cell = Cell(name, run, step, _share(means), *smallest_largest(_share(means), without), count)
-    return worded(cell, count, curves.drawn)
+    value = _share(means)
+    return Cell(name, step, value, *smallest_largest(value, without), count, trainings=seeds_in_words(count))
 
 
 def _share(values):
@@ -202,14 +89,208 @@ def _share(values):
     return float(spread / total) if total > 0 else 0.0
 
 
-def _last(curves):
-    return int(curves.steps[curves.seeds[0]][-1])
+# --- does it follow the ability? ----------------------------------------------------------------------------------
 
 
-def _mean(name, curves, values, looks, step=None, note=""):
-    """The mean of numbers and their quantiles."""
-    run = curves.run.name
-    if not len(values):
-        return Cell(name, run, step, None, None, None, looks, "it stands still")
-    cell = Cell(name, run, step, float(values.mean()), *ends(values), looks, note)
-    return worded(cell, len(curves.seeds), curves.drawn)
+def association(rises, ability, other=None):
+    """Correlation of the rise with the ability over a run's checkpoints, of every training seed and sample.
+
+    Every pair counts once, also those of seeds that are stored at four steps, whose correlations are of four points.
+
+    Args:
+        rises: of a run with an ability, which is a Series (seed, step).
+        other: rises of the same run by another measure, whose own correlation (mean over its samples) is taken off.
+
+    Returns:
+        (pairs,) Pearson's r, or the excess; pairs in which the measure or the ability stands still are left out, and
+        seeds of two steps, through which every correlation is 1.
+    """
+    found = [np.empty(0)]
+    for seed in seeds_of(rises):
+        if len(rises.loc[seed]) < FEWEST_STEPS:
+            continue
+        mine = _correlations(rises.loc[seed], ability.loc[seed])
+        if other is not None:
+            theirs = _correlations(other.loc[seed], ability.loc[seed])
+            mine = mine - theirs.mean() if len(theirs) else mine[:0]
+        found.append(mine)
+    return np.concatenate(found)
+
+
+def _correlations(rises, ability):
+    rises, ability = rises.to_numpy(), ability.to_numpy()
+    centred, target = rises - rises.mean(axis=0), ability - ability.mean()
+    sizes = np.sqrt((centred**2).sum(axis=0) * (target @ target))
+    moving = sizes > 1e-12
+    return (centred[:, moving].T @ target) / sizes[moving]
+
+
+def tracking_cells(rises, ability, baselines):
+    """Does it move with the ability, and more than baselines, {words: their rises on the same run}, do?"""
+    asked = {"follows ability": association(rises, ability)}
+    for words, other in baselines.items():
+        asked[f"follows ability beyond {words}"] = association(rises, ability, other)
+    pairs = len(seeds_of(rises)) * rises.shape[1]
+    for name, found in asked.items():
+        still = f"{pairs - len(found)} of {pairs} pairs stand still" if len(found) < pairs else ""
+        yield _mean_cell(name, found, rises, note=still)
+
+
+# --- does it rise without the ability? ----------------------------------------------------------------------------
+
+
+def control_cells(rises, control, theirs):
+    """Does it rise where an ability appears and not in a control, by name, with rises theirs?
+
+    At every step that both runs have of all seeds, and at step 256, in the middle of every task, of the seeds that
+    have it.
+    """
+    shared = set.intersection(*(_common_steps(each) for each in (rises, theirs)))
+    if all((seeds_of(each)[0], EARLY) in each.index for each in (rises, theirs)):
+        shared |= {EARLY}
+    for step in sorted(shared):
+        sides = [each.xs(step, level="step") for each in (rises, theirs)]
+        yield _specific(control, step, sides)
+        yield _effect_cell(control, step, sides)
+
+
+def _common_steps(rises):
+    """The steps after 0 that every seed has."""
+    counts = rises.groupby("step").size()
+    return set(counts[counts == len(seeds_of(rises))].index) - {0}
+
+
+def _specific(control, step, sides):
+    mine, theirs = (np.ravel(side) for side in sides)
+    pairs = contrast(*(each.ravel() for each in np.meshgrid(mine, theirs)))
+    value = float(contrast(mine.mean(), theirs.mean()))
+    note = joined(_few_seeds(sides), OVER_SAMPLES if max(map(len, sides)) == 1 else "") if len(pairs) > 1 else ""
+    looks, trainings = len(mine) + len(theirs), "one training seed at this step"
+    return Cell(f"specific against {control}", step, value, *ends(pairs), looks, note, trainings)
+
+
+def _few_seeds(sides):
+    """What is to be said where a step is there of fewer training seeds than it takes to leave one out."""
+    count = min(map(len, sides))
+    return f"{seeds_in_words(count)} at this step" if count < FEWEST else ""
+
+
+def effect(mine, theirs):
+    """The difference of two runs in their common standard deviation, over seeds and samples, (seeds, samples) each.
+
+    None where either has a single number, or no spread but that of rounding.
+    """
+    sides = [np.ravel(side) for side in (mine, theirs)]
+    spread = np.sqrt(np.mean([side.var(ddof=1) for side in sides])) if min(map(len, sides)) > 1 else 0.0
+    size = max(float(np.abs(side).max()) for side in sides)
+    return float((sides[0].mean() - sides[1].mean()) / spread) if spread > 1e-12 * size else None
+
+
+def _effect_cell(control, step, sides):
+    """With its range: without one seed, or where there are too few of them without one sample, in both runs alike."""
+    name, value, looks = f"effect against {control}", effect(*sides), sum(side.size for side in sides)
+    if value is None:
+        return Cell(name, step, None, None, None, looks, "no spread to measure the difference in")
+    seeds = sides[0].index.intersection(sides[1].index)
+    trainings = seeds_in_words(len(seeds))
+    if len(seeds) >= FEWEST:
+        without = [effect(*(side.drop(index=seed) for side in sides)) for seed in seeds]
+        low, high = smallest_largest(value, [found for found in without if found is not None])
+        return Cell(name, step, value, low, high, looks, trainings=trainings)
+    samples = min(side.shape[1] for side in sides)
+    places = range(samples) if samples >= FEWEST else ()
+    low, high = jackknife(value, [effect(*(side.drop(columns=place) for side in sides)) for place in places])
+    note = joined(_few_seeds(sides), OVER_SAMPLES) if low is not None else ""
+    return Cell(name, step, value, low, high, looks, note, f"{trainings} at this step")
+
+
+def change_cell(words, rises, changed, note=""):
+    """How much a change of the last checkpoints moves the rise: contrast of after and before, 0 if not at all."""
+    before, after = at_the_end(rises), at_the_end(changed)
+    value, pairs = contrast(after.mean(), before.mean()), contrast(after, before).ravel()
+    trainings = seeds_in_words(len(before))
+    return Cell(f"moved by {words}", last_step(rises), value, *ends(pairs), after.size + before.size, note, trainings)
+
+
+# --- before the ability or after it? ------------------------------------------------------------------------------
+
+
+def half_way(steps, rises):
+    """The step at which a curve, straight over log(1 + step), first reaches half of its end; None where that is 0."""
+    if rises[-1] == 0:
+        return None
+    share, time = rises / rises[-1], np.log1p(steps)
+    above = int(np.argmax(share >= 0.5))
+    if above == 0:
+        return float(steps[0])
+    low, high = share[above - 1], share[above]
+    return float(np.expm1(time[above - 1] + (0.5 - low) / (high - low) * (time[above] - time[above - 1])))
+
+
+def octaves_after(rises, ability):
+    """How many doublings of the step after the ability is each sample of a training half way? Below 0 it leads.
+
+    Args:
+        rises: (steps, samples) DataFrame; ability: Series at the same steps.
+
+    Returns:
+        (at most samples,) log2 (1 + half of the measure)/(1 + half of the ability); samples that stand still have
+        none, and no sample has where the ability stands still.
+    """
+    steps, ability = rises.index.to_numpy(), ability.to_numpy()
+    reached = half_way(steps, ability - ability[0])
+    halves = [half_way(steps, column) for column in rises.to_numpy().T] if reached is not None else []
+    return np.array([np.log2((half + 1) / (reached + 1)) for half in halves if half is not None])
+
+
+def timing_cell(rises, ability):
+    """Is it half way before or after the ability is? In doublings of the training step; below 0 it leads.
+
+    The mean over all pairs of training seed and sample. Between few checkpoints the time of half comes out wrong, and
+    of the seeds after the first few are stored. What that does is known of the first: thinned to the steps of another
+    seed it is half way at another time, and by this difference, mean over samples, the other seed is corrected, roughly
+    where the two are half way between different checkpoints. So the range is one over seeds and samples and not over
+    checkpoints. A seed in which the measure or the ability does not rise is left out, and the note says so.
+    """
+    name, (first, *others) = "half way after ability", seeds_of(rises)
+    mine, its = rises.loc[first], ability.loc[first]
+    fine, reason = octaves_after(mine, its), _why_not(mine, its)
+    if len(mine) < FEWEST_STEPS:
+        reason = f"{len(mine)} steps, and through two every curve is half way at the same time"
+    if reason or not len(fine):
+        return Cell(name, None, None, None, None, mine.size, reason or "it stands still")
+    found, notes, looks = [fine], [f"seed {first}, of {len(mine)} steps, {fine.mean():+.2f}"], mine.size
+    rough = False
+    for seed in others:
+        other, ability_there = rises.loc[seed], ability.loc[seed]
+        shared = mine.index.intersection(other.index)
+        coarse = octaves_after(other.loc[shared], ability_there.loc[shared])
+        thinned = octaves_after(mine.loc[shared], its.loc[shared])
+        why = _why_not(other, ability_there) or ("it stands still" if not len(coarse) else "")
+        if len(shared) < FEWEST_STEPS or not len(thinned):
+            why = why or f"too few of its steps are those of seed {first}"
+        if why:
+            notes.append(f"seed {seed} left out: {why}")
+            continue
+        shift = fine.mean() - thinned.mean()
+        found.append(coarse + shift)
+        looks += other.size
+        rough |= abs(shift) > 1
+        corrected = f" corrected by {shift:+.2f}" if len(shared) < len(mine) else ""
+        notes.append(f"seed {seed}, of {len(shared)}, {coarse.mean():+.2f}{corrected}")
+    octaves, asked = np.concatenate(found), len(found) * rises.shape[1]
+    if rough:
+        notes.append("corrected by more than a doubling: rough")
+    if len(octaves) < asked:
+        notes.append(f"{asked - len(octaves)} of {asked} pairs stand still")
+    trainings = seeds_in_words(len(found))
+    return Cell(name, None, float(octaves.mean()), *ends(octaves), looks, joined(*notes), trainings)
+
+
+def _why_not(rises, ability):
+    """Why a training has no time of half, in words; empty where it has one."""
+    if ability.iloc[-1] <= ability.iloc[0]:
+        return "the ability does not rise"
+    last = rises.iloc[-1].to_numpy()
+    noise = last.std(ddof=1) if len(last) > 1 else 0.0
+    return NOISE if abs(last.mean()) <= 2 * noise else ""

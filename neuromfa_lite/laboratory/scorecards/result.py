@@ -12,8 +12,8 @@ import numpy as np
 from ... import arguments, storage
 from ...errors import NeuroMFAError, said
 from ...text import html
+from .cells import COLUMNS
 
-COLUMNS = "method property run step value low high looks note".split()
 SCHEMA = 1
 MEANS = "means over runs and steps, of 'moved by' without the sign"
 
@@ -172,13 +172,3 @@ def picture_target(path):
     if path.suffix != ".png":
         raise NeuroMFAError(f"{path}: a picture is drawn into a .png file, give a name that ends so")
     return path
-
-
-def row_of(method, cell):
-    """A cell as a plain dict with its method; numbers rounded to 6 digits, which is more than any of them knows."""
-    values = {key: _rounded(value) for key, value in cell._asdict().items()}
-    return {"method": method, **{name: values[name] for name in COLUMNS[1:]}}
-
-
-def _rounded(value):
-    return float(f"{value:.6g}") if isinstance(value, (float, np.floating)) else value

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ... import storage
-from ...errors import NeuroMFAError
 from ...method import GEODESIC, METHODS, PAPER, PUBLISHED, SCALE_FREE
-from ...variants import IDEAS, TOKEN_CLOUD, find_method, load_variant
+from ...variants import IDEAS
+from ...variants.file import find_variant
 from ..abilities_after import STORED, store
 from ..baselines import BASELINES
 from ..circuits import reciprocity, token_agreement
 from ..token_clouds import token_cloud, two_neighbours
 from .ask import bundled_runs, has_ability, scorecard
 from .result import Scorecard
-from .subjects import subject_of
+from .values import name_of
 
 SHIPPED = Path(__file__).with_suffix(".json")
 FRESH = Path(__file__).with_name("fresh_seeds.json")
@@ -24,41 +24,16 @@ def shipped_measures():
     """Everything on the shipped scorecard, in its order: methods, frozen measures of tokens, baselines."""
     # alpha0 is the mean neuron-based fractal dimension (NFD): the score without the widths
     dimension = PAPER.replace(score="regularity", name="NFD only")
-    ideas = [idea for idea in IDEAS if idea is not TOKEN_CLOUD]  # which token_cloud is, as it was frozen
     return [
         PUBLISHED, PAPER, SCALE_FREE, GEODESIC, dimension, token_cloud, two_neighbours, token_agreement, reciprocity,
-        *ideas, *BASELINES.values(),
+        *IDEAS, *BASELINES.values(),
     ]  # fmt: skip
 
 
 def measure_named(name):
-    """Find a measure by the name it has on the shipped scorecard, or as a named method, or in a FILE.py.
-
-    Args:
-        name: e.g. "scale-free", "token cloud", "my_variant.py".
-
-    Returns:
-        Method or function of a checkpoint.
-
-    Raises:
-        NeuroMFAError: there is none of that name; the message lists those there are.
-
-    Example:
-        >>> measure_named("token cloud") is token_cloud
-        True
-    """
-    known = {subject_of(each, 1, 1).name: each for each in shipped_measures()}
-    if name in known:
-        return known[name]
-    file, colon, part = name.rpartition(".py:")
-    if colon:
-        return load_variant(f"{file}.py", part)
-    if name.endswith(".py"):
-        return load_variant(name)
-    if name not in METHODS:
-        names = dict.fromkeys((*known, *METHODS))
-        raise NeuroMFAError(f"no measure {name!r}: use one of {', '.join(names)}, or FILE.py, or FILE.py:NAME")
-    return find_method(name)
+    """A measure by its name on the shipped scorecard ("token cloud"), a named method, or what a FILE.py holds."""
+    known = {name_of(each): each for each in shipped_measures()}
+    return find_variant(name, known | METHODS | known, "measure")
 
 
 def shipped_scorecard() -> Scorecard:
