@@ -15,7 +15,7 @@ help:
 	@echo "make test       style, unit tests, notebooks"
 	@echo "make test-pythons the small tests on Python $(OTHER_PYTHONS), those that are found"
 	@echo "make test-all   make test, then the browser, the retraining and the mutants"
-	@echo "make mutants    one number after another spoiled: verify must notice each"
+	@echo "make mutants    one number after another spoiled: the checks must notice each"
 	@echo "make notebooks  execute every notebook and store it with its pictures"
 	@echo "make scorecard  compute the shipped scorecard anew (some minutes), its table and picture in docs/"
 	@echo "make lint       ruff"

@@ -31,7 +31,7 @@ _HOME_OF = {
     "follow": "study",
     "box_counting": "boxes",
     "greedy_boxes": "boxes",
-    "verify": "verification",
+    "verify": "fractals.verify",
     "Spectrum": "spectrum",
     "Trajectory": "trajectory",
     "confidence": "uncertainty",

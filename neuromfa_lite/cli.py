@@ -228,14 +228,11 @@ def train(run, seed, folder, steps, overwrite):
 @_json
 def verify(as_json):
     """Check every formula and every estimator against objects whose answer is known."""
-    from .verification import summary_of
-    from .verification import verify as verify_all
+    from .fractals.verify import summary_of
+    from .fractals.verify import verify as verify_all
 
     table = verify_all()
-    if as_json:
-        _say(json.dumps(_plain(table), allow_nan=False))
-    else:
-        _say(summary_of(table))
+    _print(table, as_json, summary_of(table))
     sys.exit(0 if table["passed"].all() else 1)
 
 

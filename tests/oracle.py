@@ -244,3 +244,100 @@ def emergence(alpha0, width, alpha0_untrained, width_untrained):
     """E = [w(t) / w(0)] ln[alpha0(0) / alpha0(t)]; each argument lists a value per sampled network."""
     growth = mean(width) / mean(width_untrained)
     return growth * math.log(mean(alpha0_untrained) / mean(alpha0))
+
+
+# Step 7: any shares and weights, how straight a line is, and how far each neuron pulls it. -------------------
+
+
+def partition(shares, weights, q):
+    """(ln Z, d ln Z/d q) at every radius, Z = sum_i w_i mu_i^q; a list of shares mu_i and of weights w_i each."""
+    log_z, mean_log = [], []
+    for of_radius, of_weights in zip(shares, weights, strict=True):
+        terms = [w * mu**q for mu, w in zip(of_radius, of_weights, strict=True)]
+        total = math.fsum(terms)
+        log_z.append(math.log(total))
+        mean_log.append(math.fsum(t * math.log(mu) for t, mu in zip(terms, of_radius, strict=True)) / total)
+    return log_z, mean_log
+
+
+def residuals(x, y, among=None):
+    """How far the points lie from the line through them, or through those at the positions ``among``."""
+    among = range(len(x)) if among is None else among
+    near_x, near_y = [x[k] for k in among], [y[k] for k in among]
+    rise, mean_x, mean_y = slope(near_x, near_y), mean(near_x), mean(near_y)
+    return [b - mean_y - rise * (a - mean_x) for a, b in zip(x, y, strict=True)]
+
+
+def r2(x, y):
+    """Share of the variance that the line explains; 1 where there is none but of rounding."""
+    if max(y) - min(y) <= 1e-13:
+        return 1.0
+    return 1 - math.fsum(r * r for r in residuals(x, y)) / math.fsum((b - mean(y)) ** 2 for b in y)
+
+
+def bend(x, y):
+    """How much the slope of the least-squares parabola changes over the points, as a share of the line's slope.
+
+    The parabola's normal equations are solved by Cramer's rule.
+    """
+    rise, middle = slope(x, y), mean(x)
+    if rise == 0:
+        return 0.0
+    x = [value - middle for value in x]
+    power = [math.fsum(value**k for value in x) for k in range(5)]
+    moment = [math.fsum(b * a**k for a, b in zip(x, y, strict=True)) for k in range(3)]
+    rows = [power[k : k + 3] for k in range(3)]
+    square = determinant([[*row[:2], right] for row, right in zip(rows, moment, strict=True)]) / determinant(rows)
+    return 2 * square * (x[-1] - x[0]) / rise
+
+
+def determinant(rows):
+    """Of three rows of three numbers."""
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    return math.fsum([a * e * i, b * f * g, c * d * h, -c * e * g, -b * d * i, -a * f * h])
+
+
+def line_weights(x):
+    """What the value at each point adds to the slope of the line."""
+    middle = mean(x)
+    spread = math.fsum((a - middle) ** 2 for a in x)
+    return [(a - middle) / spread for a in x]
+
+
+def pulls(x, shares, weights, q, flat):
+    """([d tau/d v_i], [d alpha/d v_i]): what a little more of neuron i does to the slopes of ln Z and d ln Z/d q.
+
+    flat: ln Z has no slope by definition.
+    """
+    log_z, mean_log = partition(shares, weights, q)
+    part = [c / math.exp(of_radius) for c, of_radius in zip(line_weights(x), log_z, strict=True)]
+    of_tau, of_alpha = [], []
+    for i in range(len(shares[0])):
+        mine = [share[i] for share in shares]
+        terms = [c * w[i] * mu**q for c, w, mu in zip(part, weights, mine, strict=True)]
+        of_tau.append(0.0 if flat else math.fsum(terms))
+        above = [math.log(mu) - level for mu, level in zip(mine, mean_log, strict=True)]
+        of_alpha.append(math.fsum(term * rise for term, rise in zip(terms, above, strict=True)))
+    return of_tau, of_alpha
+
+
+def standard_error(pulled, groups, sizes):
+    """The standard error of a sum of pulls: of n neurons in a group the variance is n times that of a single one."""
+    variance = 0.0
+    for group, n in sizes.items():
+        mine = [pull for pull, other in zip(pulled, groups, strict=True) if other == group]
+        middle = math.fsum(mine) / n  # those that are no centre pull by 0
+        squares = math.fsum((pull - middle) ** 2 for pull in mine) + (n - len(mine)) * middle**2
+        variance += n / (n - 1) * squares if n > 1 else 0.0
+    return math.sqrt(variance)
+
+
+def error_of_one_dimension(radii, curve):
+    """The standard error of the slope of ln N on ln r over the connections of a neuron, one after another."""
+    weights = line_weights([math.log(radius) for radius in radii])
+    squares, before = [], 1
+    for place, mass in enumerate(curve):
+        pull = math.fsum(c / n for c, n in zip(weights[place:], curve[place:], strict=True))
+        squares += [pull**2] * (mass - before)
+        before = mass
+    return math.sqrt(math.fsum(squares))

@@ -761,3 +761,62 @@ def test_pareto_networks_of_a_seed():
 def test_pareto_fan_outs_that_cannot_be(arguments, words):
     with pytest.raises(NeuroMFAError, match=words):
         ParetoFanOut(**({"exponent": 1.5, "neurons": 4, "fan_out": 30} | arguments))
+
+
+# by hand, all in one: what test_mutants.py spoils
+
+
+def natural_radii_by_hand():
+    """The widest balls in a part of a cascade, ends of younger flowers, balls inside a lattice, growing ones."""
+    for p in ((0.3, 0.7), (1 / 3, 0.0, 2 / 3), (0.1, 0.2, 0.3, 0.4)):
+        widths = [len(p) ** level for level in range(5)]
+        halves = {max(r for r in range(width) if 2 * r + 1 <= width) + 0.5 for width in widths}
+        assert Cascade(p, 5).natural_radii().tolist() == sorted(halves)
+    for u, v in ((2, 2), (2, 3)):
+        ends = [nx.shortest_path_length(flower_by_hand(u, v, younger), 0, 1) for younger in range(3)]
+        assert Flower(u, v, 3).natural_radii().tolist() == ends
+    for shape in ((5, 7), (41,)):
+        inside = [r for r in range(1, 50) if all(r <= side - 1 - r for side in shape)]
+        assert Lattice(shape).natural_radii().tolist() == inside
+    around = [min(50, 1 + 4 * r) for r in range(20)]
+    assert Ring(50, 4).natural_radii().tolist() == [r for r in range(1, 20) if around[r] == around[r - 1] + 4]
+    network = WeightedFractal([0.5, 0.25], 3)
+    diameters = [2 / 16, 2 / 8, 2 / 4, 2.75 / 4, 2.75 / 2, 3.125]  # 2, 2.75 and 3.125 of one, two, three generations
+    assert network.natural_radii().tolist() == network.diameters().tolist() == diameters
+    for known in (Flower(2, 3, 3), Lattice((5, 7)), Ring(50, 4), network):
+        assert known.graph().graph["natural_radii"] == known.natural_radii().tolist()
+
+
+def sizes_and_edges_by_hand():
+    """Every node of a ring, the nodes of largest degree in a flower, all lengths of the edges."""
+    assert Ring(50, 4).nodes == 50 and Ring(50, 4).centres().tolist() == list(range(50))
+    degrees = dict(Flower(2, 3, 3).graph().degree())
+    hubs = sorted(node for node, degree in degrees.items() if degree == max(degrees.values()))
+    assert Flower(2, 3, 3).centres().tolist() == hubs
+    for known, edges in ((Lattice((5, 7)), 4 * 7 + 5 * 6), (Ring(50, 4), 100), (Flower(2, 3, 3), 125)):
+        assert [length for _, _, length in known.graph().edges(data="distance")] == [1.0] * edges
+
+
+def pareto_by_hand():
+    """The mean ball by Simpson's rule on the density over ln |w|; the distances from the numbers that a seed draws."""
+    for m in (0.7, 2.0):
+        fan = ParetoFanOut(m, 5, 20, seed=3)
+        for distance in (10, 50, 150):
+            low, width, steps = -math.log(distance), 40 / m / 2000, 2000
+            density = [m * (150 * math.exp(low + i * width)) ** -m for i in range(steps + 1)]
+            share = width / 3 * sum(t * (1 if i in (0, steps) else 4 if i % 2 else 2) for i, t in enumerate(density))
+            assert fan.expected_ball(distance) == pytest.approx(1 + 20 * share, rel=1e-6)
+        drawn = np.sort(1 - np.random.default_rng(3).random(100))
+        for made in (fan.network(), fan.graph()):
+            lengths = np.sort(1 / np.abs(made.blocks[0].weights().ravel()))
+            assert lengths == pytest.approx(150 * drawn ** (1 / m), rel=1e-11)
+            assert fan.nodes == sum(len(layer) for layer in made.layers) == 25
+
+
+BY_HAND = (natural_radii_by_hand, sizes_and_edges_by_hand, pareto_by_hand)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("case", BY_HAND)
+def test_what_objects_state_by_hand(case):
+    case()

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import PAPER_Q
+from oracle import pulls as plain_pulls
+from oracle import standard_error as plain_error
 from twins import FEW, chain, from_distances, gaussian
 from twins import WAYS as OF_COUNTS
 
@@ -38,7 +40,6 @@ from neuromfa_lite.regression import weights_of_fit
 from neuromfa_lite.resampling import Resampler
 from neuromfa_lite.spectrum import spectrum_of_masses
 from neuromfa_lite.study import measure_spectrum
-from neuromfa_lite.verification.plain import plain_error, plain_pulls
 
 WAYS = [*OF_COUNTS, SCALE_FREE.replace(q=[-1.0, 0.5, 2.0], minimum_connections=3)]
 NINETY = 1.6448536269514722
