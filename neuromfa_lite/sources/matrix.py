@@ -4,6 +4,7 @@ Every weight matrix is seen as (targets, sources), the (out, in) order of nn.Lin
 weight of the connection from neuron i of the layer below to neuron j of the layer above.
 """
 
+import hashlib
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ..errors import SourceError
 
 # bfloat16 has no NumPy type: its two bytes are kept as uint16 and widened on reading.
+HASHED_AT_ONCE = 64 << 20  # bytes
 READABLE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64}
 
 
@@ -240,11 +242,7 @@ class WeightMatrix:
 
     def _take(self, targets, sources):
         """The weights of some targets and sources: None for all, a slice, or indices."""
-        if self.dtype not in READABLE:
-            raise SourceError(
-                f"{self.name} in {self.origin} is stored as {self.dtype}, which holds no plain weights; "
-                f"readable are {', '.join(READABLE)}: load the model and save it in one of these"
-            )
+        self._refuse_unreadable()
         rows, columns = (sources, targets) if self._transposed else (targets, sources)
         self.refuse_changed()
         if isinstance(rows, np.ndarray) and isinstance(columns, np.ndarray):
@@ -256,9 +254,33 @@ class WeightMatrix:
         self.refuse_changed()
         return weights
 
+    def _refuse_unreadable(self):
+        if self.dtype not in READABLE:
+            raise SourceError(
+                f"{self.name} in {self.origin} is stored as {self.dtype}, which holds no plain weights; "
+                f"readable are {', '.join(READABLE)}: load the model and save it in one of these"
+            )
+
     def refuse_changed(self):
         """Raise SourceError where the file was cut short or saved again since it was opened."""
         self._storage.refuse_changed()
+
+    def digest(self):
+        """Bytes that tell these weights from others: a hash of all that is stored, the whole where this is a part."""
+        self._refuse_unreadable()
+        self.refuse_changed()
+        own = getattr(self._storage, "digest", None)
+        stored = own() if own else _digest_of_rows(self._storage)
+        digest = hashlib.blake2b(stored, digest_size=16)
+        digest.update(f"{self.dtype}{self._storage.shape}{self._transposed}".encode())
+        digest.update(b"" if self._selection is None else self._selection)
+        self.refuse_changed()
+        return digest.digest()
+
+    @property
+    def version(self):
+        """A number that changes with a torch tensor that is changed in place; None of other weights."""
+        return getattr(self._storage, "version", None)
 
     def _decode(self, weights):
         if self.dtype == "bfloat16":  # the upper half of a float32's bits
@@ -287,6 +309,16 @@ class WeightMatrix:
 
     def __repr__(self):
         return f"WeightMatrix({self.name!r}, targets={self.shape[0]}, sources={self.shape[1]}, {self.dtype})"
+
+
+def _digest_of_rows(storage):
+    """A hash of all stored numbers, some rows after the other."""
+    rows, columns = storage.shape
+    at_once = max(1, HASHED_AT_ONCE // max(1, 8 * columns))
+    digest = hashlib.blake2b(digest_size=16)
+    for start in range(0, rows, at_once):
+        digest.update(np.ascontiguousarray(storage.take(slice(start, start + at_once))))
+    return digest.digest()
 
 
 @cache

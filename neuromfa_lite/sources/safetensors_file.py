@@ -8,8 +8,10 @@ that a sample or the work on a whole matrix takes, and shut by read="copy": ther
 file, which a cut one answers with too few.
 """
 
+import hashlib
 import mmap
 import os
+import time
 import weakref
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 
 from ..errors import SourceError
 from .files import parse_json, regular_file, unreadable
-from .matrix import WeightMatrix, WeightVector, kernels
+from .matrix import HASHED_AT_ONCE, WeightMatrix, WeightVector, kernels
 
 # The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
 TYPES = {
@@ -35,7 +37,10 @@ HUGE = 512 << 20
 RELEASE = 48 << 20
 SMALL = 64 << 10  # bytes of a matrix: up to here a copy of it costs hardly more than its pages
 LARGEST_DIMENSION = 1 << 48
+SETTLED = 2 * 10**9  # nanoseconds after which another write of a file shows in the time of its last write
 MOST_TENSORS = 1 << 18  # in one file; those of the largest models have some ten thousand
+
+_DIGESTS = {}  # {(mark of a file, first byte of a matrix): hash}
 
 
 class MappedFile:
@@ -43,7 +48,7 @@ class MappedFile:
 
     Attributes:
         path: absolute; descriptor: of the open file; mapping: the mmap.
-        mark: its size, when it was last written, and its inode, when it was opened.
+        mark: its :func:`mark_of` when it was opened.
     """
 
     def __init__(self, path):
@@ -59,9 +64,9 @@ class MappedFile:
     def refuse_changed(self):
         """Raise SourceError where the file was cut short or saved again since it was opened."""
         now = os.fstat(self.descriptor)
-        if (now.st_size, now.st_mtime_ns, now.st_ino) == self.mark and (now.st_nlink or not self._is_replaced()):
+        if mark_of(now) == self.mark and (now.st_nlink or not self._is_replaced()):
             return
-        what = "became shorter" if now.st_size < self.mark[0] else "was saved again"
+        what = "became shorter" if now.st_size < self.mark[-1] else "was saved again"
         raise SourceError(f"{self.path} {what} since it was opened: open it again when it is written")
 
     def _is_replaced(self):
@@ -85,8 +90,8 @@ class MappedFile:
 
 
 def mark_of(found):
-    """(size, time of the last write, inode) of an os.stat_result."""
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    """(device, inode, time of the last write, size) of an os.stat_result."""
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class MappedFiles:
@@ -189,6 +194,19 @@ class MappedStorage:
         taken = np.empty((len(rows), len(columns)), bits.dtype)
         kernels().gather(bits, rows, columns, taken)
         return taken.view(self.array.dtype)
+
+    def digest(self):
+        """A hash of all bytes of the matrix, read once in each state of the file."""
+        key = (*self.file.mark, self.begin)
+        if key not in _DIGESTS:
+            digest = hashlib.blake2b(digest_size=16)
+            end = self.begin + self.array.nbytes
+            for at in range(self.begin, end, HASHED_AT_ONCE):
+                digest.update(self.file.read(at, min(HASHED_AT_ONCE, end - at)))
+            if time.time_ns() - self.file.mark[2] < SETTLED:
+                return digest.digest()  # the clock of a file system has ticks: it may be written once more in this one
+            _DIGESTS[key] = digest.digest()
+        return _DIGESTS[key]
 
     @property
     def _by_rows(self):

@@ -235,6 +235,11 @@ class TensorStorage(ArrayStorage):
         self.name, self.origin, self.tensor, self.shape = name, origin, tensor, tuple(tensor.shape)
 
     @property
+    def version(self):
+        """How often the tensor was changed in place, by a training step for one."""
+        return None if self.tensor.is_inference() else self.tensor._version
+
+    @property
     def array(self):
         """The tensor's values as an array (rows, columns) of the type stored, bfloat16 as uint16.
 
