@@ -305,7 +305,7 @@ def test_a_run_folder_of_ones_own_is_a_run(copied_run, monkeypatch):
     [
         (lambda folder: (folder / "manifest.json").unlink(), "is missing"),
         (lambda folder: (folder / "manifest.json").write_text('{"schema": 1,'), "is not JSON"),
-        (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "is not JSON"),
+        (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "is damaged .*decode"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "no schema number"),
         (lambda folder: (folder / "manifest.json").write_text('{"schema": 1}'), "lacks run, title, ability"),
         (lambda folder: edit_manifest(folder, schema=2), "schema 2.*newer"),
@@ -379,9 +379,9 @@ def test_a_manifest_with_a_value_of_the_wrong_kind_is_named(tmp_path, damage, me
     [
         (lambda path: path.write_text("[" * 10**5), "is not JSON"),
         (lambda path: path.write_text('{"schema": ' + "1" * 5000 + "}"), "is not JSON"),
-        (lambda path: path.mkdir(), "cannot be read"),
-        (lambda path: os.mkfifo(path), "cannot be read"),
-        (lambda path: path.symlink_to("/dev/zero"), "cannot be read"),
+        (lambda path: path.mkdir(), "is no ordinary file but a folder"),
+        (lambda path: os.mkfifo(path), "is no ordinary file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is no ordinary file"),
         (lambda path: path.symlink_to(path), "cannot be read"),
         (lambda path: path.symlink_to("nowhere"), "is missing"),
     ],

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .. import storage
 from ..errors import NeuroMFAError, SourceError
+from ..sources.files import parse_json, read_text
 
 try:
     import fcntl
@@ -61,19 +62,10 @@ def file_hash(path: Path) -> str:
 def read_manifest(folder: Path) -> dict:
     """The manifest of a run folder, checked for what the rest of the room relies on; SourceError names the file."""
     path = folder / FILE_NAME
+    text = read_text(path, f"{folder} is not a run folder; give a folder that `neuromfa-lite train` wrote")
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device would be read for ever
-            raise SourceError(f"{path} cannot be read (not an ordinary file): make it a readable file")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SourceError(
-            f"{path} is missing: {folder} is not a run folder; give a folder that `neuromfa-lite train` wrote"
-        ) from None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}): make it a readable file") from None
-    except SourceError:
-        raise
-    except (ValueError, RecursionError) as error:
+        manifest = parse_json(text)
+    except ValueError as error:
         raise SourceError(f"{path} is not JSON ({error}): train the run again or restore the file") from None
     _check(manifest, path)
     return manifest
@@ -146,18 +138,7 @@ def _is_table(value) -> bool:
 
 
 def merge(old: dict, new: dict, path: Path) -> dict:
-    """Add the one training seed of a new manifest to an old one, or put it in the place of the same seed.
-
-    Args:
-        old, new: manifests of the run so far, and of one training seed.
-        path: the old manifest's file, for the NeuroMFAError where the two were made otherwise.
-
-    Example:
-        >>> old = read_manifest(Path(__file__).parent / "data" / "induction")
-        >>> again = old | {"trainings": {"1": {}}, "checkpoints": [{"seed": 1, "step": 0}]}
-        >>> [entry["step"] for entry in merge(old, again, Path("mine"))["checkpoints"] if entry["seed"] == 1]
-        [0]
-    """
+    """Add the one training seed of a new manifest to the old one of the file ``path``, or replace the same seed."""
     if any(old.get(key) != new.get(key) for key in ("run", "recipe", "data")):
         raise NeuroMFAError(
             f"{path} belongs to run {old['run']!r} with another recipe or text: give an empty folder for {new['run']!r}"
@@ -198,16 +179,8 @@ def workshop(folder: Path, seed: int):
 def publish(hidden: Path, folder: Path, seed: int, manifest: dict) -> dict:
     """Enter a finished training seed in its run: replacing the manifest there, in one go, is what makes it count.
 
-    Until then its checkpoints lie under a name that the manifest does not mention; afterwards what they replace does,
-    and goes.
-
-    Args:
-        hidden: the :func:`workshop`, with the checkpoints in its folder "seed".
-        folder, seed: of the run, and of the training.
-        manifest: manifest with that one seed.
-
-    Returns:
-        dict, the manifest of the whole run.
+    Until then the checkpoints in the folder "seed" of the :func:`workshop` lie under a name that the manifest does not
+    mention; afterwards what they replace does, and goes. Returns the manifest of the whole run.
     """
     path = folder / FILE_NAME
     with _locked(folder):

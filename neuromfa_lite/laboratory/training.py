@@ -120,13 +120,9 @@ def _refuse_to_overwrite(folder: Path, recipe: Recipe, task: Task, seed: int, ov
 
 @dataclass
 class Training:
-    """One training in the making.
+    """One training in the making: what is trained, and the folder for its checkpoints.
 
-    Attributes:
-        recipe, seed, task: what is trained.
-        built: folder for the checkpoints.
-        entries, curve: of the manifest: one entry per stored step; columns of values measured in between.
-        seconds: spent.
+    entries and curve go into the manifest: an entry per stored step, columns of values measured in between.
     """
 
     recipe: Recipe

@@ -44,12 +44,7 @@ _DIGESTS = {}  # {(mark of a file, first byte of a matrix): hash}
 
 
 class MappedFile:
-    """A file, open and mapped into memory for reading.
-
-    Attributes:
-        path: absolute; descriptor: of the open file; mapping: the mmap.
-        mark: its :func:`mark_of` when it was opened.
-    """
+    """A file, open and mapped into memory for reading; mark is its :func:`mark_of` when it was opened."""
 
     def __init__(self, path):
         self.path = os.path.abspath(path)
@@ -77,7 +72,7 @@ class MappedFile:
             return False
 
     def read(self, begin, nbytes):
-        """Return bytes of the file by reading it, not by its pages in memory, which are not there when it was cut."""
+        """Bytes of the file by reading it, not by its pages in memory, which are not there when it was cut."""
         if not hasattr(os, "pread"):
             return self.mapping[begin : begin + nbytes]  # Windows, which lets nobody cut a mapped file
         content = os.pread(self.descriptor, nbytes, begin)
@@ -99,9 +94,7 @@ class MappedFiles:
 
     Attributes:
         copied: whether whatever is read is copied by reads of the file: nothing is taken from the mapping.
-        maps: the mappings.
-        size: bytes of all of them.
-        may_be_resident: bytes read since pages were last handed back.
+        size: bytes of all files; may_be_resident: bytes read since pages were last handed back.
     """
 
     def __init__(self, read="auto"):
@@ -109,7 +102,7 @@ class MappedFiles:
         self.maps, self.size, self.may_be_resident = [], 0, 0
 
     def add(self, path):
-        """Map one more file; returns the MappedFile."""
+        """Map one more file."""
         file = MappedFile(path)
         self.maps.append(file.mapping)
         self.size += len(file.mapping)
@@ -137,14 +130,7 @@ class Unreadable:
 
 
 class MappedStorage:
-    """One matrix of a mapped file.
-
-    Attributes:
-        file, files: the MappedFile, and the MappedFiles it belongs to.
-        begin: the byte of the file at which the matrix begins.
-        array: (rows, columns) all of it as stored, a view of the mapping.
-        shape: (rows, columns).
-    """
+    """One matrix of a mapped file: array (rows, columns) is a view of the mapping, begin its first byte in the file."""
 
     def __init__(self, files, file, begin, array):
         self.files, self.file, self.begin = files, file, begin
@@ -154,18 +140,7 @@ class MappedStorage:
         self._small = array.nbytes <= SMALL
 
     def take(self, rows):
-        """Return stored rows, of all columns.
-
-        Args:
-            rows: None for all or a slice, for a view unless what is read is copied; integer indices (rows,), for a
-                copy.
-
-        Returns:
-            Array (rows, columns), of the type stored.
-
-        Raises:
-            SourceError: the file became shorter since it was opened.
-        """
+        """Stored rows, of all columns: a view for None or a slice, unless what is read is copied; or indices."""
         if isinstance(rows, np.ndarray):
             if self._small:
                 return self._copy(0, self.shape[0])[rows]
@@ -177,17 +152,7 @@ class MappedStorage:
         return taken
 
     def sample(self, rows, columns):
-        """Return the stored numbers at some rows and columns.
-
-        Args:
-            rows, columns: integer indices (n,) and (m,), inside the matrix.
-
-        Returns:
-            C-contiguous copy (n, m), of the type stored.
-
-        Raises:
-            SourceError: the file became shorter since it was opened.
-        """
+        """A C-contiguous copy (n, m) of the stored numbers at some rows (n,) and columns (m,), inside the matrix."""
         if not self._small and (self._bits is None or self._by_rows):
             return self.take(rows).take(columns, axis=1)
         bits = self._copy(0, self.shape[0]).view(f"u{self.array.itemsize}") if self._small else self._bits
@@ -225,25 +190,9 @@ class MappedStorage:
 
 
 def read_tensors(path, files=None):
-    """List the tensors of a safetensors file.
+    """{name: WeightMatrix, WeightVector, or the shape of another tensor} of a safetensors file.
 
     Only the header is read; the file is mapped once and stays mapped as long as one of its matrices is in use.
-
-    Args:
-        path: the file (str or path).
-        files: the MappedFiles it joins, if it is a shard of a model.
-
-    Returns:
-        dict from names to WeightMatrix, WeightVector, or the shape of a tensor of another number of dimensions.
-
-    Raises:
-        SourceError: the file is missing, truncated or not a safetensors file; the message names it.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> tensors = read_tensors(load_run("induction").checkpoint(724).folder / "model.safetensors")
-        >>> tensors["gpt_neox.final_layer_norm.weight"]
-        WeightVector('gpt_neox.final_layer_norm.weight', 64, float16)
     """
     path, before = Path(path), mark_of(regular_file(path))
     header, start = read_header(path)
@@ -271,22 +220,9 @@ def read_tensors(path, files=None):
 
 
 def read_header(path):
-    """Read the header of a safetensors file: 8 bytes (its length n), n bytes of JSON, then the data.
+    """({name: {"dtype", "shape", "data_offsets"}}, the byte at which the data begin) of a safetensors file.
 
-    Args:
-        path: the file (str or path).
-
-    Returns:
-        (tensors, start): dict from names to {"dtype", "shape", "data_offsets"}, and the byte at which the data begin.
-
-    Raises:
-        SourceError: the file is missing, truncated or not a safetensors file; the message names it.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> tensors, start = read_header(load_run("induction").checkpoint(724).folder / "model.safetensors")
-        >>> tensors["gpt_neox.final_layer_norm.weight"]["shape"]
-        [64]
+    It begins with 8 bytes (the length n of the header) and n bytes of JSON.
     """
     size = regular_file(path).st_size
     try:
