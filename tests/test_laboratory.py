@@ -304,9 +304,9 @@ def test_a_run_folder_of_ones_own_is_a_run(copied_run, monkeypatch):
     ("damage", "message"),
     [
         (lambda folder: (folder / "manifest.json").unlink(), "is missing"),
-        (lambda folder: (folder / "manifest.json").write_text('{"schema": 1,'), "is not JSON"),
+        (lambda folder: (folder / "manifest.json").write_text('{"schema": 1,'), "is damaged"),
         (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "is damaged .*decode"),
-        (lambda folder: (folder / "manifest.json").write_text("[]"), "no schema number"),
+        (lambda folder: (folder / "manifest.json").write_text("[]"), "holds no JSON object"),
         (lambda folder: (folder / "manifest.json").write_text('{"schema": 1}'), "lacks run, title, ability"),
         (lambda folder: edit_manifest(folder, schema=2), "schema 2.*newer"),
         (lambda folder: edit_manifest(folder, checkpoints=[]), "lacks checkpoints"),
@@ -377,8 +377,8 @@ def test_a_manifest_with_a_value_of_the_wrong_kind_is_named(tmp_path, damage, me
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path.write_text("[" * 10**5), "is not JSON"),
-        (lambda path: path.write_text('{"schema": ' + "1" * 5000 + "}"), "is not JSON"),
+        (lambda path: path.write_text("[" * 10**5), "is damaged .it nests too deeply"),
+        (lambda path: path.write_text('{"schema": ' + "1" * 5000 + "}"), "is damaged"),
         (lambda path: path.mkdir(), "is no ordinary file but a folder"),
         (lambda path: os.mkfifo(path), "is no ordinary file"),
         (lambda path: path.symlink_to("/dev/zero"), "is no ordinary file"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .. import storage
 from ..errors import NeuroMFAError, SourceError
-from ..sources.files import parse_json, read_text
+from ..sources.files import read_json
 
 try:
     import fcntl
@@ -62,17 +62,13 @@ def file_hash(path: Path) -> str:
 def read_manifest(folder: Path) -> dict:
     """The manifest of a run folder, checked for what the rest of the room relies on; SourceError names the file."""
     path = folder / FILE_NAME
-    text = read_text(path, f"{folder} is not a run folder; give a folder that `neuromfa-lite train` wrote")
-    try:
-        manifest = parse_json(text)
-    except ValueError as error:
-        raise SourceError(f"{path} is not JSON ({error}): train the run again or restore the file") from None
+    manifest = read_json(path, f"{folder} is not a run folder; give a folder that `neuromfa-lite train` wrote")
     _check(manifest, path)
     return manifest
 
 
 def _check(manifest, path: Path) -> None:
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    schema = manifest.get("schema")
     if type(schema) is not int or schema < 1:
         raise SourceError(f"{path} is not the manifest of a run (no schema number): train the run again")
     if schema > SCHEMA:

@@ -66,7 +66,8 @@ def train(
     folder = arguments.path("folder", name if folder is None else folder).absolute()
     _refuse_without_torch()
     seed_sequence("train", seed)  # refuses an impossible seed before any work
-    stored_steps = _stored_steps(recipe, seed, steps)
+    last = recipe.steps if steps is None else arguments.whole("steps", steps, 0, recipe.steps)
+    stored_steps = [step for step in recipe.checkpoints(seed) if step <= last]
     task = find_task(recipe)
     try:
         _refuse_what_is_no_run(folder, name)
@@ -88,11 +89,6 @@ def _refuse_without_torch():
         raise NeuroMFAError(
             f"training needs torch and transformers ({error}): pip install 'neuromfa_lite[train]'"
         ) from None
-
-
-def _stored_steps(recipe: Recipe, seed: int, steps: int | None) -> list[int]:
-    last = recipe.steps if steps is None else arguments.whole("steps", steps, 0, recipe.steps)
-    return [step for step in recipe.checkpoints(seed) if step <= last]
 
 
 def _refuse_what_is_no_run(folder: Path, name: str) -> None:
@@ -196,7 +192,6 @@ class Training:
             "threads": THREADS,
             "cores": os.cpu_count(),
             **_machine(),
-            "versions": _versions(),
         }
         return {
             "schema": manifests.SCHEMA,
@@ -232,27 +227,22 @@ def _loss(model, examples):
 
 
 def _machine() -> dict:
-    import torch
-
-    return {
-        "processor": platform.machine(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "system": platform.system(),
-    }
-
-
-def _versions() -> dict:
-    """The versions of all that decides what a training produces."""
+    """What decides, beside the recipe, what a training produces."""
     import safetensors
     import torch
     import transformers
 
     return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "safetensors": safetensors.__version__,
+        "processor": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "safetensors": safetensors.__version__,
+        },
     }
 
 

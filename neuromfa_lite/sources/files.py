@@ -39,6 +39,18 @@ def read_text(path, way_out):
         raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
 
 
+def read_json(path, way_out):
+    """The JSON object (dict) of a file; SourceError as of :func:`read_text`, and of anything else."""
+    text = read_text(path, way_out)
+    try:
+        content = parse_json(text)
+    except ValueError as error:
+        raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
+    if not isinstance(content, dict):
+        raise SourceError(f"{path} is damaged: it holds no JSON object: fetch it again")
+    return content
+
+
 def parse_json(text):
     """json.loads(text); ValueError also of what nests too deeply or gives one name twice."""
     try:

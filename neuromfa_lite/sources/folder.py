@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ..errors import SourceError
-from .files import parse_json, read_text, unreadable
+from .files import read_json, unreadable
 from .safetensors_file import MappedFiles, read_tensors
 from .weight_source import WeightSource
 
@@ -62,7 +62,7 @@ def read_config(path):
     way_out = "a model folder holds config.json beside its weights; copy it there, or pass config={...}"
     if (path.parent / "adapter_config.json").is_file():
         way_out = "the folder holds an adapter alone (PEFT): save what model.merge_and_unload() returns and open that"
-    return _read_json(path, way_out)
+    return read_json(path, way_out)
 
 
 def find_weights(folder):
@@ -106,23 +106,10 @@ def choose_weights(names, where):
 
 def read_weight_map(index):
     """{tensor's name: file name of its shard} of an index of shards."""
-    weight_map = _read_json(index, "fetch it again").get("weight_map")
+    weight_map = read_json(index, "fetch it again").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise SourceError(f"{index} is damaged: it has no weight_map from names to files. Fetch it again")
-    odd = [shard for shard in weight_map.values() if not isinstance(shard, str)]
-    for shard in odd or dict.fromkeys(weight_map.values()):
+    for shard in weight_map.values():
         if not isinstance(shard, str) or Path(shard).name != shard or not shard.isprintable():
             raise SourceError(f"{index} is damaged: shard {shard!r} is no file of its folder. Fetch it again")
     return weight_map
-
-
-def _read_json(path, way_out):
-    try:
-        content = parse_json(read_text(path, way_out))
-    except SourceError:
-        raise
-    except ValueError as error:
-        raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
-    if not isinstance(content, dict):
-        raise SourceError(f"{path} is damaged: it holds no JSON object: fetch it again")
-    return content

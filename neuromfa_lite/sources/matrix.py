@@ -163,7 +163,7 @@ class WeightMatrix:
         return WeightMatrix(self.name, self.origin, dtype, ArrayStorage(taken))
 
     def rows(self, start, stop):
-        """Read the targets from start to before stop, (stop - start, sources), and nothing else: matrices in stripes."""
+        """Read the targets from start to before stop, (stop - start, sources), and nothing else: in stripes."""
         if not 0 <= start <= stop <= self.shape[0]:
             raise SourceError(f"{self.name}: rows {start} to {stop} are not within its {self.shape[0]} targets")
         stripe = slice(start, stop)

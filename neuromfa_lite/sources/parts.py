@@ -10,7 +10,10 @@ def embedding_of(source):
     """The token embedding, a WeightMatrix (tokens, hidden)."""
     found = _named(source, find_architecture(source).embedding)
     if found is None:
-        raise _none(source, "embedding")
+        raise SourceError(
+            f"{source.origin} holds no token embedding under a name that the record of its architecture gives: add "
+            'Architecture(..., embedding=("NAME OF THE MATRIX",)), or choose a method that does not need it'
+        )
     return found
 
 
@@ -90,9 +93,3 @@ def _named(source, names, tensors=None):
     prefixes = find_architecture(source).prefixes
     return next((tensors[p + name] for name in names for p in prefixes if p + name in tensors), None)
 
-
-def _none(source, what):
-    return SourceError(
-        f"{source.origin} holds no token {what} under a name that the record of its architecture gives: add "
-        f'Architecture(..., {what}=("NAME OF THE MATRIX",)), or choose a method that does not need it'
-    )

@@ -82,7 +82,7 @@ def _is_weights(part):
 
 
 def read_bin(path):
-    """{name: as of :func:`wrap`} of a .bin or .pt file, read by torch.load(weights_only=True): its code is never run."""
+    """{name: as of :func:`wrap`} of a .bin or .pt file, read by torch.load(weights_only=True): no code is ever run."""
     size = regular_file(path, "check the path").st_size
     try:
         import torch
