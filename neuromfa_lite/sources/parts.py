@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import SourceError
-from .wiring import find_architecture
+from .wiring import find_architecture, is_count
 
 
 def embedding_of(source):
@@ -79,7 +79,7 @@ def heads_of(source):
     """The number of attention heads; SourceError where the configuration has none under the record's name for it."""
     key = find_architecture(source).heads
     heads = source.config.get(key)
-    if not isinstance(heads, int) or isinstance(heads, bool) or heads < 1:
+    if not is_count(heads):
         raise SourceError(
             f"{key} in {source.config_origin} is {heads!r}, but the number of attention heads is needed as a whole "
             'number: if the configuration calls it otherwise, say so in Architecture(..., heads="n_head")'

@@ -46,7 +46,7 @@ def wire(source):
     config, most = source.config, _most(source)
     for key in architecture.required:
         value = config.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not is_count(value):
             found = f"is {value!r}" if key in config else "is missing"
             raise SourceError(
                 f"{key} {found} in {source.config_origin}: {architecture.model_type} needs it as a positive whole "
@@ -102,6 +102,11 @@ def find_architecture(source):
         f'and open it again, with config={{"model_type": "{name}"}} if it has no such configuration. A matrix '
         "stored as (inputs, outputs) takes Join(..., transposed=True)."
     )
+
+
+def is_count(value):
+    """Whether a value of a configuration is a positive whole number."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _as_named(architecture, source):
