@@ -425,6 +425,18 @@ def test_a_file_is_hashed_once_in_each_of_its_states(tmp_path, monkeypatch):
     assert len(counted) == 16 + 2 * 12  # and each part of a fused matrix anew
 
 
+@pytest.mark.parametrize("join", ["folded", "both-directions", "head-products", "folded-head-products"])
+def test_what_weights_are_computed_of_enters_the_hash(join):
+    fused = "attention.query_key_value.weight"  # query, key and value of a head in its rows 0, 4 and 8
+    places = [(fused, 0), (fused, 4), (fused, 8), ("attention.dense.weight", 0), ("mlp.dense_h_to_4h.weight", 1)]
+    gains = {f"gpt_neox.layers.{block}.post_attention_layernorm.weight": np.ones(12, "f4") for block in (0, 1)}
+    before = load_network(gpt_neox_tensors() | gains, config=CONFIG, join=join).content_hash()
+    for name, row in places + [("input_layernorm.weight", 1)] * ("folded" in join):
+        tensors = gpt_neox_tensors() | gains
+        tensors[f"gpt_neox.layers.1.{name}"][row] += 1
+        assert load_network(tensors, config=CONFIG, join=join).content_hash() != before
+
+
 def test_the_hash_is_computed_when_a_save_asks_and_never_while_a_network_is_analyzed(tmp_path, monkeypatch):
     network = load_network(write_folder(tmp_path, gpt_neox_tensors()))
     monkeypatch.setattr(nmfa.NeuronNetwork, "content_hash", lambda network: pytest.fail("hashed"))
