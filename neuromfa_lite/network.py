@@ -7,8 +7,8 @@ from pathlib import PurePath
 import numpy as np
 
 from . import arguments
-from .blocks import FixedJoin, checksum
-from .errors import NeuroMFAError
+from .blocks import FixedJoin, WeightBlock
+from .errors import NeuroMFAError, SourceError
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .joins import joined, refuse_misfit
 from .method import identity, label, refuse_no_method
@@ -280,11 +280,29 @@ class NeuronNetwork:
         return network
 
     def content_hash(self) -> str:
-        """Return a short hash of the weights: all of them in a sample, up to 65,536 a matrix in a larger network."""
+        """Return a short hash of all weights as stored; those of a file are read once in each of its states."""
         digest = hashlib.blake2b(digest_size=8)
         for block in self.weight_blocks:
-            digest.update(f"{block.name}{block.shape}{checksum(block)}".encode())
+            digest.update(f"{block.name}{block.shape}".encode())
+            matrix = isinstance(block, WeightBlock)
+            for part in [block.matrix.digest()] if matrix else (block.sources, block.targets, block.listed):
+                digest.update(part)
         return digest.hexdigest()
+
+    def hash_later(self):
+        """A callable for :meth:`content_hash`: "" where the weights are no longer those that they are now."""
+        now = self._versions()
+
+        def ask():
+            try:
+                return self.content_hash() if self._versions() == now else ""
+            except SourceError:  # a file that was saved again
+                return ""
+
+        return ask
+
+    def _versions(self):
+        return [block.matrix.version for block in self.weight_blocks if isinstance(block, WeightBlock)]
 
 
 def load_network(source, revision=None, config=None, join="chain", read="auto"):
