@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import arguments
+from .distances import choose_radii
 from .errors import NeuroMFAError
-from .geodesic import count_geodesics
+from .geodesic import paths_of, refuse_pieces
 from .method import PAPER, refuse_no_method
 from .network import refuse_no_network
-from .one_hop import count_connections
+from .one_hop import connections_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +107,38 @@ def count_masses(network, method=PAPER, centres=None):
     refuse_no_method(method)
     refuse_no_network("network", network).refuse_other_join(method)
     chosen = None if centres is None else _chosen(centres, network)
-    count = count_connections if method.reach == "one-hop" else count_geodesics
-    counted = count(network, method, chosen)
+    found = (connections_of if method.reach == "one-hop" else paths_of)(network, method, chosen)
+    neurons, kept = found.neurons, found.inside >= method.minimum_connections
+    if chosen is not None:
+        kept &= chosen[neurons.position]
+    if not kept.any():
+        window = f"{method.window[0]:g} < d <= {method.window[1]:g}" if method.window else "any distance"
+        raise NeuroMFAError(
+            f"{network.origin}: no usable neuron. {found.found(window)}: widen the window or lower minimum_connections "
+            "(method.replace(...)), or draw a larger sample"
+        )
+    if method.reach != "one-hop":
+        refuse_pieces(network, method, found.inside, chosen)
+    radii = choose_radii(method, network, lambda: found.pooled(kept))
+    counts = found.masses(radii, kept)
     for block in network.weight_blocks:  # whole matrices were counted in the mapped file itself
         block.refuse_changed()
-    return _masses(*counted, chosen is not None)
+    if counts[-1].max() == 1:
+        raise NeuroMFAError(
+            f"no connection is as short as the largest radius, {radii[-1]:g}, so no mass grows: name larger radii"
+        )
+    return Masses(
+        radii,
+        counts.T,
+        neurons.layer[kept],
+        neurons.number[kept],
+        found.inside[kept],
+        neurons.places[kept],
+        neurons.layers,
+        len(neurons),
+        int(neurons.places.sum()),
+        chosen=chosen is not None,
+    )
 
 
 def _chosen(centres, network):
@@ -123,14 +151,3 @@ def _chosen(centres, network):
     chosen = np.zeros(neurons, bool)
     chosen[places] = True
     return chosen
-
-
-def _masses(radii, counts, kept, table, inside, chosen):
-    if counts[-1].max() == 1:
-        raise NeuroMFAError(
-            f"no connection is as short as the largest radius, {radii[-1]:g}, so no mass grows: name larger radii"
-        )
-    per_neuron = (table.layer, table.number, inside, table.places)
-    kept_ones = (each[kept] for each in per_neuron)
-    total = int(table.places.sum())
-    return Masses(radii, counts.T, *kept_ones, table.layers, table.total, total, chosen=chosen)

@@ -226,8 +226,8 @@ def folded_layers(source):
         mean that a layer norm takes out.
     """
     layer = {}
-    for join in source.wiring().joins:
-        if join.matrix is None or join.role not in (*READERS, "attention-output", "mlp-out"):
+    for join in source.wiring().blocks:
+        if join.fixed or join.role not in (*READERS, "attention-output", "mlp-out"):
             continue
         if join.role in layer:
             yield layer

@@ -203,7 +203,7 @@ def two_neighbours(source, seed=0):
 def _head_pieces(source):
     """(role, weights) of every head: readers (head size, hidden) with their gain, writers (hidden, head size)."""
     heads = heads_of(source)
-    for join in source.wiring().joins:
+    for join in source.wiring().blocks:
         if join.role in ("query", "key", "value"):
             weights = _finite(join.matrix, join.matrix.read())
             gain = gain_of(source, join.matrix.name.partition("[")[0])

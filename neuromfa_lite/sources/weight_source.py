@@ -48,7 +48,7 @@ class WeightSource:
         """Return which matrix joins which layers, by the model's architecture.
 
         Returns:
-            Wiring(layers, joins, left_out).
+            Wiring(layers, blocks, left_out).
 
         Raises:
             SourceError: an unknown architecture, or a matrix or configuration value that is missing or does not fit.
@@ -57,8 +57,8 @@ class WeightSource:
             >>> from neuromfa_lite import load_run
             >>> from neuromfa_lite.sources import open_source
             >>> wiring = open_source(load_run("induction").checkpoint(724)).wiring()
-            >>> len(wiring.layers), wiring.joins[0].source, wiring.joins[0].target
-            (15, 'block 0 input', 'block 0 query')
+            >>> len(wiring.layers), wiring.layers[wiring.blocks[3].source].name, wiring.blocks[3].kind
+            (15, 'block 0 query', 'one-to-one')
         """
         return self._wiring
 

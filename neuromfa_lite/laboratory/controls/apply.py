@@ -1,14 +1,12 @@
 """One change, applied to every weight matrix of a network in memory or of a checkpoint's stored tensors."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from ... import arguments
-from ...blocks import EdgeBlock, FixedJoin, WeightBlock
+from ...blocks import WeightBlock
 from ...errors import NeuroMFAError
 from ...network import NeuronNetwork, load_network
-from ...sources import WeightMatrix, open_source
+from ...sources import open_source
 from ...sources.parts import embedding_of, unembedding_of
 from .checkpoint import ChangedCheckpoint, arrays_of
 
@@ -82,21 +80,9 @@ def _keep_tied(source, arrays):
 
 
 def _changed_network(network, words, change):
-    blocks = []
-    for block in network.blocks:
-        if isinstance(block, EdgeBlock):
-            block = _changed_edges(block, change(block))
-        elif not isinstance(block, FixedJoin):
-            block = replace(block, matrix=WeightMatrix.from_array(block.name, change(block), block.matrix.origin))
-        blocks.append(block)
+    blocks = [block if block.fixed else block.with_weights(change(block)) for block in network.blocks]
     origin = f"{network.origin} ({words})"
     return NeuronNetwork(network.layers, blocks, origin, network.left_out, network.seed, join=network.join)
-
-
-def _changed_edges(block, weights):
-    """The lengths that were given are those of the old weights; an undirected graph may have become a directed one."""
-    there, back = np.split(weights, 2) if block.both_ways else (weights, None)
-    return replace(block, listed=weights, lengths=None, both_ways=block.both_ways and np.array_equal(there, back))
 
 
 def checked_factor(factor):

@@ -11,7 +11,6 @@ Biases and layer norms stay.
 import numpy as np
 
 from ... import arguments
-from ...blocks import EdgeBlock
 from ...errors import NeuroMFAError
 from ...network import NeuronNetwork
 from ...sources import open_source
@@ -164,12 +163,7 @@ def permuted_outgoing(what, seed=0, embeddings=False):
     """
 
     def permute(block, weights, stream):
-        if not isinstance(block, EdgeBlock):
-            return stream.permuted(weights, axis=0)
-        shuffled = np.empty_like(weights)
-        places = np.argsort(block.sources, kind="stable")
-        shuffled[places] = weights[np.lexsort((stream.random(len(weights)), block.sources))]
-        return shuffled
+        return block.permuted(weights, stream)
 
     return apply(what, "outgoing weights permuted", permute, seed, embeddings)
 
