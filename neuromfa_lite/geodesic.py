@@ -78,17 +78,7 @@ def _block(rows, columns):
 
 
 def paths_of(network, method, centres=None):
-    """Find the shortest paths from every neuron to every other; ask what is returned for masses.
-
-    Args:
-        network: NeuronNetwork, sampled or whole.
-        method: Method whose reach is "geodesic" or "geodesic-undirected".
-        centres: (neurons,) bool, the neurons that will be measured; None: every one.
-
-    Returns:
-        RoundedPaths or Paths: ``neurons``, ``inside`` (neurons,) others at a distance in the window, pooled(kept),
-        masses(radii, kept).
-    """
+    """The shortest paths from every neuron to every other, which answer inside, pooled(kept), masses(radii, kept)."""
     return (RoundedPaths if has_a_bin_for_each(method) else Paths)(network, method, centres)
 
 

@@ -77,23 +77,14 @@ class Masses:
 
 
 def count_masses(network, method=PAPER, centres=None):
-    """Count, for every neuron with outgoing weights, its connections within each radius.
+    """Count, for every neuron that a method keeps, its connections, or the neurons it reaches, within each radius.
 
-    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it. A method
-    whose reach is geodesic counts, for every neuron, all it reaches by a path: see :mod:`neuromfa_lite.geodesic`.
+    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it; by paths
+    where its reach is geodesic, see :mod:`neuromfa_lite.geodesic`.
 
     Args:
-        network: NeuronNetwork, sampled or whole.
-        method: Method; its join, distance, reach, window, rounding, minimum_connections and radii act here.
+        network: NeuronNetwork, sampled or whole; method: Method.
         centres: positions of the neurons to measure, counted over all layers one after another; None: every one.
-
-    Returns:
-        Masses.
-
-    Raises:
-        NeuroMFAError: a matrix holds NaN, infinite or only zero weights; a distance function returns a wrong shape or
-            anything but finite distances >= 0; no neuron is usable; the file changed meanwhile. The message names the
-            matrix or the file.
 
     Source: Xiao et al. 2025, section 3.2; the authors' code (one hop, window (1, 150], more than 10 connections).
 

@@ -17,17 +17,7 @@ LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 
 
 
 def connections_of(network, method, centres=None):
-    """Find the connections of every neuron with outgoing weights; ask what is returned for masses.
-
-    Args:
-        network: NeuronNetwork, sampled or whole.
-        method: Method whose reach is "one-hop".
-        centres: (all neurons,) bool, the neurons that will be measured; None: every one.
-
-    Returns:
-        RoundedConnections or Connections: ``neurons``, ``inside`` (neurons,) connections in the window, pooled(kept),
-        masses(radii, kept).
-    """
+    """The connections of every neuron with outgoing weights, which answer inside, pooled(kept), masses(radii, kept)."""
     rounded = method.distance == "inverse" and has_a_bin_for_each(method)
     return (RoundedConnections if rounded else Connections)(network, method, centres)
 

@@ -13,21 +13,11 @@ PROBE = 64  # neurons on each side of the first matrix
 def refuse_bad_parts(network, method):
     """Try every part of a method that is not shipped with the package: distances and radii on a network's first matrix.
 
-    Args:
-        network: NeuronNetwork, joined as the method asks; up to 64 x 64 of its first weights are read.
-        method: Method.
-
-    Raises:
-        NeuroMFAError: a part that raises, answers the same question twice differently, changes what it is given, or
-            returns another shape, NaN, negative distances, the same distance for different weights, fewer than two
-            radii, masses that are not positive, a score that is not finite.
-
-    Example:
-        >>> from neuromfa_lite import NeuronNetwork, PAPER
-        >>> pair = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, 0.25])
-        >>> refuse_bad_parts(pair, PAPER.replace(name="mine", distance=lambda weights: weights[:1]))
-        Traceback (most recent call last):
-        neuromfa_lite.errors.NeuroMFAError: distance of method 'mine' returned float64 of shape (1,) for matrix ...
+    >>> from neuromfa_lite import NeuronNetwork, PAPER
+    >>> pair = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, 0.25])
+    >>> refuse_bad_parts(pair, PAPER.replace(name="mine", distance=lambda weights: weights[:1]))
+    Traceback (most recent call last):
+    neuromfa_lite.errors.NeuroMFAError: distance of method 'mine' returned float64 of shape (1,) for matrix ...
     """
     own = method.own_parts()
     method = method.replace(name=method.name, **{part: _asked_twice(method, part) for part in own if part != "join"})
