@@ -62,7 +62,8 @@ class NeuronLayer:
         return np.arange(self.size) if self.neurons is None else self.neurons
 
     def take(self, kept):
-        return replace(self, neurons=kept if self.neurons is None else self.neurons[kept])
+        neurons = kept if self.neurons is None else self.neurons[kept]
+        return NeuronLayer(self.name, self.size, self.role, self.block, self.group, self.multiplier, neurons)
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class WeightBlock(_Weights):
         self.matrix.refuse_changed()
 
     def take(self, targets, sources):
-        return replace(self, matrix=self.matrix.take(targets, sources))
+        return WeightBlock(self.name, self.role, self.source, self.target, self.matrix.take(targets, sources))
 
     def corner(self, size):
         """Some of its neurons, where there are weights among them, or all."""
@@ -384,7 +385,7 @@ class FixedJoin:
             old_sources, old_targets, _ = self.edges()
             pairs = new_target[old_targets], new_source[old_sources]
             pairs = tuple(ends[(pairs[0] >= 0) & (pairs[1] >= 0)] for ends in pairs)
-        return replace(self, shape=shape, pairs=pairs)
+        return FixedJoin(self.name, self.role, self.source, self.target, self.kind, shape, pairs)
 
     def edges(self):
         if self.pairs is not None:

@@ -1,7 +1,5 @@
 """What every way of counting shares: the neurons it counts for, the radii it counts at, and what fits in memory."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from . import arguments
@@ -14,38 +12,35 @@ LARGEST_MASSES = 1 << 26  # neurons times radii, 256 MB
 LARGEST_CHECK = 1 << 24  # weights
 
 
-@dataclass(frozen=True, eq=False)
 class Neurons:
     """Neurons that masses are counted of, layer after layer.
 
     Attributes:
         layers: of the whole network.
+        rows: {position of a layer: where its neurons stand here}.
         layer, number: (neurons,) the position of each one's layer, and its number there.
-        position: (neurons,) its position over all layers.
         places: (neurons,) how many it could be connected to.
     """
 
-    layers: tuple
-    layer: np.ndarray
-    number: np.ndarray
-    position: np.ndarray
-    places: np.ndarray
-
-    @classmethod
-    def of(cls, layers, places):
+    def __init__(self, layers, places):
         """places: {position of a layer: what each of its neurons, or all alike, could be connected to}."""
-        ends = np.cumsum([len(layer) for layer in layers])
         sizes = [len(layers[layer]) for layer in places]
-        return cls(
-            layers,
-            np.repeat(list(places), sizes),
-            np.concatenate([layers[layer].numbers for layer in places]),
-            np.concatenate([np.arange(ends[layer] - len(layers[layer]), ends[layer]) for layer in places]),
-            np.concatenate([np.full(size, each) for size, each in zip(sizes, places.values(), strict=True)]),
-        )
+        ends = np.cumsum([0, *sizes])
+        self.layers = layers
+        self.rows = {layer: slice(*ends[k : k + 2]) for k, layer in enumerate(places)}
+        self.layer = np.repeat(list(places), sizes)
+        self.number = np.concatenate([layers[layer].numbers for layer in places])
+        self.places = np.empty(ends[-1], np.int64)
+        for layer, rows in self.rows.items():
+            self.places[rows] = places[layer]
 
     def __len__(self):
         return len(self.layer)
+
+    def among(self, values):
+        """Of values (all neurons of the network,) those of these."""
+        starts = np.cumsum([0, *map(len, self.layers)])
+        return np.concatenate([values[starts[layer] : starts[layer + 1]] for layer in self.rows])
 
 
 def refuse_bad_network(network):

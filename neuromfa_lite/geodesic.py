@@ -87,7 +87,7 @@ class _ShortestPaths:
         self.network, self.method, self.every_neuron = network, method, centres is None
         self.low, self.high = method.window or (-1.0, NO_LIMIT)
         self.paths = shortest_paths(network, method, centres)
-        self.neurons = Neurons.of(network.layers, _places(network, method.reach == "geodesic-undirected"))
+        self.neurons = Neurons(network.layers, _places(network, method.reach == "geodesic-undirected"))
         self.count()
 
     def found(self, window):

@@ -101,7 +101,7 @@ def count_masses(network, method=PAPER, centres=None):
     found = (connections_of if method.reach == "one-hop" else paths_of)(network, method, chosen)
     neurons, kept = found.neurons, found.inside >= method.minimum_connections
     if chosen is not None:
-        kept &= chosen[neurons.position]
+        kept &= neurons.among(chosen)
     if not kept.any():
         window = f"{method.window[0]:g} < d <= {method.window[1]:g}" if method.window else "any distance"
         raise NeuroMFAError(

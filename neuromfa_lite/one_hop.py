@@ -33,9 +33,7 @@ class _OneHop:
         if not self.blocks:
             raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
         places = {source: sum(block.places for block in self.blocks[source]) for source in sorted(self.blocks)}
-        self.neurons = Neurons.of(network.layers, places)
-        ends = np.cumsum([0, *(len(network.layers[source]) for source in places)])
-        self.rows = {source: slice(*ends[k : k + 2]) for k, source in enumerate(places)}
+        self.neurons = Neurons(network.layers, places)
         self.every_neuron = centres is None
         self.count()
 
@@ -67,7 +65,7 @@ class RoundedConnections(_OneHop):
     def _tiles_of_layers(self):
         """The tiles of each layer, {source: slice}; the place of each neuron in them, (neurons,); how many tiles."""
         of_layer, places, start = {}, [], 0
-        for source, rows in self.rows.items():
+        for source, rows in self.neurons.rows.items():
             size = rows.stop - rows.start
             of_layer[source] = slice(start, start + -(-size // LANES))
             places.append(np.arange(start * LANES, start * LANES + size))
@@ -126,7 +124,7 @@ class Connections(_OneHop):
     def _measured(self):
         for source, blocks in self.blocks.items():
             for block, lengths in zip(blocks, self._lengths[source], strict=True):
-                yield self.rows[source], block, lengths
+                yield self.neurons.rows[source], block, lengths
 
     def pooled(self, kept):
         """The distances of all kept neurons in one list."""
