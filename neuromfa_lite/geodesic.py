@@ -31,20 +31,8 @@ LARGEST_MATRIX = 8192  # neurons, 512 MB
 def geodesic_distances(network, method=GEODESIC):
     """Compute the matrix of shortest-path distances between all neurons, for a look or a comparison.
 
-    d_ij = min over paths i = n_0, n_1, ..., n_m = j of sum_k d(n_k, n_{k+1}), d the method's distance.
-
-    Args:
-        network: NeuronNetwork of at most 8192 neurons.
-        method: Method whose reach is "geodesic" or "geodesic-undirected"; only its distance acts besides.
-
-    Returns:
-        (neurons, neurons) float64 in the order of the network's layers: 0 on the diagonal, infinite where no path
-        leads.
-
-    Raises:
-        NeuroMFAError: a one-hop method, too many neurons, or weights and distances that are none.
-
-    Source: Xiao et al. 2025, section 3.2 (the text); published code measures one hop.
+    d_ij = min over paths i = n_0, n_1, ..., n_m = j of sum_k d(n_k, n_{k+1}), d the method's distance, of which nothing
+    acts besides but its reach: (neurons, neurons) float64 in the order of the layers, infinite where no path leads.
 
     Example:
         >>> from neuromfa_lite import NeuronNetwork

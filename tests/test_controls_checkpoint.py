@@ -205,7 +205,7 @@ def test_an_edge_list_with_lengths_of_its_own_is_scaled_too():
     nx.set_edge_attributes(graph, 2.0, "distance")
     network = nmfa.NeuronNetwork.from_networkx(graph)
     block = scaled(network, 2).weight_blocks[0]
-    np.testing.assert_array_equal(block.distances(), np.ones(6))
+    np.testing.assert_array_equal(block.lengths(nmfa.PAPER), np.ones(6))
     assert block.both_ways and not random_signs(network, seed=0).weight_blocks[0].both_ways
 
 

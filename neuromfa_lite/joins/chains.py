@@ -49,16 +49,7 @@ def _seen(made):
 
 
 def chain(source):
-    """The published network: every weight matrix of the blocks joins its inputs to its outputs.
-
-    Args:
-        source: WeightSource.
-
-    Returns:
-        Wiring.
-
-    Source: Xiao et al. 2025, section 3.1; chain of a transformer block as in the authors' code.
-    """
+    """The published network, Xiao et al. 2025, section 3.1: every weight matrix joins its inputs to its outputs."""
     return source.wiring()
 
 

@@ -22,15 +22,6 @@ def head_products(source):
 
     The neurons of value, key and attention are gone; a block's query layer holds hidden neurons, those of the token
     that looks. A sample draws the same hidden and MLP neurons as one of the chain.
-
-    Args:
-        source: WeightSource.
-
-    Returns:
-        Wiring.
-
-    Raises:
-        SourceError: an architecture without these four matrices, or with other sizes than heads of one size.
     """
     return _products_of_heads(source, chain(source))
 
