@@ -124,11 +124,15 @@ class Method:
         if self.derivative == "forward" and min(np.diff(self.q)) < CLOSEST_Q:
             raise NeuroMFAError(f'derivative="forward" needs q values at least {CLOSEST_Q:g} apart')
 
+    def part(self, field):
+        """Return the callable behind a part ("join", "distance", "radii", "mass" or "score")."""
+        value = getattr(self, field)
+        return value if callable(value) else PARTS[field][value]
+
     def call(self, field, *arguments):
         """Return what a part makes of its arguments; NeuroMFAError, naming the part, where it raises or exits."""
         try:
-            part = getattr(self, field)
-            answer = (part if callable(part) else PARTS[field][part])(*arguments)
+            answer = self.part(field)(*arguments)
             if np.ma.isMaskedArray(answer):
                 raise NeuroMFAError(
                     f"{field} {label(getattr(self, field))!r} of method {self.name!r} returned a masked array, whose "
