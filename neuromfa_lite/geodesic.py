@@ -19,7 +19,6 @@ import numpy as np
 from .distances import Neurons, bins_within, cumulated, has_a_bin_for_each, refuse_too_many
 from .errors import NeuroMFAError
 from .kernels.geodesic import count_paths, count_rounded_paths
-from .kernels.one_hop import total_bins
 from .method import GEODESIC, ROUNDING, distinct, refuse_no_method
 from .network import refuse_no_network
 from .paths import NO_LIMIT, GraphPaths, shortest_paths
@@ -72,7 +71,7 @@ def paths_of(network, method, centres=None):
 
 class _ShortestPaths:
     def __init__(self, network, method, centres):
-        self.network, self.method, self.every_neuron = network, method, centres is None
+        self.network, self.method = network, method
         self.low, self.high = method.window or (-1.0, NO_LIMIT)
         self.paths = shortest_paths(network, method, centres)
         self.neurons = Neurons(network.layers, _places(network, method.reach == "geodesic-undirected"))
@@ -93,20 +92,17 @@ class RoundedPaths(_ShortestPaths):
         self._histogram = np.zeros((len(self.neurons), bins_within(self.network, self.high)), np.uint32)
         for sources, targets, lengths, both_ways in self.paths.tiles(self.high):
             count_rounded_paths(lengths, self.low, self.high, sources, targets, both_ways, self._histogram)
-        self.inside = np.empty(len(self.neurons), np.int64)
-        self._in_bin = np.zeros(self._histogram.shape[1] - 1, np.int64)
-        total_bins(self._histogram, self.method.minimum_connections, self.inside, self._in_bin)
+        inside = self._histogram[:, :-1].sum(axis=1, dtype=np.uint32)  # the last bin is outside the window
+        self.inside = inside.astype(np.int64)
 
     def pooled(self, kept):
         """The distances that occur among the kept neurons."""
-        if self.every_neuron:
-            return np.flatnonzero(self._in_bin)
-        return np.flatnonzero(self._histogram[kept, :-1].sum(axis=0, dtype=np.int64))
+        return np.flatnonzero(self._histogram[kept].max(axis=0)[:-1])
 
     def masses(self, radii, kept):
         """(radii, kept neurons) uint32."""
         refuse_too_many(self.network, len(radii), np.count_nonzero(kept))
-        return cumulated(self._histogram, kept, np.minimum(radii, len(self._in_bin) - 1).astype(np.int64))
+        return cumulated(self._histogram, kept, np.minimum(radii, self._histogram.shape[1] - 2).astype(np.int64))
 
 
 class Paths(_ShortestPaths):
