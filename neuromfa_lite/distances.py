@@ -1,58 +1,62 @@
-"""From weights to the lengths of connections, and from lengths to radii; both refuse what is no number."""
+"""What every way of counting shares: the neurons it counts for, the radii it counts at, and what fits in memory."""
 
 import numpy as np
 
 from . import arguments
-from .blocks import EdgeBlock
 from .errors import NeuroMFAError
+from .kernels.one_hop import cumulate
 from .memory import refuse_above
-
-
-def edge_distances(block, method):
-    """float64 distances of one block, of the shape of its weights; NaN where the weight is zero, no connection."""
-    refuse_bad_weights(block)
-    weights = block.weights().astype(np.float64)
-    there = weights != 0
-    if isinstance(block, EdgeBlock) and method.distance == "inverse":
-        lengths = block.distances()
-    else:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            lengths = np.asarray(method.call("distance", weights))
-    if lengths.shape != weights.shape or lengths.dtype.kind not in "fiu":
-        raise NeuroMFAError(
-            f"distance of method {method.name!r} returned {lengths.dtype} of shape {lengths.shape} for matrix "
-            f"{block.name!r} of shape {weights.shape}: it must return one distance per weight"
-        )
-    bad = there & ~((lengths >= 0) & np.isfinite(lengths))
-    if bad.any():
-        example = weights[bad][0]
-        raise NeuroMFAError(
-            f"distance of method {method.name!r} is infinite, negative or NaN for {int(bad.sum())} weights of matrix "
-            f"{block.name!r}, {example:g} for instance: it must be a finite number >= 0 for every weight but zero"
-        )
-    lengths = np.array(lengths, dtype=np.float64)
-    lengths[~there] = np.nan
-    return lengths
-
 
 WIDEST_HISTOGRAM = 4096  # a wider window is sparse: listing its radii takes less memory than a bin for every integer
 LARGEST_MASSES = 1 << 26  # neurons times radii, 256 MB
+LARGEST_CHECK = 1 << 24  # weights
 
 
-def choose_radii(method, network, neurons, pooled):
-    """The method's radii: its own numbers, the network's natural ones, or those its rule finds in pooled().
+class Neurons:
+    """Neurons that masses are counted of, layer after layer.
 
-    Raises:
-        NeuroMFAError: a rule that gives no radii, a network without natural ones, more masses than fit in memory.
+    Attributes:
+        layers: of the whole network.
+        rows: {position of a layer: where its neurons stand here}.
+        layer, number: (neurons,) the position of each one's layer, and its number there.
+        places: (neurons,) how many it could be connected to.
     """
-    if isinstance(method.radii, tuple):
-        radii = np.array(method.radii)
-    elif method.radii == "natural":
-        radii = natural_radii_of(network.origin, network.natural_radii)
-    else:
-        radii = usable_radii(method.call("radii", pooled()), method)
-    refuse_too_many(network, len(radii), neurons)
-    return radii
+
+    def __init__(self, layers, places):
+        """places: {position of a layer: what each of its neurons, or all alike, could be connected to}."""
+        sizes = [len(layers[layer]) for layer in places]
+        ends = np.cumsum([0, *sizes])
+        self.layers = layers
+        self.rows = {layer: slice(*ends[k : k + 2]) for k, layer in enumerate(places)}
+        self.layer = np.repeat(list(places), sizes)
+        self.number = np.concatenate([layers[layer].numbers for layer in places])
+        self.places = np.empty(ends[-1], np.int64)
+        for layer, rows in self.rows.items():
+            self.places[rows] = places[layer]
+
+    def __len__(self):
+        return len(self.layer)
+
+    def among(self, values):
+        """Of values (all neurons of the network,) those of these."""
+        starts = np.cumsum([0, *map(len, self.layers)])
+        return np.concatenate([values[starts[layer] : starts[layer + 1]] for layer in self.rows])
+
+
+def refuse_bad_network(network):
+    """Refuse NaN, infinite and all-zero matrices before a part of them is sampled, which might miss the bad ones.
+
+    Networks of more than 16,777,216 connections are not read through for this: there each sample is checked alone.
+    """
+    if network.connections <= LARGEST_CHECK:
+        for block in network.weight_blocks:
+            block.checked_weights()
+
+
+def has_a_bin_for_each(method):
+    """Whether the distances there can be are whole numbers, few enough to count each in a bin of its own."""
+    narrow = method.window is not None and method.window[1] <= WIDEST_HISTOGRAM
+    return method.rounding and narrow and (method.radii == "integer" or isinstance(method.radii, tuple))
 
 
 def bins_within(network, high):
@@ -66,6 +70,13 @@ def bins_within(network, high):
     return bins
 
 
+def cumulated(histogram, kept, last_bins):
+    """(radii, kept neurons) uint32 masses: 1 + all bins of a neuron up to the last one of each radius."""
+    counts = np.empty((len(last_bins), np.count_nonzero(kept)), np.uint32)
+    cumulate(histogram, np.flatnonzero(kept), last_bins, counts)
+    return counts
+
+
 def refuse_too_many(network, radii, neurons):
     """Refuse numbers of radii and neurons whose masses do not fit in memory."""
     if radii * neurons > LARGEST_MASSES:
@@ -75,12 +86,17 @@ def refuse_too_many(network, radii, neurons):
         )
 
 
-def natural_radii_of(origin, given):
-    """The natural radii that an object or a graph brings, as float64.
+def choose_radii(method, network, pooled):
+    """The method's radii: its own numbers, the network's natural ones, or those its rule finds in pooled()."""
+    if isinstance(method.radii, tuple):
+        return np.array(method.radii)
+    if method.radii == "natural":
+        return natural_radii_of(network.origin, network.natural_radii)
+    return usable_radii(method.call("radii", pooled()), method)
 
-    Raises:
-        NeuroMFAError: none, a single one, or anything but increasing positive numbers.
-    """
+
+def natural_radii_of(origin, given):
+    """The natural radii that an object or a graph brings, as float64; refused unless positive and increasing."""
     try:
         radii = arguments.numbers("natural_radii", () if given is None else given)
     except NeuroMFAError:
@@ -116,38 +132,3 @@ def usable_radii(radii, method):
             f"radii of method {method.name!r} must be positive, finite and increasing; the distances gave {radii!r}"
         )
     return radii
-
-
-LARGEST_CHECK = 1 << 24  # weights
-
-
-def refuse_bad_network(network):
-    """Refuse NaN, infinite and all-zero matrices before a part of them is sampled, which might miss the bad ones.
-
-    Networks of more than 16,777,216 connections are not read through for this: there each sample is checked alone.
-
-    Raises:
-        NeuroMFAError: the message names the matrix.
-    """
-    if network.connections <= LARGEST_CHECK:
-        for block in network.weight_blocks:
-            refuse_bad_weights(block)
-
-
-def refuse_bad_weights(block):
-    weights = block.weights()
-    refuse_weights(block, weights.size - np.count_nonzero(np.isfinite(weights)), not weights.any())
-
-
-def refuse_weights(block, not_finite, only_zeros):
-    where = "" if isinstance(block, EdgeBlock) else f"{block.matrix.origin}: "
-    if not_finite:
-        raise NeuroMFAError(
-            f"{where}matrix {block.name!r} holds {not_finite} weights that are NaN or infinite: "
-            "the training run diverged or the file is damaged; take an earlier checkpoint or fetch the file again"
-        )
-    if only_zeros:
-        raise NeuroMFAError(
-            f"{where}matrix {block.name!r} holds only zeros, so it connects nothing: the file may be empty, "
-            "the sample too small to meet a connection, or leave the matrix out with network.without(name)"
-        )

@@ -50,7 +50,7 @@ def block_of_edges(sources, targets, weights, name):
     size = int(max(end.max() for end in ends)) + 1
     refuse_above(size * BYTES_A_NEURON, f"{size:,} neurons", "number the neurons from 0, without gaps")
     block = EdgeBlock(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
-    return NeuronLayer("neurons", size), block
+    return NeuronLayer("neurons", size, block=None), block
 
 
 def block_of_graph(graph):
@@ -70,7 +70,7 @@ def block_of_graph(graph):
         ends, lengths = (np.concatenate(ends), np.concatenate(ends[::-1])), np.concatenate([lengths, lengths])
     shape = (len(place), len(place))
     block = EdgeBlock("edges", "edges", 0, 0, *ends, 1.0 / lengths, shape, lengths, both_ways)
-    return NeuronLayer("nodes", len(place)), block
+    return NeuronLayer("nodes", len(place), block=None), block
 
 
 def _length(distance, source, target):

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import arguments
+from .distances import choose_radii
 from .errors import NeuroMFAError
-from .geodesic import count_geodesics
+from .geodesic import paths_of, refuse_pieces
 from .method import PAPER, refuse_no_method
 from .network import refuse_no_network
-from .one_hop import count_connections
+from .one_hop import connections_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,23 +77,14 @@ class Masses:
 
 
 def count_masses(network, method=PAPER, centres=None):
-    """Count, for every neuron with outgoing weights, its connections within each radius.
+    """Count, for every neuron that a method keeps, its connections, or the neurons it reaches, within each radius.
 
-    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it. A method
-    whose reach is geodesic counts, for every neuron, all it reaches by a path: see :mod:`neuromfa_lite.geodesic`.
+    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it; by paths
+    where its reach is geodesic, see :mod:`neuromfa_lite.geodesic`.
 
     Args:
-        network: NeuronNetwork, sampled or whole.
-        method: Method; its join, distance, reach, window, rounding, minimum_connections and radii act here.
+        network: NeuronNetwork, sampled or whole; method: Method.
         centres: positions of the neurons to measure, counted over all layers one after another; None: every one.
-
-    Returns:
-        Masses.
-
-    Raises:
-        NeuroMFAError: a matrix holds NaN, infinite or only zero weights; a distance function returns a wrong shape or
-            anything but finite distances >= 0; no neuron is usable; the file changed meanwhile. The message names the
-            matrix or the file.
 
     Source: Xiao et al. 2025, section 3.2; the authors' code (one hop, window (1, 150], more than 10 connections).
 
@@ -106,11 +98,38 @@ def count_masses(network, method=PAPER, centres=None):
     refuse_no_method(method)
     refuse_no_network("network", network).refuse_other_join(method)
     chosen = None if centres is None else _chosen(centres, network)
-    count = count_connections if method.reach == "one-hop" else count_geodesics
-    counted = count(network, method, chosen)
+    found = (connections_of if method.reach == "one-hop" else paths_of)(network, method, chosen)
+    neurons, kept = found.neurons, found.inside >= method.minimum_connections
+    if chosen is not None:
+        kept &= neurons.among(chosen)
+    if not kept.any():
+        window = f"{method.window[0]:g} < d <= {method.window[1]:g}" if method.window else "any distance"
+        raise NeuroMFAError(
+            f"{network.origin}: no usable neuron. {found.found(window)}: widen the window or lower minimum_connections "
+            "(method.replace(...)), or draw a larger sample"
+        )
+    if method.reach != "one-hop":
+        refuse_pieces(network, method, found.inside, chosen)
+    radii = choose_radii(method, network, lambda: found.pooled(kept))
+    counts = found.masses(radii, kept)
     for block in network.weight_blocks:  # whole matrices were counted in the mapped file itself
         block.refuse_changed()
-    return _masses(*counted, chosen is not None)
+    if counts[-1].max() == 1:
+        raise NeuroMFAError(
+            f"no connection is as short as the largest radius, {radii[-1]:g}, so no mass grows: name larger radii"
+        )
+    return Masses(
+        radii,
+        counts.T,
+        neurons.layer[kept],
+        neurons.number[kept],
+        found.inside[kept],
+        neurons.places[kept],
+        neurons.layers,
+        len(neurons),
+        int(neurons.places.sum()),
+        chosen=chosen is not None,
+    )
 
 
 def _chosen(centres, network):
@@ -123,14 +142,3 @@ def _chosen(centres, network):
     chosen = np.zeros(neurons, bool)
     chosen[places] = True
     return chosen
-
-
-def _masses(radii, counts, kept, table, inside, chosen):
-    if counts[-1].max() == 1:
-        raise NeuroMFAError(
-            f"no connection is as short as the largest radius, {radii[-1]:g}, so no mass grows: name larger radii"
-        )
-    per_neuron = (table.layer, table.number, inside, table.places)
-    kept_ones = (each[kept] for each in per_neuron)
-    total = int(table.places.sum())
-    return Masses(radii, counts.T, *kept_ones, table.layers, table.total, total, chosen=chosen)

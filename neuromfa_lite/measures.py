@@ -69,7 +69,7 @@ def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
         number=chosen,
         inside=boxes,
         places=boxes.copy(),
-        layers=(NeuronLayer("boxes", measure.size),),
+        layers=(NeuronLayer("boxes", measure.size, block=None),),
         neurons_total=len(chosen),
         places_total=int(boxes.sum()),
         weight=measure.ravel()[chosen] / measure.sum(),

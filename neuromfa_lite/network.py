@@ -7,12 +7,11 @@ from pathlib import PurePath
 import numpy as np
 
 from . import arguments
-from .blocks import FixedJoin, WeightBlock
 from .errors import NeuroMFAError, SourceError
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
-from .joins import joined, refuse_misfit
+from .joins import joined
 from .method import identity, label, refuse_no_method
-from .sampling import draw_layers, largest_sample
+from .sampling import draw_layers
 from .sources import open_source
 from .text import plain
 
@@ -34,24 +33,23 @@ class NeuronNetwork:
         natural_radii: the radii that an object with a scale of its own asks to be measured at, None where it has none.
         join: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; "chain" too
             for a network that is given as it is.
-        draw: None: samples are drawn layer by layer; else the join's way, (neurons_per_layer, seed) -> layers, blocks.
     """
 
-    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, join="chain", draw=None):
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, join="chain"):
         self.layers = tuple(layers)
         self.blocks = tuple(blocks)
         self.origin = str(origin)
         self.left_out = tuple(left_out)
         self.seed = seed
         self.natural_radii = None
-        self.join, self.draw = join, draw
+        self.join = join
         for block in self.blocks:
-            refuse_misfit(block, self.layers)
+            _refuse_misfit(block, self.layers)
 
     @property
     def weight_blocks(self) -> tuple:
         """The blocks whose weights count in one hop: every block but the fixed joins."""
-        return tuple(block for block in self.blocks if not isinstance(block, FixedJoin))
+        return tuple(block for block in self.blocks if not block.fixed)
 
     @property
     def neurons(self) -> int:
@@ -98,8 +96,7 @@ class NeuronNetwork:
 
         Args:
             neurons_per_layer: neurons kept in a hidden layer; a layer with multiplier m keeps m times as many
-                (2 in the MLP layer), and query, key, value and attention of a block share their neurons. Of tokens
-                joined by angle 8 times as many are taken, or all.
+                (2 in the MLP layer), and query, key, value and attention of a block share their neurons.
             seed: whole number; layers draw from independent streams of numpy's generator.
 
         Returns:
@@ -116,7 +113,7 @@ class NeuronNetwork:
             3
         """
         size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.seed(seed)
-        drawn = self.draw(size, seed) if self.draw else draw_layers(self.layers, self.blocks, size, seed)
+        drawn = draw_layers(self.layers, self.blocks, size, seed)
         return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
 
     def refuse_other_join(self, method):
@@ -141,11 +138,6 @@ class NeuronNetwork:
         gone = [(block.name, block.shape, "left out by hand") for block in self.blocks if block.name in names]
         return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, join=self.join)
 
-    @property
-    def largest_sample(self) -> int:
-        """The largest neurons_per_layer that :meth:`sample` can give."""
-        return largest_sample(self.layers)
-
     def describe(self):
         """Return a pandas DataFrame with a row per matrix: what is read, what is left out and why.
 
@@ -158,10 +150,9 @@ class NeuronNetwork:
         names = [layer.name for layer in self.layers]
         rows = []
         for block in self.blocks:
-            fixed = isinstance(block, FixedJoin)
-            why = f"joins {block.kind} with weight 1; counts in paths only" if fixed else "weight matrix"
+            why = f"joins {block.kind} with weight 1; counts in paths only" if block.fixed else "weight matrix"
             ends = (names[block.source], names[block.target])
-            rows.append((block.name, block.role, *ends, tuple(block.shape), block.connections, not fixed, why))
+            rows.append((block.name, block.role, *ends, tuple(block.shape), block.connections, not block.fixed, why))
         rows += [(name, "left out", "", "", tuple(shape), 0, False, reason) for name, shape, reason in self.left_out]
         rows = [(plain(name), *rest) for name, *rest in rows]
         return pd.DataFrame(rows, columns=["name", "role", "source", "target", "shape", "connections", "read", "why"])
@@ -284,8 +275,7 @@ class NeuronNetwork:
         digest = hashlib.blake2b(digest_size=8)
         for block in self.weight_blocks:
             digest.update(f"{block.name}{block.shape}".encode())
-            matrix = isinstance(block, WeightBlock)
-            for part in [block.matrix.digest()] if matrix else (block.sources, block.targets, block.listed):
+            for part in block.hashed():
                 digest.update(part)
         return digest.hexdigest()
 
@@ -302,7 +292,7 @@ class NeuronNetwork:
         return ask
 
     def _versions(self):
-        return [block.matrix.version for block in self.weight_blocks if isinstance(block, WeightBlock)]
+        return [block.version for block in self.weight_blocks]
 
 
 def load_network(source, revision=None, config=None, join="chain", read="auto"):
@@ -335,7 +325,18 @@ def load_network(source, revision=None, config=None, join="chain", read="auto"):
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, joined(opened, join)
-    return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, join=join, draw=made.draw)
+    return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, join=join)
+
+
+def _refuse_misfit(block, layers):
+    """Kernels count by the sizes of the layers, so a block must have their shape."""
+    ends = (block.target, block.source)
+    sizes = [len(layers[end]) if 0 <= end < len(layers) else "no such layer" for end in ends]
+    if tuple(block.shape) != tuple(sizes):
+        raise NeuroMFAError(
+            f"block {block.name!r} has shape {tuple(block.shape)} (targets, sources), but joins layers of "
+            f"{sizes[0]} and {sizes[1]} neurons"
+        )
 
 
 def refuse_no_network(name, what):

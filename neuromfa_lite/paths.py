@@ -1,17 +1,12 @@
 """Finding shortest paths: layer by layer, stage by stage, or from neuron to neuron in any graph."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from tqdm.auto import tqdm
 
-from .blocks import FixedJoin, WeightBlock
-from .distances import edge_distances
 from .errors import NeuroMFAError
-from .kernels.geodesic import close_paths, dijkstra, extend_paths, join_all_to_all, join_one_to_one, walk_in_rounds
+from .kernels.geodesic import close_paths, dijkstra, extend_paths, walk_in_rounds
 from .memory import refuse_above
 
-FIXED_LENGTH = 1.0  # of a connection that no weight makes
 NO_LIMIT = np.finfo(np.float64).max
 PANEL = 1 << 20  # distances computed before they are counted, 8 MB
 LONG = 1e9  # steps of a loop, about a second: from here on its progress is shown
@@ -36,18 +31,16 @@ def shortest_paths(network, method, centres=None):
         raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
     undirected = method.reach == "geodesic-undirected"
     sizes = np.array([len(layer) for layer in network.layers])
-    matrices = all(isinstance(block, (WeightBlock, FixedJoin)) for block in network.blocks)
+    matrices = not any(block.listed_singly for block in network.blocks)
     stages = _stages(network.blocks, len(sizes)) if matrices and undirected else None
     order = _order(network.blocks, len(sizes)) if matrices and not undirected else None
     _refuse_too_large(network, sizes, stages, order, undirected)
-    joins = [Join.of(block, method) for block in network.blocks]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     places = [np.arange(*starts[k : k + 2]) for k in range(len(sizes))]
-    if stages is not None:
-        return StagedPaths(places, joins, stages)
-    if order is not None:
-        return LayeredPaths(places, joins, order)
-    return GraphPaths(places, network.blocks, joins, undirected, centres)
+    if stages is None and order is None:
+        return GraphPaths(places, network.blocks, method, centres)
+    joins = [(block, block.steps(method)) for block in network.blocks]
+    return LayeredPaths(places, joins, order) if stages is None else StagedPaths(places, joins, stages)
 
 
 def _refuse_too_large(network, sizes, stages, order, undirected):
@@ -70,37 +63,6 @@ def _progress(parts, steps):
     return tqdm(parts, desc="shortest paths", unit="part", delay=1, leave=False) if steps > LONG else parts
 
 
-@dataclass(frozen=True, eq=False)
-class Join:
-    """A block as lengths: kind "weights" with steps (sources, targets), or a fixed join. EdgeBlock: steps (edges,)."""
-
-    source: int
-    target: int
-    kind: str
-    steps: np.ndarray | None
-
-    @classmethod
-    def of(cls, block, method):
-        if isinstance(block, FixedJoin) and block.pairs is not None:
-            steps = np.full(block.shape[::-1], np.inf)
-            steps[block.pairs[::-1]] = FIXED_LENGTH
-            return cls(block.source, block.target, "weights", steps)
-        if isinstance(block, FixedJoin):
-            return cls(block.source, block.target, block.kind, None)
-        lengths = edge_distances(block, method)
-        lengths[np.isnan(lengths)] = np.inf
-        return cls(block.source, block.target, "weights", np.ascontiguousarray(lengths.T))
-
-    def extend(self, paths, limit, reached):
-        """Lead paths (sources, join's sources) on to reached (sources, join's targets), where they are shorter."""
-        if self.kind == "weights":
-            extend_paths(paths, self.steps, limit, reached)
-        elif self.kind == "one-to-one":
-            join_one_to_one(paths, FIXED_LENGTH, reached)
-        else:
-            join_all_to_all(paths, FIXED_LENGTH, reached)
-
-
 class LayeredPaths:
     """Directed paths, layer after layer: D[l, m] = min over the joins k -> m of D[l, k] (min,+) W[k, m], all l at once.
 
@@ -110,8 +72,10 @@ class LayeredPaths:
     def __init__(self, places, joins, order):
         self.places = [places[layer] for layer in order]
         rank = {layer: position for position, layer in enumerate(order)}
-        self.into = [[(rank[join.source], join) for join in joins if join.target == layer] for layer in order]
-        self.last_use = {source: target for target, into in enumerate(self.into) for source, _ in into}
+        self.into = [
+            [(rank[join.source], join, steps) for join, steps in joins if join.target == layer] for layer in order
+        ]
+        self.last_use = {source: target for target, into in enumerate(self.into) for source, *_ in into}
 
     def tiles(self, limit=NO_LIMIT):
         for sources, own_rows, memory in _panels(self.places):
@@ -120,9 +84,9 @@ class LayeredPaths:
                 if own.stop == 0:
                     continue  # a layer before these sources
                 reached[target] = memory.infinite(own.stop, len(there))
-                for source, join in self.into[target]:
+                for source, join, steps in self.into[target]:
                     if source in reached:
-                        join.extend(reached[source], limit, reached[target][: len(reached[source])])
+                        join.extend(steps, limit, reached[source], reached[target][: len(reached[source])])
                 if own.start:
                     yield sources[: own.start], there, reached[target][: own.start], False
                 own_neurons = np.searchsorted(there, sources[own])
@@ -223,27 +187,26 @@ def _stage_steps(places, joins, sources, targets):
         ends = np.concatenate([[0], np.cumsum([len(places[layer]) for layer in offsets])])
         offsets.update({layer: slice(*ends[k : k + 2]) for k, layer in enumerate(offsets)})
     steps = np.full([sum(len(places[layer]) for layer in layers) for layers in (sources, targets)], np.inf)
-    for join in joins:
+    for join, lengths in joins:
         if join.source in rows:
             part = steps[rows[join.source], columns[join.target]]
-            lengths = join.steps
-            if lengths is None:
-                fixed = np.eye(len(part), dtype=bool) if join.kind == "one-to-one" else True
-                lengths = np.where(fixed, FIXED_LENGTH, np.inf)
-            np.minimum(part, lengths, out=part)
+            np.minimum(part, join.step_matrix(lengths), out=part)
     return steps
 
 
 class GraphPaths:
     """Paths of any graph, from one neuron at a time: by Dijkstra's algorithm, or in rounds of equal steps."""
 
-    def __init__(self, places, blocks, joins, undirected, centres=None):
+    def __init__(self, places, blocks, method, centres=None):
         self.neurons = sum(map(len, places))
         self.centres = np.arange(self.neurons) if centres is None else np.flatnonzero(centres)
-        listed = [_listed(block, join, places) for block, join in zip(blocks, joins, strict=True)]
-        if undirected:
-            backwards = [not getattr(block, "both_ways", False) for block in blocks]
-            listed += [(t, s, d) for (s, t, d), turned in zip(listed, backwards, strict=True) if turned]
+        listed = []
+        for block in blocks:
+            sources, targets, lengths = block.listed_steps(method)
+            sources, targets = places[block.source][sources], places[block.target][targets]
+            listed.append((sources, targets, lengths))
+            if method.reach == "geodesic-undirected" and not block.both_ways:
+                listed.append((targets, sources, lengths))
         sources, targets, lengths = (np.concatenate(parts) for parts in zip(*listed, strict=True))
         order = np.argsort(sources, kind="stable")
         self.edges = np.searchsorted(sources[order], np.arange(self.neurons + 1)), targets[order], lengths[order]
@@ -267,20 +230,6 @@ class GraphPaths:
             walk_in_rounds(starts, targets, self.step, source, limit, reached)
         reached[source] = np.inf
         return reached
-
-
-def _listed(block, join, places):
-    """A block's connections one by one: sources, targets (positions over all layers) and lengths, (edges,) each."""
-    if join.steps is not None and join.steps.ndim == 1:
-        there = np.isfinite(join.steps)
-        sources, targets, lengths = block.sources[there], block.targets[there], join.steps[there]
-    elif join.steps is not None:
-        sources, targets = np.nonzero(np.isfinite(join.steps))
-        lengths = join.steps[sources, targets]
-    else:
-        sources, targets, ones = block.edges()
-        lengths = ones * FIXED_LENGTH
-    return places[join.source][sources], places[join.target][targets], lengths
 
 
 def _order(joins, layers):

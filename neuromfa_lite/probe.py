@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from .blocks import WeightBlock
-from .distances import edge_distances, usable_radii
+from .distances import usable_radii
 from .emergence import degree_of_emergence
 from .errors import ONE_ANSWER, NeuroMFAError
 from .partition import shares_of
@@ -14,26 +13,16 @@ PROBE = 64  # neurons on each side of the first matrix
 def refuse_bad_parts(network, method):
     """Try every part of a method that is not shipped with the package: distances and radii on a network's first matrix.
 
-    Args:
-        network: NeuronNetwork, joined as the method asks; up to 64 x 64 of its first weights are read.
-        method: Method.
-
-    Raises:
-        NeuroMFAError: a part that raises, answers the same question twice differently, changes what it is given, or
-            returns another shape, NaN, negative distances, the same distance for different weights, fewer than two
-            radii, masses that are not positive, a score that is not finite.
-
-    Example:
-        >>> from neuromfa_lite import NeuronNetwork, PAPER
-        >>> pair = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, 0.25])
-        >>> refuse_bad_parts(pair, PAPER.replace(name="mine", distance=lambda weights: weights[:1]))
-        Traceback (most recent call last):
-        neuromfa_lite.errors.NeuroMFAError: distance of method 'mine' returned float64 of shape (1,) for matrix ...
+    >>> from neuromfa_lite import NeuronNetwork, PAPER
+    >>> pair = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, 0.25])
+    >>> refuse_bad_parts(pair, PAPER.replace(name="mine", distance=lambda weights: weights[:1]))
+    Traceback (most recent call last):
+    neuromfa_lite.errors.NeuroMFAError: distance of method 'mine' returned float64 of shape (1,) for matrix ...
     """
     own = method.own_parts()
     method = method.replace(name=method.name, **{part: _asked_twice(method, part) for part in own if part != "join"})
     if {"distance", "radii"} & set(own) and network.weight_blocks:
-        _try_distances(_corner(network.weight_blocks[0]), method, own)
+        _try_distances(network.weight_blocks[0].corner(PROBE), method, own)
     if "mass" in own:
         counts = np.array([[1, 2, 4], [2, 3, 5], [1, 1, 7]], np.uint32).T  # laid out as the masses of networks are
         counts.setflags(write=False)
@@ -69,16 +58,8 @@ def _equal(one, other):
     return np.array_equal(one, other, equal_nan=numbers)
 
 
-def _corner(block):
-    """The block, or some of its neurons where it is a matrix with weights there."""
-    if not isinstance(block, WeightBlock):
-        return block
-    part = block.take(*(np.arange(min(PROBE, size)) for size in block.shape))
-    return part if part.weights().any() else block
-
-
 def _try_distances(block, method, own):
-    lengths = edge_distances(block, method)
+    lengths = block.lengths(method)
     weights = np.abs(block.weights()[~np.isnan(lengths)])
     lengths = lengths[~np.isnan(lengths)]
     # Paths of several steps have several lengths even so.

@@ -12,7 +12,7 @@ import pytest
 from models import CONFIG, gpt_neox_shapes, gpt_neox_tensors, write_folder
 
 from neuromfa_lite.errors import SourceError
-from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source, register
+from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, NeuronLayer, open_source, register
 from neuromfa_lite.sources.architectures import fused_rows
 from neuromfa_lite.sources.parts import gain_of
 
@@ -113,8 +113,11 @@ def test_a_whole_model_is_wired_as_a_chain(model):
     grouped = [layer.name for layer in wiring.layers if layer.group == "block 1 attention"]
     assert grouped == [f"block 1 {role}" for role in ("query", "key", "value", "attention")]
     assert all(layer.group == layer.name for layer in wiring.layers if "attention" not in layer.group)
+    names = [layer.name for layer in wiring.layers]
     chain = [
-        (join.source, join.target, join.role, join.kind) for join in wiring.joins if join.source.startswith("block 1")
+        (names[block.source], names[block.target], block.role, block.kind if block.fixed else "weights")
+        for block in wiring.blocks
+        if names[block.source].startswith("block 1")
     ]
     assert chain == [
         ("block 1 input", "block 1 query", "query", "weights"),
@@ -131,8 +134,8 @@ def test_a_whole_model_is_wired_as_a_chain(model):
 
 def test_every_matrix_of_the_wiring_holds_the_models_own_weights(model):
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    for join in open_source(model).wiring().joins:
-        if join.matrix is not None:
+    for join in open_source(model).wiring().blocks:
+        if not join.fixed:
             name, _, part = join.matrix.name.partition("[")
             expected = state[name]
             if part:
@@ -143,9 +146,9 @@ def test_every_matrix_of_the_wiring_holds_the_models_own_weights(model):
 def test_the_ordinary_saver_and_ours_name_the_same_matrices(model, tmp_path):
     model.save_pretrained(tmp_path)
     saved, live = open_source(tmp_path).wiring(), open_source(model).wiring()
-    assert [join.name for join in saved.joins] == [join.name for join in live.joins]
-    for ours, theirs in zip(saved.joins, live.joins, strict=True):
-        if ours.matrix is not None:
+    assert [join.name for join in saved.blocks] == [join.name for join in live.blocks]
+    for ours, theirs in zip(saved.blocks, live.blocks, strict=True):
+        if not ours.fixed:
             np.testing.assert_array_equal(ours.matrix.read(), theirs.matrix.read())
 
 
@@ -153,7 +156,7 @@ def test_the_ordinary_saver_and_ours_name_the_same_matrices(model, tmp_path):
 def test_with_or_without_the_prefix_everything_is_read_or_left_out_with_a_reason(tmp_path, prefix):
     tensors = gpt_neox_tensors(prefix=prefix)
     wiring = open_source(write_folder(tmp_path, tensors)).wiring()
-    used = {join.matrix.name.partition("[")[0] for join in wiring.joins if join.matrix is not None}
+    used = {join.matrix.name.partition("[")[0] for join in wiring.blocks if not join.fixed}
     left_out = {name: (shape, reason) for name, shape, reason in wiring.left_out}
     assert used | set(left_out) == set(tensors) and not used & set(left_out)
     assert all(shape == tensors[name].shape for name, (shape, _) in left_out.items())
@@ -204,7 +207,7 @@ def test_a_count_that_no_file_could_fill_is_refused_before_anything_is_listed(tm
 
 def test_a_record_that_reads_a_configuration_value_of_another_kind(registry):
     for value in (None, "12", [12], 10**400):
-        register(Architecture("toy", layers=lambda config: [LayerRecord("in", config["width"] / 2)], joins=[]))
+        register(Architecture("toy", layers=lambda config: [NeuronLayer("in", config["width"] / 2)], joins=[]))
         with pytest.raises(SourceError, match="the config given is not as the record of toy reads it"):
             open_source({}, config={"model_type": "toy", "width": value}).wiring()
 
@@ -299,17 +302,15 @@ def test_a_toy_network_is_described_in_ten_lines(registry):
     register(
         Architecture(
             "toy",
-            layers=[LayerRecord("in", 8), LayerRecord("hidden", 32, role="mlp", multiplier=2), LayerRecord("out", 4)],
+            layers=[NeuronLayer("in", 8), NeuronLayer("hidden", 32, role="mlp", multiplier=2), NeuronLayer("out", 4)],
             joins=[Join("in", "hidden", "0.weight", "mlp-in"), Join("hidden", "out", "2.weight", "mlp-out")],
         )
     )
     net = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 4))
     wiring = open_source(net, config={"model_type": "toy"}).wiring()
-    assert [(join.source, join.target, join.matrix.shape) for join in wiring.joins] == [
-        ("in", "hidden", (32, 8)),
-        ("hidden", "out", (4, 32)),
-    ]
-    np.testing.assert_array_equal(wiring.joins[1].matrix.read(), net[2].weight.detach().numpy())
+    ends_and_shapes = [(block.source, block.target, block.shape) for block in wiring.blocks]
+    assert ends_and_shapes == [(0, 1, (32, 8)), (1, 2, (4, 32))]
+    np.testing.assert_array_equal(wiring.blocks[1].matrix.read(), net[2].weight.detach().numpy())
     assert [name for name, _, _ in wiring.left_out] == ["0.bias", "2.bias"]
 
 
@@ -319,18 +320,18 @@ def test_the_recipe_of_the_error_message_works(registry):
         open_source(state, config={"model_type": "toy"}).wiring()
     [recipe] = re.findall(r"(?s)(  from neuromfa_lite.*?\)\]\)\))", str(caught.value))
     exec("if True:\n" + recipe.replace("NAME OF A MATRIX", "up.weight"), {})
-    [join] = open_source(state, config={"model_type": "toy"}).wiring().joins
+    [join] = open_source(state, config={"model_type": "toy"}).wiring().blocks
     assert join.matrix.shape == (256, 64)
 
 
 def gpt2_layers(config):
     hidden = config["n_embd"]
     for block in range(config["n_layer"]):
-        yield LayerRecord(f"block {block} input", hidden, block=block)
+        yield NeuronLayer(f"block {block} input", hidden, block=block)
         for role in ("query", "key", "value"):
-            yield LayerRecord(f"block {block} {role}", hidden, role, block, group=f"block {block} attention")
-        yield LayerRecord(f"block {block} mlp", 4 * hidden, "mlp", block, multiplier=2)
-    yield LayerRecord("output", hidden, "output")
+            yield NeuronLayer(f"block {block} {role}", hidden, role, block, group=f"block {block} attention")
+        yield NeuronLayer(f"block {block} mlp", 4 * hidden, "mlp", block, multiplier=2)
+    yield NeuronLayer("output", hidden, "output")
 
 
 def gpt2_joins(config):
@@ -353,7 +354,7 @@ def test_gpt2_whose_matrices_are_stored_the_other_way_round_is_one_record(regist
     register(
         Architecture("gpt2", gpt2_layers, gpt2_joins, required=("n_embd", "n_layer"), prefixes=("transformer.", ""))
     )
-    joins = {join.name: join for join in source.wiring().joins}
+    joins = {join.name: join for join in source.wiring().blocks}
     stored = source.matrices["transformer.h.1.attn.c_attn.weight"].read()
     up = joins["transformer.h.1.mlp.c_fc.weight"].matrix
     value = joins["transformer.h.1.attn.c_attn.weight[value]"].matrix
@@ -375,13 +376,13 @@ def test_gpt2_whose_matrices_are_stored_the_other_way_round_is_one_record(regist
     ],
 )
 def test_a_record_that_contradicts_itself_is_explained(registry, join, said):
-    register(Architecture("toy", layers=[LayerRecord("in", 3), LayerRecord("out", 2)], joins=[join]))
+    register(Architecture("toy", layers=[NeuronLayer("in", 3), NeuronLayer("out", 2)], joins=[join]))
     with pytest.raises(SourceError, match=said):
         open_source({"w": np.ones((2, 3)), "b": np.ones(2)}, config={"model_type": "toy"}).wiring()
 
 
 def test_a_record_that_reads_a_missing_configuration_value(registry):
-    register(Architecture("toy", layers=lambda config: [LayerRecord("in", config["width"])], joins=[]))
+    register(Architecture("toy", layers=lambda config: [NeuronLayer("in", config["width"])], joins=[]))
     with pytest.raises(SourceError, match="width is missing in the config given: the record of toy reads it"):
         open_source({}, config={"model_type": "toy"}).wiring()
     with pytest.raises(SourceError, match=r"register\(\) takes an Architecture"):
@@ -420,8 +421,8 @@ network = load_network(sys.argv[1])
 table, sample = network.describe(), network.sample(64, seed=0)
 source = open_source(sys.argv[1])
 wiring, k = source.wiring(), 64
-drawn = {layer.name: np.arange(k * layer.multiplier) * (layer.size // k // layer.multiplier) for layer in wiring.layers}
-weights = [j.matrix.read(drawn[j.target], drawn[j.source]) for j in wiring.joins if j.matrix is not None]
+drawn = [np.arange(k * layer.multiplier) * (layer.size // k // layer.multiplier) for layer in wiring.layers]
+weights = [j.matrix.read(drawn[j.target], drawn[j.source]) for j in wiring.blocks if not j.fixed]
 if sys.platform == "linux":  # its ru_maxrss counts the test process, which started this one, as well
     [peak] = [int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")]
 else:
@@ -458,9 +459,9 @@ def test_a_model_of_19_gigabytes_is_described_and_sampled_in_little_memory_and_t
 @pytest.mark.parametrize("names", [("w_v", "w_u"), ("module.a", "module.b"), ("x_g", "b_mask")])
 @pytest.mark.parametrize("prefix", ["", "model.", "module."])
 def test_a_record_may_name_matrices_as_wrappers_do(registry, names, prefix):
-    layers = [LayerRecord("in", 3), LayerRecord("middle", 4), LayerRecord("out", 2)]
+    layers = [NeuronLayer("in", 3), NeuronLayer("middle", 4), NeuronLayer("out", 2)]
     joins = [Join("in", "middle", names[0]), Join("middle", "out", names[1])]
     register(Architecture("toy", layers, joins, prefixes=("", "model.", "module."), required=("context_length",)))
     state = {f"{prefix}{names[0]}": np.ones((4, 3)), f"{prefix}{names[1]}": np.ones((2, 4))}
     wiring = open_source(state, config={"model_type": "toy", "context_length": 131072}).wiring()
-    assert [join.matrix.shape for join in wiring.joins if join.matrix is not None] == [(4, 3), (2, 4)]
+    assert [join.matrix.shape for join in wiring.blocks if not join.fixed] == [(4, 3), (2, 4)]

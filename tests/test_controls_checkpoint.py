@@ -20,7 +20,7 @@ from neuromfa_lite.laboratory.controls import (
     scaled,
     shuffled,
 )
-from neuromfa_lite.sources import Architecture, Join, LayerRecord, open_source
+from neuromfa_lite.sources import Architecture, Join, NeuronLayer, open_source
 from neuromfa_lite.sources.architectures import ARCHITECTURES, fused_rows
 
 CHANGES = {
@@ -46,7 +46,7 @@ def trained(run):
 
 def toy():
     """A family that stores its fused matrix the other way round, as GPT-2 does, and one matrix as usual."""
-    layers = [LayerRecord("in", 6), LayerRecord("query", 4), LayerRecord("key", 4), LayerRecord("out", 3)]
+    layers = [NeuronLayer("in", 6), NeuronLayer("query", 4), NeuronLayer("key", 4), NeuronLayer("out", 3)]
     joins = [
         Join("in", "query", "qk.weight", part="query", targets=fused_rows(2, 2, 0)[:4], transposed=True),
         Join("in", "key", "qk.weight", part="key", targets=fused_rows(2, 2, 1)[:4], transposed=True),
@@ -205,7 +205,7 @@ def test_an_edge_list_with_lengths_of_its_own_is_scaled_too():
     nx.set_edge_attributes(graph, 2.0, "distance")
     network = nmfa.NeuronNetwork.from_networkx(graph)
     block = scaled(network, 2).weight_blocks[0]
-    np.testing.assert_array_equal(block.distances(), np.ones(6))
+    np.testing.assert_array_equal(block.lengths(nmfa.PAPER), np.ones(6))
     assert block.both_ways and not random_signs(network, seed=0).weight_blocks[0].both_ways
 
 

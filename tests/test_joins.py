@@ -13,7 +13,7 @@ from neuromfa_lite.joins import both_directions, chain
 from neuromfa_lite.laboratory.controls import scaled
 from neuromfa_lite.masses import count_masses
 from neuromfa_lite.method import PARTS
-from neuromfa_lite.sources import Architecture, Join, LayerRecord, WeightMatrix, open_source, register
+from neuromfa_lite.sources import Architecture, Join, WeightMatrix, open_source, register
 from neuromfa_lite.sources.architectures import ARCHITECTURES, fused_rows
 
 HIDDEN, HEADS = CONFIG["hidden_size"], CONFIG["num_attention_heads"]
@@ -376,7 +376,7 @@ def test_an_unknown_join_is_refused_with_the_known_ones():
 
 @pytest.mark.parametrize("join", ["head-products", "with-embeddings"])
 def test_an_architecture_without_the_parts_is_refused_by_name(join):
-    layers = [LayerRecord("in", 3), LayerRecord("out", 2, role="output")]
+    layers = [NeuronLayer("in", 3), NeuronLayer("out", 2, role="output")]
     register(Architecture("toy", layers=layers, joins=[Join("in", "out", "fc.weight", role="mlp-in")]))
     config = {"model_type": "toy", "num_attention_heads": 1}
     try:

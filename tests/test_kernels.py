@@ -25,7 +25,6 @@ from neuromfa_lite.kernels.one_hop import (
     cumulate,
     cumulate_tiles,
     log_ratio_to_final,
-    total_bins,
     total_tiles,
 )
 from neuromfa_lite.kernels.partition import log_partition
@@ -239,9 +238,6 @@ def test_masses_are_the_bins_added_up_to_the_last_one_of_each_radius(neurons):
 @pytest.mark.small
 def test_the_bins_of_neurons_with_enough_connections_are_added_up():
     histogram = np.array([[1, 0, 2, 9], [0, 0, 2, 0], [4, 1, 0, 7]], np.uint32)  # the last bin is outside the window
-    degrees, occurring = np.empty(3, np.int64), np.zeros(3, np.int64)
-    total_bins(histogram, 3, degrees, occurring)
-    assert degrees.tolist() == [3, 2, 5] and occurring.tolist() == [5, 1, 2]
     degrees, occurring = np.empty((1, LANES), np.int64), np.zeros(3, np.int64)
     total_tiles(in_tiles(histogram), 3, degrees, occurring)
     assert degrees[0].tolist() == [3, 2, 5] + [0] * 61 and occurring.tolist() == [5, 1, 2]

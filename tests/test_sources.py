@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, analyze, kernels, load_network
 from neuromfa_lite.errors import NeuroMFAError, SourceError
-from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, LayerRecord, open_source, safetensors_file
+from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, NeuronLayer, open_source, safetensors_file
 from neuromfa_lite.sources.folder import open_folder
 
 torch = pytest.importorskip("torch")
@@ -820,7 +820,7 @@ def test_a_folder_of_an_adapter_alone_is_named(tmp_path):
 def test_a_matrix_that_a_layer_computes_is_named_with_the_way_out(monkeypatch, kind, part):
     model = Model()
     operator.attrgetter(kind)(torch.nn.utils)(model.fc)
-    record = Architecture("toy", [LayerRecord("in", 3), LayerRecord("out", 2)], [Join("in", "out", "fc.weight")])
+    record = Architecture("toy", [NeuronLayer("in", 3), NeuronLayer("out", 2)], [Join("in", "out", "fc.weight")])
     monkeypatch.setitem(ARCHITECTURES, "toy", record)
     with pytest.raises(SourceError, match=rf"fc\.weight.* its layer computes it of: {part}.*remove_") as caught:
         open_source(model).wiring()

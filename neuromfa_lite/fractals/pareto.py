@@ -84,7 +84,7 @@ class ParetoFanOut(KnownFractal):
         weights = chance ** (-1 / self.exponent) * ((1 + 1e-12) / LARGEST_DISTANCE)
         weights *= np.where(draw.random(shape) < 0.5, -1.0, 1.0)
         matrix = WeightMatrix.from_array("pareto weights", weights, "pareto fan-out", dtype="float64")
-        layers = [NeuronLayer("neurons", self.neurons), NeuronLayer("targets", self.fan_out)]
+        layers = [NeuronLayer("neurons", self.neurons, block=None), NeuronLayer("targets", self.fan_out, block=None)]
         return NeuronNetwork(layers, [WeightBlock(matrix.name, "weights", 0, 1, matrix)], origin="pareto fan-out")
 
     def graph(self):

@@ -15,19 +15,16 @@ One of your own returns (layers, blocks), most easily some of those that another
 """
 
 from ..method import PARTS
-from .chains import Joined, both_directions, chain, folded, joined, refuse_misfit
+from .chains import both_directions, chain, folded, joined, with_embeddings
 from .heads import folded_head_products, head_products
-from .tokens import with_embeddings
 
 __all__ = [
-    "Joined",
     "both_directions",
     "chain",
     "folded",
     "folded_head_products",
     "head_products",
     "joined",
-    "refuse_misfit",
     "with_embeddings",
 ]
 

@@ -158,24 +158,6 @@ def _first_radius(distance, radii):
 
 
 @njit(nogil=True, cache=True)
-def total_bins(histogram, minimum, degrees, occurring):
-    """Add up each neuron's bins, and over the neurons with enough connections each bin; the last bin never counts.
-
-    histogram (neurons, bins) uint32; degrees (neurons,) int64 receives the connections of each neuron;
-    occurring (bins - 1,) int64 receives the connections in each bin of the neurons that have at least ``minimum``.
-    """
-    neurons, inside = histogram.shape[0], histogram.shape[1] - 1
-    for i in range(neurons):
-        degree = np.uint32(0)
-        for b in range(inside):
-            degree += histogram[i, b]
-        degrees[i] = degree
-        if degree >= minimum:
-            for b in range(inside):
-                occurring[b] += histogram[i, b]
-
-
-@njit(nogil=True, cache=True)
 def cumulate(histogram, neurons, last_bins, counts):
     """N_i(r) = 1 + the connections in all bins up to the last one of radius r.
 

@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 
 from .. import arguments
-from ..distances import refuse_bad_weights
 from ..errors import NeuroMFAError
 from ..network import NeuronNetwork, load_network
 
@@ -163,8 +162,7 @@ def _matrices(checkpoint):
     network = checkpoint if isinstance(checkpoint, NeuronNetwork) else load_network(checkpoint)
     matrices = []
     for block in network.weight_blocks:
-        refuse_bad_weights(block)
-        weights = block.weights()
+        weights = block.checked_weights()
         if weights.ndim != 2:
             raise NeuroMFAError(f"{network.origin} is a list of edges: the baselines are of weight matrices")
         matrices.append(_Matrix(block.name, weights.astype(np.float64)))

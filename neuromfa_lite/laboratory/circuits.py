@@ -165,8 +165,8 @@ def folded_layers(source):
     What reads the residual stream has its gain folded in, and all are without the mean that a layer norm takes out.
     """
     layer = {}
-    for join in source.wiring().joins:
-        if join.matrix is None or join.role not in (*READERS, "attention-output", "mlp-out"):
+    for join in source.wiring().blocks:
+        if join.fixed or join.role not in (*READERS, "attention-output", "mlp-out"):
             continue
         if join.role in layer:
             yield layer

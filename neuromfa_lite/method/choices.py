@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -14,6 +14,12 @@ from .identity import identity, label
 from .parts import PAPER_Q, PARTS, SHIPPED
 
 LARGEST_Q = 1e6
+CHOICES = {
+    "reach": ("one-hop", "geodesic", "geodesic-undirected"),
+    "radii_scope": ("network", "run"),
+    "convention": ("paper", "standard"),
+    "derivative": ("exact", "forward"),
+}
 CLOSEST_Q = 1e-9  # two orders of a difference quotient, whose rounding errors are divided by their distance
 
 
@@ -88,41 +94,35 @@ class Method:
     score: str | Callable = "emergence"
 
     def __post_init__(self):
+        put = partial(object.__setattr__, self)  # the value is frozen for everybody else
         text("name", self.name)
         for field, named in PARTS.items():
             part = getattr(self, field)
             if field == "radii" and not isinstance(part, str) and not callable(part):
-                object.__setattr__(self, "radii", _increasing("radii", part, positive=True))
-            elif field == "radii" and part == "natural":
-                pass  # the object knows them, no rule does
+                put("radii", _increasing("radii", part, positive=True))
             elif not callable(part) and not (isinstance(part, str) and part in named):
-                raise NeuroMFAError(
-                    f"{field}={shown(part)} is unknown: use one of {', '.join(map(repr, named))} or a "
-                    "callable"
-                )
-        object.__setattr__(self, "q", _increasing("q", self.q))
+                known = ", ".join(map(repr, named))
+                raise NeuroMFAError(f"{field}={shown(part)} is unknown: use one of {known} or a callable")
+        for field, allowed in CHOICES.items():
+            one_of(field, getattr(self, field), allowed)
+        if isinstance(self.scaling_range, str):
+            one_of("scaling_range", self.scaling_range, ("whole", "automatic"))
+        else:
+            put("scaling_range", _window("scaling_range", self.scaling_range))
+        if self.window is not None:
+            put("window", _window("window", self.window))
+        put("rounding", flag("rounding", self.rounding))
+        put("minimum_connections", whole("minimum_connections", self.minimum_connections, 1))
+        put("q", _increasing("q", self.q))
         if max(map(abs, self.q)) > LARGEST_Q:
             raise NeuroMFAError(
                 f"q holds {max(self.q, key=abs):g}: orders beyond {LARGEST_Q:,.0f} in size tell nothing more, a single "
                 "neuron is all that counts long before"
             )
-        one_of("reach", self.reach, ("one-hop", "geodesic", "geodesic-undirected"))
-        one_of("derivative", self.derivative, ("exact", "forward"))
-        one_of("convention", self.convention, ("paper", "standard"))
-        one_of("radii_scope", self.radii_scope, ("network", "run"))
-        if isinstance(self.scaling_range, str):
-            one_of("scaling_range", self.scaling_range, ("whole", "automatic"))
-        else:
-            object.__setattr__(self, "scaling_range", _window("scaling_range", self.scaling_range))
         if self.derivative == "forward" and len(self.q) < 2:
             raise NeuroMFAError('derivative="forward" needs at least two q values; q has one')
         if self.derivative == "forward" and min(np.diff(self.q)) < CLOSEST_Q:
             raise NeuroMFAError(f'derivative="forward" needs q values at least {CLOSEST_Q:g} apart')
-        object.__setattr__(self, "rounding", flag("rounding", self.rounding))
-        if self.window is not None:
-            object.__setattr__(self, "window", _window("window", self.window))
-        least = whole("minimum_connections", self.minimum_connections, 1)
-        object.__setattr__(self, "minimum_connections", least)
 
     def part(self, field):
         """Return the callable behind a part ("join", "distance", "radii", "mass" or "score")."""
@@ -148,12 +148,13 @@ class Method:
             ) from error
 
     def own_parts(self):
-        """Return the fields (tuple of str) whose part is a callable, or named by the user: those not shipped here."""
-        return tuple(field for field in PARTS if self._is_own(field, getattr(self, field)))
-
-    @staticmethod
-    def _is_own(field, part):
-        return callable(part) or (isinstance(part, str) and part not in (*SHIPPED[field], "natural"))
+        """The fields (tuple of str) whose part is a callable, or named by the user: those not shipped here."""
+        parts = {field: getattr(self, field) for field in PARTS}
+        return tuple(
+            field
+            for field, part in parts.items()
+            if callable(part) or (isinstance(part, str) and part not in SHIPPED[field])
+        )
 
     def replace(self, **changes):
         """Return a copy with some choices changed; its name says which, unless a name is given."""

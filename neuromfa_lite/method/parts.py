@@ -59,7 +59,7 @@ def _emergence(alpha0, width, alpha0_start, width_start):
     return width / width_start * np.log(alpha0_start / alpha0)
 
 
-# The functions behind these names belong to the room of joins, which puts them here.
+# The room of joins puts the functions behind these names here; natural radii are the object's own, no rule makes them.
 JOINS = (
     "chain",
     "both-directions",
@@ -75,7 +75,7 @@ PARTS: dict[str, dict[str, Callable | None]] = {
         "inverse-over-median": _inverse_over_median,
         "minus-log": _minus_log,
     },
-    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": distinct},
+    "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": distinct, "natural": None},
     "mass": {"final-share": _final_share, "total-share": _total_share, "others-share": _others_share},
     "score": {"emergence": _emergence, "regularity": _regularity},
 }

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..arguments import instance, one_of, text
+from ..blocks import NeuronLayer
 from ..errors import SourceError
-from .architectures import ARCHITECTURES, Architecture, Join, LayerRecord, register
+from .architectures import ARCHITECTURES, Architecture, Join, register
 from .matrix import WeightMatrix, WeightVector
 from .weight_source import WeightSource
-from .wiring import JoinRecord, Wiring
+from .wiring import Wiring
 
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "Join",
-    "JoinRecord",
-    "LayerRecord",
+    "NeuronLayer",
     "WeightMatrix",
     "WeightSource",
     "WeightVector",

@@ -10,37 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..blocks import NeuronLayer
 from ..errors import SourceError
-
-
-@dataclass(frozen=True)
-class LayerRecord:
-    """One layer of neurons: its name, its size and what it is for.
-
-    Attributes:
-        name: what joins, tables and plots call it.
-        size: number of neurons.
-        role: "hidden", "query", "key", "value", "attention", "middle", "mlp" or "output".
-        block: number of its transformer block, from 0.
-        group: layers of one group, size and multiplier share the same sampled neurons; by default the layer is a group
-            of its own.
-        multiplier: a sample of k neurons per layer takes multiplier * k neurons here.
-
-    Example:
-        >>> LayerRecord("block 0 mlp", 256, role="mlp", multiplier=2).group
-        'block 0 mlp'
-    """
-
-    name: str
-    size: int
-    role: str = "hidden"
-    block: int = 0
-    group: str = ""
-    multiplier: int = 1
-
-    def __post_init__(self):
-        if not self.group:
-            object.__setattr__(self, "group", self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +48,7 @@ class Architecture:
 
     Attributes:
         model_type: as in config.json.
-        layers, joins: callables that take the configuration (dict) and list LayerRecord or Join, or the lists
+        layers, joins: callables that take the configuration (dict) and list NeuronLayer or Join, or the lists
             themselves.
         required: configuration keys that must be there as positive whole numbers.
         prefixes: what may stand before every matrix name.
@@ -89,7 +60,7 @@ class Architecture:
         heads: the configuration's key for the number of attention heads.
 
     Example:
-        >>> toy = Architecture("toy", layers=[LayerRecord("in", 3), LayerRecord("out", 2, role="output")],
+        >>> toy = Architecture("toy", layers=[NeuronLayer("in", 3), NeuronLayer("out", 2, role="output")],
         ...                    joins=[Join("in", "out", "fc.weight")])
         >>> [layer.name for layer in toy.list_layers({})]
         ['in', 'out']
@@ -107,7 +78,7 @@ class Architecture:
     heads: str = "num_attention_heads"
 
     def list_layers(self, config):
-        """Return the layers (tuple of LayerRecord) of a model with this configuration (dict)."""
+        """Return the layers (tuple of NeuronLayer) of a model with this configuration (dict)."""
         return tuple(self.layers(config) if callable(self.layers) else self.layers)
 
     def list_joins(self, config):
@@ -146,7 +117,7 @@ def register(architecture):
 
 
 def transformer_layers(hidden, middle, blocks):
-    """List the layers of a decoder, block after block: 7 * blocks + 1 LayerRecord in the order of the flow.
+    """List the layers of a decoder, block after block: 7 * blocks + 1 NeuronLayer in the order of the flow.
 
     Query, key, value and attention output of a block are one sampling group; an MLP is sampled twice as densely.
 
@@ -160,12 +131,12 @@ def transformer_layers(hidden, middle, blocks):
     layers = []
     for block in range(blocks):
         name = f"block {block}"
-        layers.append(LayerRecord(f"{name} input", hidden, "hidden", block))
+        layers.append(NeuronLayer(f"{name} input", hidden, "hidden", block))
         for role in ("query", "key", "value", "attention"):
-            layers.append(LayerRecord(f"{name} {role}", hidden, role, block, group=f"{name} attention"))
-        layers.append(LayerRecord(f"{name} middle", hidden, "middle", block))
-        layers.append(LayerRecord(f"{name} mlp", middle, "mlp", block, multiplier=2))
-    return [*layers, LayerRecord("output", hidden, "output", max(blocks - 1, 0))]
+            layers.append(NeuronLayer(f"{name} {role}", hidden, role, block, group=f"{name} attention"))
+        layers.append(NeuronLayer(f"{name} middle", hidden, "middle", block))
+        layers.append(NeuronLayer(f"{name} mlp", middle, "mlp", block, multiplier=2))
+    return [*layers, NeuronLayer("output", hidden, "output", max(blocks - 1, 0))]
 
 
 def attention_joins(block):

@@ -5,39 +5,26 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from ..blocks import FixedJoin, WeightBlock
 from ..errors import SourceError
-from .architectures import ARCHITECTURES, LayerRecord
-from .matrix import READABLE, WeightMatrix
+from .architectures import ARCHITECTURES
+from .matrix import READABLE
 from .names import PARALLEL, stands_for
 
 
 @dataclass(frozen=True, eq=False)
-class JoinRecord:
-    """A join with its weights.
+class Wiring:
+    """Which neurons are joined by what.
 
     Attributes:
-        name: the matrix's name, or "source -> target" for a fixed pattern.
-        role: "query", "key", "value", "attention", "attention-output", "mlp-in" or "mlp-out".
-        source, target: names of the layers.
-        matrix: WeightMatrix (targets, sources), or None for a fixed pattern.
-        kind: "weights", "one-to-one" or "all-to-all"; in the last two every weight is 1.
+        layers: tuple of NeuronLayer, in the order of the flow.
+        blocks: tuple of WeightBlock, EdgeBlock or FixedJoin between them.
+        left_out: tuple of (name, shape, reason) of every stored tensor that is no part of them, in the order stored.
     """
 
-    name: str
-    role: str
-    source: str
-    target: str
-    matrix: WeightMatrix | None
-    kind: str = "weights"
-
-
-@dataclass(frozen=True, eq=False)
-class Wiring:
-    """The layers of a model, what joins them, and what was left out, (name, shape, reason) in the order stored."""
-
-    layers: tuple[LayerRecord, ...]
-    joins: tuple[JoinRecord, ...]
-    left_out: tuple[tuple[str, tuple, str], ...]
+    layers: tuple
+    blocks: tuple
+    left_out: tuple = ()
 
 
 def wire(source):
@@ -73,11 +60,12 @@ def wire(source):
     if source.unwrapped:
         joins = [replace(join, matrix=join.matrix and join.matrix.removeprefix(PARALLEL)) for join in joins]
     sizes = {layer.name: layer.size for layer in layers}
+    place = {name: number for number, name in enumerate(sizes)}
     shapes = _stored_shapes(joins, sizes)
     prefix = _prefix(architecture, joins, source)
-    records = tuple(_resolve(join, sizes, shapes, prefix, source) for join in joins)
+    blocks = tuple(_block(join, place, sizes, shapes, prefix, source) for join in joins)
     used = {prefix + join.matrix for join in joins if join.matrix is not None}
-    return Wiring(layers, records, tuple(_left_out(architecture, used, source)))
+    return Wiring(layers, blocks, tuple(_left_out(architecture, used, source)))
 
 
 def find_architecture(source):
@@ -95,9 +83,9 @@ def find_architecture(source):
         f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
         f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
         "To describe it by hand, say which layers there are and which matrix joins which two:\n"
-        "  from neuromfa_lite.sources import Architecture, Join, LayerRecord, register\n"
+        "  from neuromfa_lite.sources import Architecture, Join, NeuronLayer, register\n"
         f'  register(Architecture("{name}",\n'
-        '      layers=[LayerRecord("in", 64), LayerRecord("hidden", 256, role="mlp")],\n'
+        '      layers=[NeuronLayer("in", 64), NeuronLayer("hidden", 256, role="mlp")],\n'
         '      joins=[Join("in", "hidden", "NAME OF A MATRIX", role="mlp-in")]))\n'
         f'and open it again, with config={{"model_type": "{name}"}} if it has no such configuration. A matrix '
         "stored as (inputs, outputs) takes Join(..., transposed=True)."
@@ -147,10 +135,11 @@ def _stored_shapes(joins, sizes):
     return shapes
 
 
-def _resolve(join, sizes, shapes, prefix, source):
-    """A Join with its WeightMatrix, checked against the sizes of the two layers."""
+def _block(join, place, sizes, shapes, prefix, source):
+    """The connections of a Join, checked against the sizes of the two layers."""
+    ends = place[join.source], place[join.target]
     if join.matrix is None:
-        return _fixed(join, sizes)
+        return _fixed(join, ends, sizes)
     name = prefix + join.matrix
     matrix = source.matrices.get(name)
     if matrix is None:
@@ -184,11 +173,10 @@ def _resolve(join, sizes, shapes, prefix, source):
                 f"{matrix.name}: the record gives it {matrix.shape[0]} rows, but layer {join.target} has "
                 f"{sizes[join.target]} neurons"
             )
-    return JoinRecord(matrix.name, join.role, join.source, join.target, matrix)
+    return WeightBlock(matrix.name, join.role, *ends, matrix)
 
 
-def _fixed(join, sizes):
-    """A join without a matrix."""
+def _fixed(join, ends, sizes):
     name = f"{join.source} -> {join.target}"
     if join.kind not in ("one-to-one", "all-to-all"):
         raise SourceError(f"{name}: a join needs the name of its matrix, or kind one-to-one or all-to-all")
@@ -196,7 +184,7 @@ def _fixed(join, sizes):
         raise SourceError(
             f"{name}: one-to-one joins layers of one size, not {sizes[join.source]} to {sizes[join.target]}"
         )
-    return JoinRecord(name, join.role, join.source, join.target, None, join.kind)
+    return FixedJoin(name, join.role, *ends, join.kind, (sizes[join.target], sizes[join.source]))
 
 
 def _left_out(architecture, used, source):

@@ -8,15 +8,14 @@ Of a checkpoint the matrices of the blocks are changed; with embeddings=True tok
 Biases and layer norms stay.
 """
 
-from dataclasses import replace
 
 import numpy as np
 
 from ... import arguments
-from ...blocks import EdgeBlock, FixedJoin, WeightBlock
+from ...blocks import WeightBlock
 from ...errors import NeuroMFAError
 from ...network import NeuronNetwork, load_network
-from ...sources import WeightMatrix, open_source
+from ...sources import open_source
 from ...sources.parts import embedding_of, unembedding_of
 from ..runs import Checkpoint, load_run
 from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor
@@ -153,12 +152,7 @@ def permuted_outgoing(what, seed=0, embeddings=False):
     """
 
     def permute(block, weights, stream):
-        if not isinstance(block, EdgeBlock):
-            return stream.permuted(weights, axis=0)
-        shuffled = np.empty_like(weights)
-        places = np.argsort(block.sources, kind="stable")
-        shuffled[places] = weights[np.lexsort((stream.random(len(weights)), block.sources))]
-        return shuffled
+        return block.permuted(weights, stream)
 
     return apply(what, "outgoing weights permuted", permute, seed, embeddings)
 
@@ -241,18 +235,6 @@ def blocks_of(what, embeddings=False):
 
 
 def _changed_network(network, words, change):
-    blocks = []
-    for block in network.blocks:
-        if isinstance(block, EdgeBlock):
-            block = _changed_edges(block, change(block))
-        elif not isinstance(block, FixedJoin):
-            block = replace(block, matrix=WeightMatrix.from_array(block.name, change(block), block.matrix.origin))
-        blocks.append(block)
+    blocks = [block if block.fixed else block.with_weights(change(block)) for block in network.blocks]
     origin = f"{network.origin} ({words})"
     return NeuronNetwork(network.layers, blocks, origin, network.left_out, network.seed, join=network.join)
-
-
-def _changed_edges(block, weights):
-    """The lengths that were given are those of the old weights; an undirected graph may have become a directed one."""
-    there, back = np.split(weights, 2) if block.both_ways else (weights, None)
-    return replace(block, listed=weights, lengths=None, both_ways=block.both_ways and np.array_equal(there, back))
