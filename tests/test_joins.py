@@ -16,7 +16,6 @@ from neuromfa_lite.masses import count_masses
 from neuromfa_lite.method import PARTS
 from neuromfa_lite.sources import Architecture, Join, LayerRecord, WeightMatrix, open_source, register
 from neuromfa_lite.sources.architectures import ARCHITECTURES, fused_rows
-from neuromfa_lite.study import measure_run
 from neuromfa_lite.variants import FOLDED_HEADS
 
 HIDDEN, HEADS = CONFIG["hidden_size"], CONFIG["num_attention_heads"]
@@ -194,7 +193,7 @@ def test_token_cloud_draws_the_tokens_that_the_frozen_measure_draws(seed):
 
 def test_followed_token_cloud_is_the_rise_of_the_frozen_measure():
     run = nmfa.load_run("induction")
-    summary = measure_run(run, TOKEN_CLOUD, samples=1, steps=[0, 128, 724]).summary()
+    summary = nmfa.follow(run, TOKEN_CLOUD, samples=1, steps=[0, 128, 724]).summary()
     expected = [token_cloud(run.checkpoint(step)) - token_cloud(run.checkpoint(0)) for step in (0, 128, 724)]
     np.testing.assert_allclose(summary["emergence"], expected, atol=1e-10)
 
@@ -211,7 +210,7 @@ MEASURES = {
     "analyze": nmfa.analyze,
     "confidence": nmfa.confidence,
     "neuron_fractal_dimension": nmfa.neuron_fractal_dimension,
-    "emergence_confidence": lambda network, method: nmfa.emergence_confidence(network, network, method),
+    "confidence of E": lambda network, method: nmfa.confidence(network, method, start=network),
     "redraws": lambda network, method: nmfa.redraws(network, 4, method=method, samples=2),
     "count_masses": count_masses,
     "geodesic_distances": lambda network, method: geodesic_distances(network, method.replace(reach="geodesic")),

@@ -214,14 +214,14 @@ def test_another_window_of_the_dimension_fails(window, monkeypatch):
 
 @pytest.mark.parametrize("part", [limits._lattice, limits._cascade, limits._flower])
 def test_errors_that_do_not_shrink_fail(part, monkeypatch):
-    original = limits.measure_spectrum
+    original = limits.analyze
     seen = []
 
     def no_better(*arguments, **choices):
         seen.append(original(*arguments, **choices))
         return seen[0]
 
-    monkeypatch.setattr(limits, "measure_spectrum", no_better)
+    monkeypatch.setattr(limits, "analyze", no_better)
     assert failures(part())
 
 

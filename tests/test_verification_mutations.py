@@ -11,7 +11,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from neuromfa_lite import boxes, dimension, fractals, geodesic, neuron_bands, one_hop, partition, paths, spectrum, study
+from neuromfa_lite import boxes, dimension, fractals, geodesic, one_hop, partition, paths, spectrum, study
+from neuromfa_lite import spread as of_bands
 from neuromfa_lite import verification as verify
 from neuromfa_lite.blocks import WeightBlock
 from neuromfa_lite.masses import Masses
@@ -157,7 +158,7 @@ def numbers_of(kind):
     """The fields of a dataclass or named tuple that hold numbers."""
     fields = kind._fields if hasattr(kind, "_fields") else [field.name for field in dataclasses.fields(kind)]
     words = {"verdict", "flags", "method", "method_key", "source", "source_hash", "seed", "versions", "choices"}
-    words |= {"measured", "given_radii", "stored_errors", "stored_notes", "chosen"}  # of bands: what is said of them
+    words |= {"stored_errors", "stored_notes", "chosen"}  # of bands: what is said of them
     return [name for name in fields if name not in words | {"masses", "layers", "convention"}]
 
 
@@ -168,9 +169,9 @@ def replaced(value, **changes):
 # kind of result: where a function that returns it is called from
 HOMES = {
     Spectrum: [
-        (verify.finite, "measure_spectrum"),
+        (verify.finite, "analyze"),
         (verify.finite, "box_counting"),
-        (verify.networks, "measure_spectrum"),
+        (verify.networks, "analyze"),
     ],
     Masses: [(study, "count_masses"), (study, "ball_masses")],
     PartitionFunction: [(spectrum, "partition_of_masses"), (boxes, "_partition_of_boxes")],
@@ -224,13 +225,13 @@ PIECES = (["influences_of"], ["standard_error"], ["normal_band"], ["strata_of_ma
 
 @pytest.mark.parametrize("name, how", each_way(*PIECES))
 def test_one_per_cent_of_what_bands_are_made_of_fails(name, how, monkeypatch):
-    original = getattr(neuron_bands, name)
+    original = getattr(of_bands, name)
 
     def changed(*given):
         answer = original(*given)
         return answer._replace(sizes=answer.sizes + 1) if name == "strata_of_masses" else spoiled(answer, how)
 
-    monkeypatch.setattr(neuron_bands, name, changed)
+    monkeypatch.setattr(of_bands, name, changed)
     assert caught()
 
 
@@ -258,7 +259,7 @@ def test_one_per_cent_of_a_number_asked_for_by_itself_fails(home, function, how,
 
 KERNELS = [
     (home, name)
-    for home in (paths, geodesic, one_hop, partition, boxes, neuron_bands)
+    for home in (paths, geodesic, one_hop, partition, boxes, of_bands)
     for name, member in vars(home).items()
     if getattr(member, "__module__", "").startswith("neuromfa_lite.kernels")
 ]

@@ -6,6 +6,7 @@
 (c) limit: the estimators against the formula, over three fixed sizes whose errors must shrink.
 """
 
+from ..quality import quietly
 from . import finite, formulas, limits, networks, stated
 from .checks import COLUMNS, Check, rows_of, summary_of
 
@@ -52,8 +53,9 @@ def verify(progress=True):
 
     rows = []
     parts = (formula_checks, finite_size_checks, limit_checks)
-    for part in tqdm(parts, desc="verify", unit="part", disable=not progress, delay=1):
-        rows += part()
+    with quietly():
+        for part in tqdm(parts, desc="verify", unit="part", disable=not progress, delay=1):
+            rows += part()
     return table_of(rows)
 
 

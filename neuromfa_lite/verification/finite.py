@@ -9,7 +9,7 @@ from ..fractals import Cascade, Flower, Lattice, Ring, WeightedFractal
 from ..geodesic import geodesic_distances
 from ..method import ONE_GRAPH, SANDBOX
 from ..network import NeuronNetwork
-from ..study import measure_spectrum
+from ..study import analyze
 from .held import ORDERS, Counted, held_against, row, row_of_many
 
 
@@ -22,24 +22,24 @@ def _lattice():
     lattice, radii = Lattice((41, 41)), list(range(3, 19))
     centres = lattice.centres(18).tolist()
     masses = _alike([2 * r * r + 2 * r + 1 for r in radii], len(centres))
-    spectrum = measure_spectrum(lattice, SANDBOX.replace(radii=radii, q=ORDERS), centres=centres)
+    spectrum = analyze(lattice, SANDBOX.replace(radii=radii, q=ORDERS), centres=centres)
     counted = Counted.of_nodes(radii, masses, lattice.nodes, centres)
     rows = held_against("lattice, balls 2 r^2 + 2 r + 1", spectrum, counted)
     shorter = SANDBOX.replace(radii=radii, q=ORDERS, scaling_range=(5, 12))
     name = "lattice, radii 5 to 12 of these"
-    return rows + held_against(name, measure_spectrum(lattice, shorter, centres=centres), counted, (5, 12))
+    return rows + held_against(name, analyze(lattice, shorter, centres=centres), counted, (5, 12))
 
 
 def _ring():
     ring, radii = Ring(300, 6), list(range(1, 50))
     masses = _alike([6 * r + 1 for r in radii], ring.n)
-    spectrum = measure_spectrum(ring, ONE_GRAPH.replace(radii=radii, q=ORDERS))
+    spectrum = analyze(ring, ONE_GRAPH.replace(radii=radii, q=ORDERS))
     counted = Counted.of_nodes(radii, masses, ring.n, list(range(ring.n)))
     shares, weights = _alike([r / 49 for r in radii], ring.n), _alike([1.0] * 49, ring.n)
     counted = counted._replace(shares=shares, weights=weights, balls=False)
     rows = held_against("ring without the node itself, k r", spectrum, counted)
     few = [0, 100]
-    spectrum = measure_spectrum(ring, SANDBOX.replace(radii="natural", q=ORDERS), centres=few)
+    spectrum = analyze(ring, SANDBOX.replace(radii="natural", q=ORDERS), centres=few)
     counted = Counted.of_nodes(radii, _alike([6 * r + 1 for r in radii], 2), ring.n, few)
     return rows + held_against("ring with it, 1 + k r", spectrum, counted)
 
@@ -49,10 +49,10 @@ def _flower():
     farthest = next(r for r in range(flower.nodes) if flower.exact_ball(r) >= flower.nodes)
     radii, hubs = list(range(1, farthest + 1)), flower.centres().tolist()
     masses = _alike([flower.exact_ball(r) for r in radii], len(hubs))
-    spectrum = measure_spectrum(flower, SANDBOX.replace(q=ORDERS), centres=hubs)
+    spectrum = analyze(flower, SANDBOX.replace(q=ORDERS), centres=hubs)
     counted = Counted.of_nodes(radii, masses, flower.nodes, hubs)
     rows = held_against("(2,3)-flower, balls of hubs by recursion", spectrum, counted)
-    spectrum = measure_spectrum(flower, SANDBOX.replace(mass="final-share", q=ORDERS), centres=hubs)
+    spectrum = analyze(flower, SANDBOX.replace(mass="final-share", q=ORDERS), centres=hubs)
     return rows + held_against("(2,3)-flower, shares of last balls", spectrum, counted)  # all reach every node
 
 
@@ -63,7 +63,7 @@ def _weighted():
     for scales in ((1 / 2,) * 3, (0.5, 0.25)):
         network = WeightedFractal(scales, 6)
         radii = network.diameters().tolist()
-        spectrum = measure_spectrum(network, SANDBOX.replace(radii="natural", q=ORDERS), centres=network.centres())
+        spectrum = analyze(network, SANDBOX.replace(radii="natural", q=ORDERS), centres=network.centres())
         masses = _alike([network.exact_ball(r) for r in radii], 1)
         name = f"weighted ({', '.join(f'{scale:.3g}' for scale in scales)}), balls of the root"
         rows += held_against(name, spectrum, Counted.of_nodes(radii, masses, network.nodes, [0]))
@@ -79,13 +79,13 @@ def _cascade():
     radii = [r + 0.5 for r in reaches]
     masses = [[cascade.exact_ball(centre, r) for centre in range(cascade.boxes)] for r in reaches]
     counted = Counted.of_measure(radii, masses)
-    spectrum = measure_spectrum(cascade, SANDBOX.replace(radii="natural", q=ORDERS))
+    spectrum = analyze(cascade, SANDBOX.replace(radii="natural", q=ORDERS))
     rows = held_against("cascade (0.3, 0.7), balls", spectrum, counted)
     # Each ball as a share of the last of its own centre, all of equal weight: the paper's way with a measure.
     method = SANDBOX.replace(radii=radii, q=ORDERS, convention="paper", mass="final-share")
     shares = [[a / b for a, b in zip(of_radius, masses[-1], strict=True)] for of_radius in masses]
     counted = counted._replace(shares=shares, weights=_alike([1.0] * len(radii), cascade.boxes), balls=False)
-    rows += held_against("cascade (0.3, 0.7), shares of last balls", measure_spectrum(cascade, method), counted)
+    rows += held_against("cascade (0.3, 0.7), shares of last balls", analyze(cascade, method), counted)
     return rows + _radii_of_a_measure(cascade) + _grid() + _boxes() + _star()
 
 
@@ -94,7 +94,7 @@ def _radii_of_a_measure(cascade):
     rows, every = [], list(range(cascade.boxes // 2))
     spaced = {math.floor(0.5 * (every[-1] / 0.5 + 1) ** (step / 19) - 0.5 + 1e-9) for step in range(20)}
     for rule, reaches in (("every", every), ("log-spaced", sorted(spaced))):
-        spectrum = measure_spectrum(cascade, SANDBOX.replace(radii=rule, q=ORDERS))
+        spectrum = analyze(cascade, SANDBOX.replace(radii=rule, q=ORDERS))
         masses = [[cascade.exact_ball(centre, r) for centre in range(cascade.boxes)] for r in reaches]
         counted = Counted.of_measure([r + 0.5 for r in reaches], masses)
         rows += held_against(f"cascade (0.3, 0.7), {rule} radii", spectrum, counted)
@@ -110,7 +110,7 @@ def _grid():
     for r in reaches:
         columns = [across.exact_ball(centre, r) for centre in range(across.boxes)]
         masses.append([down.exact_ball(centre, r) * column for centre in range(down.boxes) for column in columns])
-    spectrum = measure_spectrum(measure, SANDBOX.replace(radii=radii, q=ORDERS))
+    spectrum = analyze(measure, SANDBOX.replace(radii=radii, q=ORDERS))
     return held_against("product of two cascades, squares", spectrum, Counted.of_measure(radii, masses))
 
 

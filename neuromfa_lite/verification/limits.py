@@ -4,7 +4,7 @@ import numpy as np
 
 from ..fractals import Cascade, Flower, Lattice, WeightedFractal
 from ..method import SANDBOX
-from ..study import measure_spectrum
+from ..study import analyze
 from .checks import Check
 
 CENTRES = 300  # of the larger weighted networks, drawn once
@@ -18,7 +18,7 @@ def _sequence(name, things, orders, tolerance, relative, why):
     """
     rows, before, bias = [], None, []
     for number, (size, thing, method, centres) in enumerate(things):
-        spectrum = measure_spectrum(thing, method.replace(q=(BIASED, *orders)), centres=centres)
+        spectrum = analyze(thing, method.replace(q=(BIASED, *orders)), centres=centres)
         exact = thing.exact_tau((BIASED, *orders))
         errors = np.abs(spectrum.tau - exact) / (np.abs(exact) if relative else 1)
         bias.append(f"{errors[0]:.1%}" if relative else f"{errors[0]:.3f}")

@@ -14,7 +14,7 @@ from ..geodesic import geodesic_distances
 from ..method import GEODESIC, PAPER, PUBLISHED, SCALE_FREE
 from ..network import NeuronNetwork
 from ..sources.matrix import WeightMatrix
-from ..study import measure_spectrum
+from ..study import analyze
 from .held import ORDERS, Counted, bands_held_against, held_against, row, row_of_many
 from .plain import plain_error_of_one, plain_line, plain_partition, plain_pulls, plain_slope
 
@@ -25,7 +25,7 @@ def _pareto():
     network, name = ParetoFanOut(1.5, 20, 300).network(), "Pareto fan-out 1.5, connections"
     distances = [of_neuron for _, of_neuron in _one_hop(network)]
     counted = _counted(_one_hop(network), PAPER)
-    spectrum = measure_spectrum(network, PAPER.replace(q=ORDERS))
+    spectrum = analyze(network, PAPER.replace(q=ORDERS))
     rows = held_against(name, spectrum, counted)
     x = [math.log(r) for r in counted.radii]
     curves = [(x, masses) for masses in zip(*counted.masses, strict=True)]
@@ -60,14 +60,14 @@ def _own_curve(distances):
 def _network():
     network = _transformer()
     counted = _counted(_one_hop(network), PAPER)
-    rows = held_against("network, connections", measure_spectrum(network, PAPER.replace(q=ORDERS)), counted)
+    rows = held_against("network, connections", analyze(network, PAPER.replace(q=ORDERS)), counted)
     rows += _scale_free(network, [20.0, 40.5, 90.0]) + _forward(network, counted) + _some_centres(network)
     for reach in ("geodesic", "geodesic-undirected"):
         paths = _paths(network, reach)
-        spectrum = measure_spectrum(network, GEODESIC.replace(reach=reach, q=ORDERS))
+        spectrum = analyze(network, GEODESIC.replace(reach=reach, q=ORDERS))
         rows += held_against(f"network, {reach}", spectrum, _counted(paths, GEODESIC))
         method = ANY.replace(reach=reach, radii=(20.0, 40.5, 90.0), q=ORDERS)
-        spectrum = measure_spectrum(network, method)
+        spectrum = analyze(network, method)
         rows += held_against(f"network, {reach}, not rounded", spectrum, _counted(paths, method, method.radii))
         rows.append(_distances(network, reach))
     rows += _edges() + _choices()
@@ -88,7 +88,7 @@ def _some_centres(network):
         sizes={0: len(of_input), 1: len(of_wide)},
     )
     places = [*range(0, 8, 2), *range(48, 68, 2)]  # the wide layer comes after six of eight neurons
-    spectrum = measure_spectrum(network, ANY.replace(radii=radii, q=ORDERS), centres=places)
+    spectrum = analyze(network, ANY.replace(radii=radii, q=ORDERS), centres=places)
     return held_against("network, some centres", spectrum, counted)
 
 
@@ -122,7 +122,7 @@ def _edges():
     for method in (PAPER, ANY.replace(radii=(30.0, 60.5, 100.0, 140.0))):
         counted = _counted(distances, method, method.radii if isinstance(method.radii, tuple) else None)
         rows += held_against(
-            f"list of edges, {method.radii}", measure_spectrum(listed, method.replace(q=ORDERS)), counted
+            f"list of edges, {method.radii}", analyze(listed, method.replace(q=ORDERS)), counted
         )
     return rows
 
@@ -143,9 +143,9 @@ def _choices():
     network = NeuronNetwork.from_edges(sources, ends, 1 / np.concatenate(lengths))
     distances = list(enumerate(lengths)) + [(number, []) for number in ends.tolist()]
     counted = _counted(distances, stated)
-    rows = held_against(name, measure_spectrum(network, PAPER.replace(q=ORDERS)), counted)
+    rows = held_against(name, analyze(network, PAPER.replace(q=ORDERS)), counted)
     tenths = [tenth / 10 for tenth in range(-30, 31)]
-    rows.append(row_of_many(name, "all orders", None, tenths, measure_spectrum(network, PAPER).q))
+    rows.append(row_of_many(name, "all orders", None, tenths, analyze(network, PAPER).q))
     own = [[round(d) for d in of_neuron if 0 < d <= 200] for of_neuron in lengths]
     curves = [_own_curve(of_neuron) for of_neuron in own if len(of_neuron) > 10]
     return rows + _dimensions(name, "own radii", curves, neuron_fractal_dimension(network, grid="own"))
@@ -239,9 +239,9 @@ def _scale_free(network, radii):
     pooled = sorted(d for _, of_neuron in distances for d in of_neuron)
     low, high = (_quantile(pooled, share) for share in (0.02, 0.90))
     spaced = [low * (high / low) ** (step / 19) for step in range(20)]
-    spectrum = measure_spectrum(network, SCALE_FREE.replace(q=ORDERS))
+    spectrum = analyze(network, SCALE_FREE.replace(q=ORDERS))
     rows = held_against("network, scale-free", spectrum, _counted(distances, SCALE_FREE, spaced))
-    spectrum = measure_spectrum(network, ANY.replace(radii=radii, q=ORDERS))
+    spectrum = analyze(network, ANY.replace(radii=radii, q=ORDERS))
     return rows + held_against("network, not rounded", spectrum, _counted(_one_hop(network), ANY, radii))
 
 
@@ -254,7 +254,7 @@ def _quantile(ascending, share):
 
 def _forward(network, counted):
     """The authors' difference quotients."""
-    spectrum, name, rows = measure_spectrum(network, PUBLISHED.replace(q=ORDERS)), "network, published", []
+    spectrum, name, rows = analyze(network, PUBLISHED.replace(q=ORDERS)), "network, published", []
     x = [math.log(r / counted.radii[-1]) for r in counted.radii]
     tau = [plain_line(x, plain_partition(counted.shares, counted.weights, q)[0]).slope for q in ORDERS]
     alpha = [(tau[k + 1] - tau[k]) / (ORDERS[k + 1] - ORDERS[k]) for k in range(len(ORDERS) - 1)]

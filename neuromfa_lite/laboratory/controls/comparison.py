@@ -7,7 +7,8 @@ from ...emergence import degree_of_emergence
 from ...errors import NeuroMFAError
 from ...method import PAPER
 from ...network import NeuronNetwork, load_network
-from ...study import MOST_SAMPLES, measure_spectrum
+from ...quality import quietly
+from ...study import MOST_SAMPLES, analyze
 
 
 def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=32):
@@ -45,5 +46,6 @@ def _averages(what, method, samples, neurons_per_layer):
     parts = (
         [network] if neurons_per_layer is None else [network.sample(neurons_per_layer, seed) for seed in range(samples)]
     )
-    spectra = [measure_spectrum(part, method) for part in parts]
+    with quietly():
+        spectra = [analyze(part, method) for part in parts]
     return np.mean([spectrum.alpha0 for spectrum in spectra]), np.mean([spectrum.width for spectrum in spectra])

@@ -17,7 +17,8 @@ from ...errors import NeuroMFAError, said
 from ...method import Method
 from ...network import load_network
 from ...probe import refuse_bad_parts
-from ...study import MOST_SAMPLES, common_radii, measure_spectrum
+from ...quality import quietly
+from ...study import MOST_SAMPLES, analyze, common_radii
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,8 @@ class MethodSubject:
 
     def state(self, checkpoint) -> np.ndarray:
         """(samples, 2): alpha0 and width."""
-        spectra = [measure_spectrum(network, self.method) for network in self._networks(checkpoint)]
+        with quietly():
+            spectra = [analyze(network, self.method) for network in self._networks(checkpoint)]
         return np.array([(spectrum.alpha0, spectrum.width) for spectrum in spectra])
 
     def probe(self, checkpoint):
