@@ -8,23 +8,11 @@ from .spread import standard_error, strata_of
 
 
 def degree_of_emergence(alpha0, width, alpha0_start, width_start, method=PAPER):
-    """Return the degree of emergence E of a network against its untrained self.
+    """The degree of emergence E of a network against its untrained self, of numbers or arrays.
 
-    E = [w(t) / w(0)] ln[alpha0(0) / alpha0(t)], so E = 0 at step 0; alpha0 and w are averaged over samples first.
-    It is positive where the spectrum became more regular (alpha0 fell) and weighs that by the growth of heterogeneity.
-
-    Args:
-        alpha0, width: regularity and heterogeneity at the step; numbers or arrays.
-        alpha0_start, width_start: the same at step 0.
-        method: Method; its score acts here ("emergence": the formula above).
-
-    Returns:
-        float, or an array of the shape of the arguments.
-
-    Raises:
-        NeuroMFAError: alpha0 that is not positive or a width of 0 at step 0, for which E is not defined.
-
-    Source: Xiao et al. 2025, section 3.3.
+    E = [w(t) / w(0)] ln[alpha0(0) / alpha0(t)] with the method's score "emergence", so E = 0 at step 0; alpha0 and w
+    are averaged over samples first. It is positive where the spectrum became more regular (alpha0 fell) and weighs that
+    by the growth of heterogeneity. Source: Xiao et al. 2025, section 3.3.
 
     Example:
         >>> round(degree_of_emergence(1.0, 0.6, 2.0, 0.3), 6)   # 2 ln 2

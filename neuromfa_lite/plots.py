@@ -9,6 +9,7 @@ from . import arguments
 from .errors import NeuroMFAError
 from .masses import count_masses
 from .method import PAPER
+from .spread import with_ends
 from .text import math_free
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
@@ -75,14 +76,8 @@ def plot_confidence(bands, ax=None, color=BLUE, label=None):
     ax.plot(bands.alpha, bands.f, "-", lw=2.2, color=color, label=label)
     ax.axvspan(*bands.alpha0_band, color=ORANGE, alpha=0.45, lw=0)
     ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
-    parts = [
-        rf"{name} = {value:.3f} [{low:.3f}, {high:.3f}]"
-        for name, value, (low, high) in (
-            (r"$\alpha_0$", bands.alpha0, bands.alpha0_band),
-            ("$w$", bands.width, bands.width_band),
-        )
-    ]
-    ax.set_title(f"{',  '.join(parts)},  $r^2$ = {bands.r2:.2f}", fontsize=11)
+    alpha0, width = with_ends(bands.alpha0, bands.alpha0_band, 3), with_ends(bands.width, bands.width_band, 3)
+    ax.set_title(rf"$\alpha_0$ = {alpha0},  $w$ = {width},  $r^2$ = {bands.r2:.2f}", fontsize=11)
     return ax
 
 
@@ -120,8 +115,8 @@ def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
         j = int(np.argmin(np.abs(spectrum.q - wanted)))
         ax.plot(x, spectrum.log_partition[j], ".", color=color, ms=4)
         line = spectrum.log_partition[j] - spectrum.residuals[j]
-        ends = "" if band is None else f" [{band[0, j]:.2f} \u2026 {band[1, j]:.2f}]"
-        name = rf"$q$ = {spectrum.q[j]:g}: $\tau$ = {spectrum.tau[j]:.2f}{ends}, $r^2$ = {spectrum.r2_by_q[j]:.2f}"
+        tau = with_ends(spectrum.tau[j], None if band is None else band[:, j], 2)
+        name = rf"$q$ = {spectrum.q[j]:g}: $\tau$ = {tau}, $r^2$ = {spectrum.r2_by_q[j]:.2f}"
         ax.plot(x, line, "-", color=color, lw=1.5, label=name)
     ax.set(xlabel=r"$\ln(r/r_{\max})$", ylabel=r"$\ln Z_q(r)$")
     low, high = ax.get_ylim()

@@ -39,14 +39,9 @@ class Quality(NamedTuple):
 
 
 def curvature_of_lines(x, curves, slopes):
-    """Return (curves,) the change of the local slope over the range x (points,) as a share of the slope.
+    """(curves,) the change of the local slope over the range x (points,) as a share of the slope of each line.
 
     A parabola y = a + b x + c x^2 through the points has slopes that differ by 2 c (x_end - x_start) at its ends.
-
-    Example:
-        >>> x = np.array([0.0, 1.0, 2.0])   # slopes of x + x^2 run from 1 to 5, its line has 3
-        >>> curvature_of_lines(x, (x + x**2)[None], np.array([3.0])).round(6)
-        array([1.333333])
     """
     if len(x) < 3:
         return np.zeros(len(curves))

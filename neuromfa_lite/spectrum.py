@@ -280,32 +280,14 @@ _LAYOUT = {
 
 
 def spectrum_of_masses(masses, method=PAPER, **provenance):
-    """Compute the spectrum of masses.
+    """Compute the Spectrum of Masses; provenance (source, source_hash, seed, versions) is kept with it.
 
     Z_q(r) = sum_i mu_i(r)^q;  tau(q) = slope of ln Z_q on ln(r/r_max);  alpha = d tau/d q;  f = q alpha - tau.
     The exact derivative is a slope too, of sum_i p_i ln mu_i with p_i = mu_i^q / Z_q (Chhabra and Jensen 1989).
     In the standard convention Z_q(r) = sum_i w_i mu_i(r)^(q-1), with the measure w_i at the centres.
 
-    Args:
-        masses: Masses.
-        method: Method; its mass, convention, q, scaling_range and derivative act here.
-        provenance: source, source_hash, seed and versions to keep with the result.
-
-    Returns:
-        Spectrum.
-
-    Raises:
-        NeuroMFAError: fewer than two radii to fit, or a mass function that returns something else than masses.
-
     Source: Xiao et al. 2025, section 3.2 and equations there; standard convention: T. Tel, A. Fulop and T. Vicsek,
         Physica A 159, 1989.
-
-    Example:
-        >>> from neuromfa_lite import NeuronNetwork, analyze
-        >>> star = NeuronNetwork.from_edges([0] * 30, range(1, 31), 1 / np.arange(2.0, 32.0))
-        >>> spectrum = analyze(star)   # a single neuron: no heterogeneity
-        >>> round(abs(spectrum.width), 12), float(spectrum.tau[30])
-        (0.0, 0.0)
     """
     return spectrum_of_partition(partition_of_masses(masses, method), method, masses, **provenance)
 

@@ -26,12 +26,7 @@ TOO_FEW = f"no band: fewer than {FEW_NEURONS} neurons, or none of them with anot
 
 
 class Strata(NamedTuple):
-    """Groups of neurons, those of a layer, that are compared or drawn each apart.
-
-    Attributes:
-        of_neuron: (neurons,) stratum of each neuron used.
-        sizes: (strata,) neurons of each, those that the method left out of the spectrum included.
-    """
+    """Groups of neurons: (neurons,) stratum of each one used; (strata,) sizes, with those that the method left out."""
 
     of_neuron: np.ndarray
     sizes: np.ndarray
@@ -55,15 +50,11 @@ class NeuronErrors(NamedTuple):
 
 
 def strata_of(layer, layers, total):
-    """Return the Strata of neurons, their layers.
+    """The Strata of neurons, their layers, of layer (neurons,), the layers and how many neurons were used and left out.
 
-    A sampled network holds a fixed number of neurons of every layer, so that is what is drawn again. Neurons of these
-    layers that the method left out (too few connections) take part as neurons without weight: how many are used
-    varies between resamples as it would between samples. Where the masses hold a part of a layer only (chosen centres,
-    a subset), the neurons used alone are drawn.
-
-    Args:
-        layer: (neurons,) position of each neuron's layer in layers; total: neurons used and left out.
+    A sampled network holds a fixed number of neurons of every layer, so that is what is drawn again. Neurons that the
+    method left out (too few connections) take part without weight: how many are used varies between resamples as it
+    would between samples. Of a part of a layer (chosen centres, a subset) the neurons used alone are drawn.
     """
     there, of_neuron = np.unique(layer, return_inverse=True)
     used = np.bincount(of_neuron)
@@ -96,12 +87,7 @@ def standard_error(influence, weights, strata):
 
 
 def normal_band(value, error, level=LEVEL):
-    """Return (2, ...) the ends of the band that a normal distribution with this standard error allows.
-
-    Example:
-        >>> normal_band(1.0, 0.1, 0.9).round(3)
-        array([0.836, 1.164])
-    """
+    """(2, ...) the ends of the band that a normal distribution with this standard error allows."""
     half = NormalDist().inv_cdf((1 + level) / 2) * np.asarray(error)
     return np.stack([value - half, value + half])
 
@@ -189,14 +175,11 @@ def _forward(q, of_tau):
 
 
 def influences_of(spectrum, q):
-    """The influence of every neuron on tau and on alpha, (2, q, neurons), of a Spectrum with its masses.
+    """The influence of every neuron on tau and on alpha, (2, q, neurons), of a Spectrum with its masses at orders q.
 
-    Formula: with p_i(r) = w_i mu_i(r)^q / Z_q(r) and c_r the weight of a radius in the regression,
+    With p_i(r) = w_i mu_i(r)^q / Z_q(r) and c_r the weight of a radius in the regression,
     d tau/d v_i = sum_r c_r p_i(r), and d alpha/d v_i = sum_r c_r p_i(r) [ln mu_i(r) - sum_k p_k(r) ln mu_k(r)] (in the
-    standard convention with q - 1 in place of q). Over all neurons either sums to 0.
-
-    Args:
-        spectrum: Spectrum; q: (q,) orders; with derivative="forward" alpha too is the derivative at q.
+    standard convention with q - 1 in place of q). With derivative="forward" alpha too is the derivative at q.
     """
     fit, measure, shift = fit_of(spectrum)
     orders = np.asarray(q, dtype=np.float64) - shift

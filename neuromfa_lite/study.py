@@ -232,17 +232,7 @@ def _measure(networks, method):
 
 
 def common_radii(networks, method):
-    """The radii of the interval that all networks of a run cover, spaced as the method spaces them.
-
-    Args:
-        networks: iterable of NeuronNetwork; method: Method.
-
-    Returns:
-        (radii,) float64.
-
-    Raises:
-        NeuroMFAError: no two radii are common to all.
-    """
+    """(radii,) of the interval that all networks of a run cover, spaced as the method spaces them."""
     grids = [count_masses(network, method).radii for network in networks]
     low, high = max(grid[0] for grid in grids), min(grid[-1] for grid in grids)
     if method.radii == "log-spaced":

@@ -180,12 +180,9 @@ def sampled_spectra(runs, steps, method, neurons_per_layer, seed):
 
 
 def open_runs(runs):
-    """Return (Runs, the steps that all of them have), of names, folders and Runs, or one of these; first seeds only.
+    """(Runs, the steps that all of them have), of names, folders and Runs, or one of these; first seeds only.
 
     A Trajectory counts as a run that was followed already, and is returned as it is.
-
-    Raises:
-        NeuroMFAError: two runs of one name, which a control could not tell apart, or no step in common.
     """
     runs = runs if hasattr(runs, "__iter__") and not isinstance(runs, (str, os.PathLike)) else [runs]
     runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
