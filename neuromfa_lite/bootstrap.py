@@ -332,9 +332,7 @@ class Confidence:
     versions: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+        storage.make_read_only(self)
 
     def _said(self, names):
         """(name, value with the ends of its band) of those quantities that are known; of a run at its end."""

@@ -50,8 +50,7 @@ class NeuronDimensions:
     versions: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        for name in _COLUMNS:
-            getattr(self, name).setflags(write=False)
+        storage.make_read_only(self)
 
     def __len__(self):
         return len(self.dimension)

@@ -83,9 +83,7 @@ class Spectrum:
     stored_notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self):
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+        storage.make_read_only(self)
 
     def __repr__(self):
         said = ", ".join(f"{name}={self.shown(name)}" for name in ("alpha0", "width"))

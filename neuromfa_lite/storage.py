@@ -103,6 +103,13 @@ def _reason(error):
     return getattr(error, "strerror", None) or said(error)
 
 
+def make_read_only(result):
+    """Let nobody change the arrays of a result by accident."""
+    for value in vars(result).values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+
+
 def save(path, kind, values, layout):
     """Write arrays and plain values, as the layout of this kind of result says; returns the path (with .npz)."""
     path = result_target(path)

@@ -61,9 +61,7 @@ class Trajectory:
     stored_score: str = field(default="emergence", repr=False)
 
     def __post_init__(self):
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+        storage.make_read_only(self)
 
     @property
     def training_seeds(self) -> tuple[int, ...]:
