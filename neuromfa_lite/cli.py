@@ -151,19 +151,20 @@ def describe(source, revision, method, as_json):
 def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
     from .distances import refuse_bad_network
-    from .study import measure_spectrum
+    from .quality import quietly
+    from .study import analyze as measured
     from .variants import find_method
 
     chosen = find_method(method)
     network, size = _network(source, revision, chosen.join), _size(neurons_per_layer)
     refuse_bad_network(network)
-    spectrum = measure_spectrum(network.sample(size, seed=seed) if size else network, chosen)
+    with quietly():
+        spectrum = measured(network.sample(size, seed=seed) if size else network, chosen)
     if spectrum.flags and as_json:
         click.echo(f"warning: {'; '.join(spectrum.flags)}", err=True)
     hidden = ("masses", "choices", "residuals", "log_partition", "stored_errors", "stored_notes")
     fields = {f.name: getattr(spectrum, f.name) for f in dataclasses.fields(spectrum) if f.name not in hidden}
     fields |= {f"{name}_band": spectrum.band(name) for name in ("alpha0", "width", "tau", "alpha", "f")}
-    fields["bands"] = {name: spectrum.claim(name) for name in ("alpha0", "width", "tau(1)")}
     fields["band_notes"] = spectrum.band_notes
     _print(fields, as_json, repr(spectrum), spectrum.frame().iloc[::10])
 
@@ -179,8 +180,9 @@ def analyze(source, revision, method, neurons_per_layer, seed, as_json):
 def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     """Follow RUN (a bundled name or a folder) over its checkpoints: spectrum, degree of emergence, ability."""
     from .laboratory import load_run
+    from .quality import quietly
     from .storage import result_target
-    from .study import measure_run
+    from .study import follow as followed
     from .trajectory import refuse_score_without_name
     from .variants import find_method
 
@@ -188,7 +190,8 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     if out is not None:  # refused before the work, not after it
         out = result_target(out)
         refuse_score_without_name(measure)
-    history = measure_run(load_run(run), measure, samples, size, chosen)
+    with quietly():
+        history = followed(load_run(run), measure, samples, size, chosen)
     if history.flags:
         click.echo(f"warning: {history.quality()}", err=True)
     table = history.summary()

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import arguments, storage
-from .coverage import LEVEL
 from .errors import NeuroMFAError
-from .influence import knows_spread, normal_band, standard_error, strata_of, with_ends
 from .masses import count_masses
 from .method import PAPER, refuse_no_method
 from .network import refuse_no_network
 from .regression import fit_lines, weights_of_fit
+from .spread import knows_spread, normal_band, standard_error, strata_of, with_ends
 from .text import html
 
 OWN_WINDOW = (0.0, 200.0)  # the authors' window for the dimension, wider than the one for the spectrum
@@ -51,8 +50,7 @@ class NeuronDimensions:
     versions: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        for name in _COLUMNS:
-            getattr(self, name).setflags(write=False)
+        storage.make_read_only(self)
 
     def __len__(self):
         return len(self.dimension)
@@ -72,15 +70,14 @@ class NeuronDimensions:
     def band(self) -> np.ndarray:
         """(2, neurons) the low and high end of the band of each dimension over the neuron's connections, nominal 90 %.
 
-        Such bands held the dimension of the law in .75 (power law, 40 connections) to .92 of the cases (Gaussian
-        weights, 40 connections): ``benchmarks/band_coverage.py``.
+        How often such bands held the dimension of the law when it was measured, docs/coverage.md says.
         """
-        return normal_band(self.dimension, self.error, LEVEL)
+        return normal_band(self.dimension, self.error)
 
     def mean_shown(self, digits=4):
         """The mean with the band that its spread over neurons allows, nominal 90 %, as text."""
         mean, known = self.dimension.mean(), not np.isnan(self.mean_error)
-        return with_ends(mean, normal_band(mean, self.mean_error, LEVEL) if known else None, digits)
+        return with_ends(mean, normal_band(mean, self.mean_error) if known else None, digits)
 
     def error_said(self):
         """How sure a single dimension is, in words; "" where nothing is known of it."""
@@ -131,10 +128,8 @@ class NeuronDimensions:
 
     @classmethod
     def load(cls, path):
-        """Read dimensions written by :meth:`save`; a damaged file or one of a newer schema is refused."""
-        values = storage.load(path, "dimensions", _LAYOUT)
-        values.setdefault("error", np.full(len(values["dimension"]), np.nan))  # a file of an earlier version has none
-        return cls(**values)
+        """Read dimensions written by :meth:`save`; a damaged file or one of another schema is refused."""
+        return cls(**storage.load(path, "dimensions", _LAYOUT))
 
 
 _COLUMNS = ("layer", "role", "neuron", "dimension", "error", "r2", "radii")
@@ -142,8 +137,8 @@ _LAYOUT = {
     "names[neurons]": "layer role",
     "wholes[neurons]": "neuron radii",
     "numbers[neurons]": "dimension r2",
-    "maybe numbers[neurons] or nan": "error",
-    "maybe number or nan": "mean_error",
+    "numbers[neurons] or nan": "error",
+    "number or nan": "mean_error",
     "text": "grid method method_key source source_hash",
     "whole or none": "seed",
     "words": "versions",

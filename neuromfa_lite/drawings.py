@@ -103,14 +103,9 @@ def plot_network(network, ax=None, closer_than=None, strongest=400, dimensions=N
 
     Args:
         network: NeuronNetwork small enough for to_networkx().
-        ax: matplotlib Axes; None makes a figure.
-        closer_than: draw the connections with distance 1/|w| up to this; None: the ``strongest``.
-        strongest: draw at most so many.
+        closer_than: draw the connections with distance 1/|w| up to this; None: the ``strongest`` so many.
         dimensions: NeuronDimensions of this network or of the one it is a sample of, to colour the neurons by; those
             without one (no outgoing weights, or left out by the method) stay white. None: a colour per role.
-
-    Returns:
-        matplotlib Axes.
     """
     import networkx as nx
 

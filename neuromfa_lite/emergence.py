@@ -3,28 +3,16 @@
 import numpy as np
 
 from .errors import NeuroMFAError
-from .influence import standard_error, strata_of
 from .method import PAPER
+from .spread import standard_error, strata_of
 
 
 def degree_of_emergence(alpha0, width, alpha0_start, width_start, method=PAPER):
-    """Return the degree of emergence E of a network against its untrained self.
+    """The degree of emergence E of a network against its untrained self, of numbers or arrays.
 
-    E = [w(t) / w(0)] ln[alpha0(0) / alpha0(t)], so E = 0 at step 0; alpha0 and w are averaged over samples first.
-    It is positive where the spectrum became more regular (alpha0 fell) and weighs that by the growth of heterogeneity.
-
-    Args:
-        alpha0, width: regularity and heterogeneity at the step; numbers or arrays.
-        alpha0_start, width_start: the same at step 0.
-        method: Method; its score acts here ("emergence": the formula above).
-
-    Returns:
-        float, or an array of the shape of the arguments.
-
-    Raises:
-        NeuroMFAError: alpha0 that is not positive or a width of 0 at step 0, for which E is not defined.
-
-    Source: Xiao et al. 2025, section 3.3.
+    E = [w(t) / w(0)] ln[alpha0(0) / alpha0(t)] with the method's score "emergence", so E = 0 at step 0; alpha0 and w
+    are averaged over samples first. It is positive where the spectrum became more regular (alpha0 fell) and weighs that
+    by the growth of heterogeneity. Source: Xiao et al. 2025, section 3.3.
 
     Example:
         >>> round(degree_of_emergence(1.0, 0.6, 2.0, 0.3), 6)   # 2 ln 2
@@ -54,14 +42,7 @@ def degree_of_emergence(alpha0, width, alpha0_start, width_start, method=PAPER):
 
 
 def slopes_of_score(values, method=PAPER):
-    """The derivative of the score in each of its arguments, by differences: central ones, at 0 upwards alone.
-
-    Args:
-        values: (4, rows) alpha0 and width now, alpha0 and width at the start.
-
-    Returns:
-        (4, rows) float64.
-    """
+    """(4, rows) the derivative of the score in each argument, values (4, rows), by differences: at 0 upwards alone."""
     slopes = np.empty(np.shape(values))
     for row, value in enumerate(values):
         step = np.zeros(np.shape(values))
@@ -73,23 +54,10 @@ def slopes_of_score(values, method=PAPER):
 
 
 def emergence_errors(starts, nows, method=PAPER):
-    """Return the standard errors of degrees of emergence over the neurons, the same ones at the start and now.
+    """Return (pairs,) the standard errors of degrees of emergence over the neurons, the same ones at start and now.
 
     A neuron pulls E by the chain rule, by how far it pulls alpha0 and width at either end. One that the method uses at
-    one end only pulls at that end alone.
-
-    Args:
-        starts, nows: Spectra, one for each E, all with their masses and in pairs with the same neurons.
-        method: Method; its score acts here.
-
-    Returns:
-        (pairs,) float64; NaN where too few neurons can be compared.
-
-    Example:
-        >>> from neuromfa_lite import analyze, load_network, load_run
-        >>> start, now = (analyze(load_network(load_run("induction").checkpoint(t)).sample(32)) for t in (0, 724))
-        >>> emergence_errors([start, start], [start, now]).round(2)
-        array([0.  , 0.04])
+    one end only pulls at that end alone. NaN where too few neurons can be compared.
     """
     values = [[getattr(each, name) for each in ends] for ends in (nows, starts) for name in ("alpha0", "width")]
     slopes = slopes_of_score(np.array(values), method)
@@ -101,10 +69,16 @@ def _emergence_error(start, now, slopes):
         return np.nan
     if start is now:
         return 0.0
-    names = [each.masses.layer.astype(np.int64) << 40 | each.masses.number for each in (start, now)]
-    every, total = np.unique(np.concatenate(names)), max(start.neurons_total, now.neurons_total)
-    strata = strata_of(every >> 40, now.masses.layers, total)
-    influence = np.zeros((1, len(every)))
-    for each, of_each, by in ((start, names[0], slopes[2:]), (now, names[1], slopes[:2])):
-        influence[0, np.searchsorted(every, of_each)] += by @ each.influences
+    strata, places = neurons_of_steps([start.masses, now.masses])
+    influence = np.zeros((1, len(strata.of_neuron)))
+    for each, place, by in ((start, places[0], slopes[2:]), (now, places[1], slopes[:2])):
+        influence[0, place] += by @ each.influences
     return standard_error(influence, np.ones_like(influence), strata)[0]
+
+
+def neurons_of_steps(masses):
+    """(Strata of all neurons that are used at any step, [their places among these at each step]), of Masses."""
+    names = [each.layer.astype(np.int64) << 40 | each.number for each in masses]
+    every = np.unique(np.concatenate(names))
+    strata = strata_of(every >> 40, masses[-1].layers, max(each.neurons_total for each in masses))
+    return strata, [np.searchsorted(every, each) for each in names]

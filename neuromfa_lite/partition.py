@@ -36,11 +36,7 @@ class PartitionFunction:
 
 
 def log_masses(masses, method=PAPER):
-    """Return ln mu_i(r), (radii, neurons) float64, mu the method's mass of the counts.
-
-    Raises:
-        NeuroMFAError: a mass function returns a wrong shape or anything but positive finite numbers.
-    """
+    """ln mu_i(r), (radii, neurons) float64, mu the method's mass of the counts."""
     counts = masses.counts
     if method.mass == "final-share" and _whole(counts):
         logs = np.empty(counts.shape[::-1])
@@ -84,31 +80,10 @@ def _counts_and_logarithms(masses):
 
 
 def partition_of_masses(masses, method=PAPER):
-    """Compute the partition function of masses.
+    """The PartitionFunction of Masses; a mass that is not positive and finite is refused.
 
     Paper: Z_q(r) = sum_i mu_i(r)^q. Standard: Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at each centre, the
-    same for all where the masses carry none.
-
-    Args:
-        masses: Masses.
-        method: Method; its mass, convention and q act here.
-
-    Returns:
-        PartitionFunction.
-
-    Raises:
-        NeuroMFAError: a mass function returns a wrong shape or anything but positive finite numbers.
-
-    Source: Xiao et al. 2025, section 3.2; T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989, for the standard one.
-
-    Example:
-        >>> from neuromfa_lite import NeuronNetwork, PAPER
-        >>> from neuromfa_lite.masses import count_masses
-        >>> one = PAPER.replace(minimum_connections=1, q=[0, 1])
-        >>> pair = NeuronNetwork.from_edges([0] * 3, [1, 2, 3], [1 / 2, 1 / 2, 1 / 3])
-        >>> np.exp(partition_of_masses(count_masses(pair, one), one).log_z).round(2)   # masses 3 and 4
-        array([[1.  , 1.  ],
-               [0.75, 1.  ]])
+    same for all where the masses carry none (T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989).
     """
     standard = method.convention == "standard"
     orders = np.append(method.q, 0.0) - standard

@@ -9,6 +9,7 @@ from . import arguments
 from .errors import NeuroMFAError
 from .masses import count_masses
 from .method import PAPER
+from .spread import with_ends
 from .text import math_free
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
@@ -51,8 +52,7 @@ def plot_spectrum(spectrum, ax=None, color=BLUE, label=None):
     ax.set_title(rf"$\alpha_0$ = {spectrum.shown('alpha0', 3)},  $w$ = {spectrum.shown('width', 3)}", fontsize=11)
     if spectrum.band("alpha0") is not None:
         ax.axvspan(*spectrum.band("alpha0"), color=ORANGE, alpha=0.45, lw=0)
-    _write_badge(spectrum, ax, y=0.14)
-    _write_note(math_free(spectrum.bands_said()), ax)
+    _write_badge(spectrum, ax)
     return ax
 
 
@@ -65,7 +65,6 @@ def plot_tau(spectrum, ax=None, color=BLUE, label=None):
     band = spectrum.tau_band if hasattr(spectrum, "tau_band") else spectrum.band("tau")
     if band is not None:
         ax.fill_between(spectrum.q, *band, color=color, alpha=0.35, lw=0)
-    _write_note(f"$\\tau(1)$: {math_free(spectrum.claim('tau(1)'))}", ax)
     _write_badge(spectrum, ax, y=0.9)
     return ax
 
@@ -77,29 +76,8 @@ def plot_confidence(bands, ax=None, color=BLUE, label=None):
     ax.plot(bands.alpha, bands.f, "-", lw=2.2, color=color, label=label)
     ax.axvspan(*bands.alpha0_band, color=ORANGE, alpha=0.45, lw=0)
     ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
-    parts = [
-        rf"{name} = {value:.3f} [{low:.3f}, {high:.3f}]"
-        for name, value, (low, high) in (
-            (r"$\alpha_0$", bands.alpha0, bands.alpha0_band),
-            ("$w$", bands.width, bands.width_band),
-        )
-    ]
-    ax.set_title(f"{',  '.join(parts)},  $r^2$ = {bands.r2:.2f}", fontsize=11)
-    _write_note(f"$\\alpha_0$: {bands.claim('alpha0')}", ax, f"$w$: {bands.claim('width')}")
-    return ax
-
-
-def plot_emergence_confidence(bands, ax=None, color=BLUE):
-    """Draw E of the resamples as a histogram, E of the sample as a line and its band shaded."""
-    ax = axes_for(ax)
-    ax.hist(bands.resampled, bins="auto", color=color, alpha=0.5)
-    ax.axvspan(*bands.band, color=ORANGE, alpha=0.35, lw=0)
-    ax.axvline(bands.emergence, color="black", lw=1.5)
-    ax.set(xlabel="degree of emergence $E$", ylabel="resamples")
-    ends = f"[{bands.band[0]:.3f}, {bands.band[1]:.3f}]"
-    ax.set_title(f"$E$ = {bands.emergence:.3f} {ends},  worst $r^2$ = {bands.r2:.2f}")
-    ax.set_ylim(top=1.3 * ax.get_ylim()[1])
-    _write_note(bands.claim(), ax, y=0.88)
+    alpha0, width = with_ends(bands.alpha0, bands.alpha0_band, 3), with_ends(bands.width, bands.width_band, 3)
+    ax.set_title(rf"$\alpha_0$ = {alpha0},  $w$ = {width},  $r^2$ = {bands.r2:.2f}", fontsize=11)
     return ax
 
 
@@ -137,19 +115,15 @@ def plot_partition(spectrum, q=(-3, -1, 1, 3), ax=None):
         j = int(np.argmin(np.abs(spectrum.q - wanted)))
         ax.plot(x, spectrum.log_partition[j], ".", color=color, ms=4)
         line = spectrum.log_partition[j] - spectrum.residuals[j]
-        ends = "" if band is None else f" [{band[0, j]:.2f} \u2026 {band[1, j]:.2f}]"
-        name = rf"$q$ = {spectrum.q[j]:g}: $\tau$ = {spectrum.tau[j]:.2f}{ends}, $r^2$ = {spectrum.r2_by_q[j]:.2f}"
+        tau = with_ends(spectrum.tau[j], None if band is None else band[:, j], 2)
+        name = rf"$q$ = {spectrum.q[j]:g}: $\tau$ = {tau}, $r^2$ = {spectrum.r2_by_q[j]:.2f}"
         ax.plot(x, line, "-", color=color, lw=1.5, label=name)
     ax.set(xlabel=r"$\ln(r/r_{\max})$", ylabel=r"$\ln Z_q(r)$")
     low, high = ax.get_ylim()
     room = (high - low) / 8  # above the curves for the legend, below for the badge
     ax.set_ylim(low - room, high + room * len(np.atleast_1d(q)))
     ax.legend(frameon=False, loc="upper right", fontsize=9)
-    if band is None:
-        _write_badge(spectrum, ax, y=0.1)
-        _write_note(math_free(spectrum.bands_said()), ax)
-    else:
-        _write_badge(spectrum, ax)
+    _write_badge(spectrum, ax)
     return ax
 
 
@@ -180,10 +154,8 @@ def plot_distances(network, method=PAPER, ax=None, color=BLUE):
 
 def plot_trajectory(trajectory, ax=None, color=BLUE, label=None, bands=None):
     """Draw E over the training steps, thin lines = other training seeds; bands as for Trajectory.plot()."""
-    ax = axes_for(ax)
-    _curves(trajectory, "emergence", ax, color, label, bands)
+    ax = _curves(trajectory, "emergence", ax, color, label, bands)
     ax.axhline(0, color="black", lw=0.8)
-    ax.set(xlabel="training step", ylabel=LABELS["emergence"])
     return ax
 
 
@@ -191,37 +163,30 @@ def plot_ability(trajectory, ax=None, color=ORANGE, label=None):
     """Draw the ability over the training steps; thin lines are other training seeds. A run without one is refused."""
     if not trajectory.ability_name:
         raise no_ability(trajectory.run)
-    ax = axes_for(ax)
-    _curves(trajectory, trajectory.ability_name, ax, color, label)
-    ax.set(xlabel="training step", ylabel=math_free(trajectory.ability_name.replace("_", " ")), ylim=(-0.03, 1.03))
+    ax = _curves(trajectory, trajectory.ability_name, ax, color, label)
+    ax.set(ylabel=math_free(trajectory.ability_name.replace("_", " ")), ylim=(-0.03, 1.03))
     return ax
 
 
 def plot_regularity(trajectory, ax=None, color=BLUE, label=None, bands=None):
     """Draw alpha0 over the training steps; bands as for Trajectory.plot()."""
-    ax = axes_for(ax)
-    _curves(trajectory, "alpha0", ax, color, label, bands)
-    ax.set(xlabel="training step", ylabel=LABELS["alpha0"])
-    return ax
+    return _curves(trajectory, "alpha0", ax, color, label, bands)
 
 
 def plot_heterogeneity(trajectory, ax=None, color=BLUE, label=None, bands=None):
     """Draw the spectrum width over the training steps; bands as for Trajectory.plot()."""
-    ax = axes_for(ax)
-    _curves(trajectory, "width", ax, color, label, bands)
-    ax.set(xlabel="training step", ylabel=LABELS["width"])
-    return ax
+    return _curves(trajectory, "width", ax, color, label, bands)
 
 
 def plot_trajectory_confidence(bands, quantity="emergence", ax=None, color=BLUE, label=None):
-    """Draw E, alpha0 or the width of one sample along a run with its resampled band and what the band is worth."""
+    """Draw E, alpha0 or the width of one sample along a run with its resampled band."""
     ax = axes_for(ax)
-    name = label or f"{math_free(bands.run)}, {bands.neurons_per_layer or 'all'} neurons a layer"
+    name = label or f"{math_free(bands.source)}, {bands.neurons_per_layer or 'all'} neurons a layer"
     name += rf", $r^2 \geq$ {bands.r2.min():.2f}"
     ax.plot(bands.step, getattr(bands, quantity), "o-", color=color, lw=2, ms=4, label=name)
     ax.fill_between(bands.step, *getattr(bands, f"{quantity}_band"), color=color, alpha=0.25, lw=0)
     ax.set(xlabel="training step", ylabel=LABELS[quantity])
-    _say_above(bands.claim(quantity), ax)
+    _say_above(f"one sample; band: {_nominal(bands)}", ax)
     step_axis(ax, int(bands.step[-1])).legend(frameon=False)
     return ax
 
@@ -234,7 +199,8 @@ LABELS = {
 
 
 def _curves(trajectory, name, ax, color, label, bands=None):
-    label = label or math_free(trajectory.run)
+    """Draw one column of a trajectory over its steps, every training seed a line; returns the Axes."""
+    ax, label = axes_for(ax), label or math_free(trajectory.run)
     if name in LABELS:  # the fit beside the band; of an ability there is none
         label += rf", $r^2 \geq$ {trajectory.r2.min():.2f}"
     for seed in trajectory.training_seeds:
@@ -250,8 +216,9 @@ def _curves(trajectory, name, ax, color, label, bands=None):
         )  # fmt: skip
         if main and name in LABELS:
             _shade(trajectory, table, name, ax, color, bands)
-    step_axis(ax, int(trajectory.step.max()))
-    ax.legend(frameon=False)
+    step_axis(ax, int(trajectory.step.max())).legend(frameon=False)
+    ax.set(xlabel="training step", ylabel=LABELS.get(name))
+    return ax
 
 
 def _shade(trajectory, table, name, ax, color, bands):
@@ -268,15 +235,19 @@ def _shade(trajectory, table, name, ax, color, bands):
         span, said = trajectory.redraws(name)
         ax.fill_between(table["step"], *span, **shade)
         _say_above(f"band: {said}", ax)
-    elif hasattr(bands, f"{name}_band") and bands.run == trajectory.run:
+    elif getattr(bands, "step", None) is not None and bands.source == trajectory.run:
         ax.plot(bands.step, getattr(bands, name), "--", color=color, lw=1)
         ax.fill_between(bands.step, *getattr(bands, f"{name}_band"), **shade)
-        _say_above(f"dashed: one sample; band: {bands.claim(name)}", ax)
+        _say_above(f"dashed: one sample; band: {_nominal(bands)}", ax)
     else:
         raise NeuroMFAError(
             f"bands={arguments.shown(bands)} are no bands of run {trajectory.run!r}: use None, \"redraws\" or what "
             "nmfa.trajectory_confidence(run) returns"
         )
+
+
+def _nominal(bands):
+    return f"{bands.resamples} resamples of its neurons, nominal {bands.level:.0%}"
 
 
 def step_axis(ax, last):
@@ -308,13 +279,6 @@ def _broken(text, ax):
 def _say_above(text, ax):
     """What may be said of bands over steps, above the picture: below, the curves would run through it."""
     ax.set_title(_broken(text, ax), fontsize=9)  # no colour: a title put over it later would keep that
-
-
-def _write_note(text, ax, *others, y=0.03):
-    """What may be said of bands, below the curves."""
-    lines = "\n".join(_broken(each, ax) for each in (text, *others))
-    clear = {"fc": "white", "ec": "none", "alpha": 0.85, "pad": 1}
-    ax.text(0.5, y, lines, transform=ax.transAxes, ha="center", fontsize=8, color="#444444", bbox=clear)
 
 
 def _write_badge(spectrum, ax, y=0.03):

@@ -1,8 +1,13 @@
 """Fit quality: is a straight line the right model at all, and does the spectrum obey what exact power laws obey?"""
 
+import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
+
+from .errors import QualityWarning
 
 POOR_FIT = 0.9  # the r2 below which a line is called curved
 # Change of the local slope over the range, as a share of the slope. At 1/2 the exponent of the lower half of the range
@@ -34,18 +39,9 @@ class Quality(NamedTuple):
 
 
 def curvature_of_lines(x, curves, slopes):
-    """Return (curves,) the change of the local slope over the range as a share of the slope.
+    """(curves,) the change of the local slope over the range x (points,) as a share of the slope of each line.
 
     A parabola y = a + b x + c x^2 through the points has slopes that differ by 2 c (x_end - x_start) at its ends.
-
-    Args:
-        x: (points,) abscissa, increasing.
-        curves: (curves, points); slopes: (curves,) of their lines; where it is 0, the result is 0.
-
-    Example:
-        >>> x = np.array([0.0, 1.0, 2.0])   # slopes of x + x^2 run from 1 to 5, its line has 3
-        >>> curvature_of_lines(x, (x + x**2)[None], np.array([3.0])).round(6)
-        array([1.333333])
     """
     if len(x) < 3:
         return np.zeros(len(curves))
@@ -77,11 +73,7 @@ def verdict(r2, curvature, neurons):
 
 
 def flags_of(quality, q, alpha, f, alone, convention):
-    """What to distrust, in words, the verdict first; empty when nothing was found.
-
-    Args:
-        quality: Quality; q, alpha, f: (q,) of the spectrum; alone: neurons without anything in the largest radius.
-    """
+    """What to distrust, in words, the verdict first; alone: neurons without anything within the largest radius."""
     flags = [] if quality.verdict.startswith("straight") else [quality.verdict]
     if quality.neurons < FEW_NEURONS and verdict(quality.r2, quality.curvature, FEW_NEURONS).startswith("curved"):
         flags.append(verdict(quality.r2, quality.curvature, FEW_NEURONS))
@@ -93,3 +85,31 @@ def flags_of(quality, q, alpha, f, alone, convention):
     if 2 * alone > quality.neurons:
         flags.append(f"{alone} of {quality.neurons} neurons have no connection within the largest radius")
     return tuple(flags)
+
+
+def word_on(verdict, flags=()):
+    """One word on the fit: "straight", "curved", "too few neurons", or "flagged" for anything else to distrust."""
+    word = verdict.split(":")[0].split(" (")[0]
+    return "flagged" if flags and word == "straight" else word
+
+
+_WARNED = set()  # the kinds of flag that this session has been warned of
+_QUIET = ContextVar("quiet", default=False)
+
+
+def warn_once(flags, stacklevel):
+    """Give a QualityWarning of flags, unless the session has seen all their kinds, or the caller shows flags itself."""
+    kinds = {" ".join(word for word in flag.split() if word.isalpha()) for flag in flags}
+    if not _QUIET.get() and not kinds <= _WARNED:
+        _WARNED.update(kinds)
+        warnings.warn("; ".join(flags), QualityWarning, stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def quietly():
+    """Give no QualityWarning within: for callers that show or gather the flags themselves."""
+    before = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(before)

@@ -21,25 +21,15 @@ class Lines(NamedTuple):
 
 
 def fit_lines(x, curves):
-    """Fit a least squares line with free intercept through each curve, all points of equal weight.
+    """The Lines (least squares, free intercept, points of equal weight) through curves (curves, points) at x (points,).
 
-    slope = sum (x - mean x) y / sum (x - mean x)^2
-
-    Args:
-        x: (points,) abscissa, the same for all curves.
-        curves: (curves, points).
-
-    Returns:
-        Lines; r2 of a constant curve is 1, since its line meets every point.
-
-    Raises:
-        NeuroMFAError: fewer than two different abscissas, through which no line is defined.
+    slope = sum (x - mean x) y / sum (x - mean x)^2. The r2 of a constant curve is 1: its line meets every point.
 
     Example:
         >>> fit_lines(np.array([0.0, 1.0, 2.0]), np.array([[1.0, 3.0, 5.0]])).slope
         array([2.])
     """
-    centred, slope = _slopes(x, curves)
+    centred, slope = x - x.mean(), fit_slopes(x, curves)
     start = curves[:, -1:]
     raised = curves - start
     level = raised.mean(axis=1)
@@ -51,8 +41,14 @@ def fit_lines(x, curves):
 
 
 def fit_slopes(x, curves):
-    """The slopes of :func:`fit_lines` alone, (curves,), where nothing else about the lines is asked for."""
-    return _slopes(x, curves)[1]
+    """The slopes of :func:`fit_lines` alone, (curves,); fewer than two different abscissas define none."""
+    if not np.ptp(x) > 0:
+        raise NeuroMFAError(
+            f"an exponent needs at least two different radii, this network gives {len(x)}: "
+            "draw a larger sample, widen the window, or name radii with method.replace(radii=...)"
+        )
+    # The last value is taken off first, so that a constant curve has slope 0 exactly.
+    return (curves - curves[:, -1:]) @ weights_of_fit(x)
 
 
 def r2_of_slopes(x, curves, slopes):
@@ -67,15 +63,3 @@ def weights_of_fit(x):
     """(points,) the weight c of every point in a slope: slope = sum c y, where sum c = 0."""
     centred = x - x.mean()
     return centred / (centred @ centred)
-
-
-def _slopes(x, curves):
-    centred = x - x.mean()
-    spread = centred @ centred
-    if not spread > 0:
-        raise NeuroMFAError(
-            f"an exponent needs at least two different radii, this network gives {len(x)}: "
-            "draw a larger sample, widen the window, or name radii with method.replace(radii=...)"
-        )
-    # The last value is taken off first, so that a constant curve has slope 0 exactly.
-    return centred, (curves - curves[:, -1:]) @ (centred / spread)

@@ -10,14 +10,11 @@ SHORTEST = np.log(4)  # in ln r: over less than two doublings any smooth curve l
 
 
 def radii_in_range(partition, method):
-    """Return (radii,) bool: the radii of a PartitionFunction that the method's scaling range takes.
+    """(radii,) bool: the radii of a PartitionFunction that the method's scaling range takes.
 
     "automatic" is the longest range, in ln r, whose local slopes agree: those of its three thirds differ from its own
     by at most 10 %, for ln Z at the smallest and the largest q and for the line of alpha0. Where no range of six radii
     does, all radii are taken, and the verdict of the fit says what that is worth.
-
-    Raises:
-        NeuroMFAError: fewer than two radii lie in a range chosen by hand.
     """
     radii = partition.radii
     if method.scaling_range == "whole":
@@ -37,19 +34,7 @@ def radii_in_range(partition, method):
 
 
 def longest_straight_range(x, curves):
-    """Find the longest range of x in which every curve has one slope.
-
-    Args:
-        x: (points,) abscissa, increasing; curves: (curves, points).
-
-    Returns:
-        (first, last): the positions of its ends; those of all points where there is none.
-
-    Example:
-        >>> x = np.arange(20.0)
-        >>> longest_straight_range(x, np.minimum(x, 14)[None])
-        (0, 14)
-    """
+    """(first, last) places of the longest range of x in which every one of the curves has one slope; else of all."""
     points = len(x)
     if points < FEWEST_RADII:
         return 0, points - 1

@@ -24,21 +24,11 @@ HALF = 0.42  # half the width of a column: a value of 1
 
 
 def plot_scorecard(card, ax=None):
-    """Draw a scorecard: marks = runs at their last step, bars = 5-95 % of seeds and samples, dashes = hoped for.
+    """Draw a Scorecard: marks = runs at their last step, bars = 5-95 % of seeds and samples, dashes = hoped for.
 
     The bar of the noise of seeds is its range with one seed left out. Every column runs from -1 to 1, what lies beyond
     is drawn at its end; its middle line is 0. For permuting there is none to hope for, but 0 is blindness. A run with
     several controls has a mark for each.
-
-    Args:
-        card: Scorecard.
-        ax: matplotlib Axes; None: a new figure, as tall as the card is long.
-
-    Returns:
-        Axes.
-
-    Raises:
-        NeuroMFAError: a scorecard without any number to draw.
     """
     table = card.frame().dropna(subset=["value"])
     able = table.loc[table["property"] == "follows ability", "run"].unique()  # in a control there is nothing to follow

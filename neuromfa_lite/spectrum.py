@@ -5,22 +5,23 @@ from functools import cached_property
 
 import numpy as np
 
-from . import storage
-from .coverage import is_measured
+from . import arguments, spread, storage
 from .errors import NeuroMFAError
-from .influence import NeuronErrors
 from .masses import Masses
 from .method import PAPER
-from .neuron_bands import NEAR_ONE, NeuronBands
 from .partition import partition_of_masses
-from .quality import Quality, flags_of, judge, verdict
+from .quality import Quality, flags_of, judge, verdict, word_on
 from .regression import fit_lines, fit_slopes, r2_of_slopes
 from .scaling import radii_in_range
+from .spread import NeuronErrors, TwoErrors, normal_band, with_ends
 from .text import html, plain
+
+NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
+BANDED = ("alpha0", "width", "tau", "alpha", "f", "dimension")
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum(NeuronBands):
+class Spectrum:
     """The multifractal spectrum of one network.
 
     Attributes:
@@ -46,8 +47,6 @@ class Spectrum(NeuronBands):
         verdict: the quality of the fits in words: "straight (...)", "curved: alpha depends on the window (...)" or
             "too few neurons: ...".
         flags: what to distrust, in words; empty when nothing was found.
-        measured: whether the measured coverages of bands are of such an analysis; given_radii: whether the method names
-            the radii; see :meth:`claim`.
         method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a
             whole network. hashed: the source_hash, or the callable that it is computed by when it is asked for.
         masses: the Masses behind it (None after load()).
@@ -72,8 +71,6 @@ class Spectrum(NeuronBands):
     curvature: float = 0.0
     verdict: str = ""
     flags: tuple[str, ...] = ()
-    measured: bool = False
-    given_radii: bool = True
     method: str = ""
     method_key: str = ""
     source: str = ""
@@ -86,30 +83,97 @@ class Spectrum(NeuronBands):
     stored_notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self):
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+        storage.make_read_only(self)
 
     def __repr__(self):
-        warning = "; ".join(self.flags or (self.verdict,))
-        return plain(
-            f"Spectrum(alpha0={self.shown('alpha0')}, width={self.shown('width')}, r2={self.r2:.3f}, "
-            f"{self.neurons_used} of {self.neurons_total} neurons, method {self.method!r}; {warning}; "
-            f"{self.bands_said()})"
-        )
+        said = ", ".join(f"{name}={self.shown(name)}" for name in ("alpha0", "width"))
+        more = ": see .flags" if self.flags else ""
+        return plain(f"Spectrum({said}, r2={self.r2:.3f}, {self._word}{more}, method {self.method!r})")
 
     def _repr_html_(self):
-        badge = "".join(f"<br><b style='color:#b00'>&#9888; {html(flag)}</b>" for flag in self.flags)
-        badge = badge or f"<br><span style='color:#555'>{html(self.verdict)}</span>"
-        names = {"alpha0": "&alpha;<sub>0</sub>", "width": "width"}
-        said = [f"{name}: {html(self.claim(quantity))}" for quantity, name in names.items()]
-        values = ", ".join(f"{name} = {self.shown(quantity)}" for quantity, name in names.items())
-        notes = map(html, self.band_notes)
+        mark = f"<b style='color:#b00'>&#9888; {html(self._word)}</b> (.flags)" if self.flags else html(self._word)
         return (
-            f"<b>Spectrum</b> of {html(self.source)} ({html(self.method)}): {values}, r&sup2; = {self.r2:.3f}, "
-            f"{self.neurons_used} of {self.neurons_total} neurons{badge}"
-            f"<br><small style='color:#555'>bands over neurons; {'<br>'.join([*said, *notes])}</small>"
+            f"<b>Spectrum</b> of {html(self.source)} ({html(self.method)}), "
+            f"{self.neurons_used} of {self.neurons_total} neurons<br>&alpha;<sub>0</sub> = {self.shown('alpha0')}, "
+            f"width = {self.shown('width')}, r&sup2; = {self.r2:.3f}, {mark}"
         )
+
+    @property
+    def _word(self):
+        return word_on(self.verdict, self.flags)
+
+    def shown(self, quantity, digits=4):
+        """ "alpha0" or "width" with the ends of its band, as text."""
+        arguments.one_of("quantity", quantity, ("alpha0", "width"))
+        return with_ends(getattr(self, quantity), self.band(quantity), digits)
+
+    def band(self, name):
+        """Return (2, ...) the low and high end of the band, nominal 90 %, of an exponent.
+
+        In which interval does the value lie that all neurons of the population give, of which these are a sample, at
+        the same radii? value -+ 1.645 standard errors, from the influence of every neuron on the value, the neurons of
+        each layer compared with each other; nothing is drawn. :func:`neuromfa_lite.confidence` makes better ones. How
+        often such bands held the value when it was measured, docs/coverage.md says.
+
+        Args:
+            name: "alpha0", "width", "tau", "alpha", "f", or in the standard convention "dimension".
+
+        Returns:
+            (2,) or (2, q) float64; None where too few neurons can be compared, or none: boxes.
+
+        Raises:
+            NeuroMFAError: another name, or "dimension" in the paper's convention, which has none.
+
+        Source: influence function and standard error of a stratified sample, A. C. Davison and D. V. Hinkley,
+            Bootstrap Methods and their Application, 1997, sections 2.7 and 3.2.
+
+        Example:
+            >>> from neuromfa_lite import analyze, load_network, load_run
+            >>> spectrum = analyze(load_network(load_run("induction").checkpoint(724)).sample(32, seed=0))
+            >>> low, high = spectrum.band("alpha0")
+            >>> bool(low < spectrum.alpha0 < high), spectrum.band("tau").shape
+            (True, (2, 61))
+        """
+        if not isinstance(name, str) or name not in BANDED:
+            said = ", ".join(map(repr, BANDED))
+            raise NeuroMFAError(f"there is no band of {arguments.shown(name)}: there are those of {said}")
+        errors = self.errors_of_two if name in ("alpha0", "width") else self.errors
+        if errors is None:
+            return None
+        values = getattr(self, name)
+        return normal_band(values, self._dimension_error() if name == "dimension" else getattr(errors, name))
+
+    def _dimension_error(self):
+        one = np.abs(self.q - 1) < NEAR_ONE
+        error = self.errors.tau / np.where(one, 1.0, np.abs(self.q - 1))
+        error[one] = self.errors.alpha[: len(self.q)][one] if one.any() else 0
+        return error
+
+    @cached_property
+    def errors(self) -> NeuronErrors | None:
+        """Standard errors of all exponents over the neurons, each layer by itself; None where there are none."""
+        return spread.errors_of(self) if spread.is_comparable(self) else self.stored_errors
+
+    @cached_property
+    def errors_of_two(self) -> TwoErrors | None:
+        """Those of alpha0 and the width alone, which take a fraction of the time."""
+        if spread.is_comparable(self):
+            return TwoErrors(*spread.over_neurons(self, self.influences).tolist())
+        return None if self.stored_errors is None else TwoErrors(*self.stored_errors[:2])
+
+    @cached_property
+    def influences(self) -> np.ndarray:
+        """(2, neurons) influence of every neuron on alpha0 and on the width."""
+        return spread.influences_of_two(self)
+
+    @cached_property
+    def band_notes(self) -> tuple[str, ...]:
+        """What to know about the bands, or why there is none, in words."""
+        if spread.is_comparable(self):
+            return spread.notes_on(self.masses, spread.strata_of_masses(self.masses), self.choices, self.seed)
+        if self.masses is not None:
+            return (spread.TOO_FEW,)
+        return self.stored_notes if self.stored_notes or self.stored_errors else (spread.NO_NEURONS,)
 
     def frame(self):
         """pandas DataFrame, a row per q for which alpha is defined: q, tau, alpha, f, the ends of their bands, r2.
@@ -183,20 +247,19 @@ class Spectrum(NeuronBands):
     def save(self, path):
         """Write everything but the masses to an .npz file; returns its path."""
         values = {name: getattr(self, name) for name in _STORED} | {"stored_notes": self.band_notes}
-        errors = {} if self.errors is None else self.errors._asdict()
-        values |= {f"error_of_{name}": value for name, value in errors.items()}
+        errors = self.errors or [None] * len(NeuronErrors._fields)
+        values |= {f"error_of_{name}": value for name, value in zip(NeuronErrors._fields, errors, strict=True)}
         return storage.save(path, "spectrum", values, _LAYOUT)
 
     @classmethod
     def load(cls, path):
-        """Read a spectrum written by :meth:`save`; a damaged file or one of a newer schema is refused."""
+        """Read a spectrum written by :meth:`save`; a damaged file or one of another schema is refused."""
         values = storage.load(path, "spectrum", _LAYOUT)
-        values["flags"], values["scaling_range"] = tuple(values["flags"]), tuple(values["scaling_range"])
-        errors = {name: values.pop(f"error_of_{name}", None) for name in NeuronErrors._fields}
-        known = not any(error is None for error in errors.values())
-        values["stored_notes"] = tuple(values.get("stored_notes", ("no band: the file is of an earlier version",)))
+        for name in ("flags", "scaling_range", "stored_notes"):
+            values[name] = tuple(values[name])
         values["hashed"] = values.pop("source_hash")
-        return cls(**values, stored_errors=NeuronErrors(**errors) if known else None)
+        errors = NeuronErrors(*(values.pop(f"error_of_{name}") for name in NeuronErrors._fields))
+        return cls(**values, stored_errors=None if errors.alpha0 is None else errors)
 
 
 FARTHEST = 1e-300  # the smallest radius as a share of the largest
@@ -213,43 +276,23 @@ _LAYOUT = {
     "whole or none": "seed",
     "range": "scaling_range",
     "text": "convention verdict method method_key source source_hash",
-    "texts": "flags",
+    "texts": "flags stored_notes",
     "words": "versions",
-    "maybe truth": "measured given_radii",
-    "maybe texts": "stored_notes",
-    "maybe number": "error_of_alpha0 error_of_width",
-    "maybe numbers[q]": "error_of_tau",
-    "maybe numbers[orders]": "error_of_alpha error_of_f",
+    "number or none": "error_of_alpha0 error_of_width",
+    "numbers[q] or none": "error_of_tau",
+    "numbers[orders] or none": "error_of_alpha error_of_f",
 }
 
 
 def spectrum_of_masses(masses, method=PAPER, **provenance):
-    """Compute the spectrum of masses.
+    """Compute the Spectrum of Masses; provenance (source, source_hash, seed, versions) is kept with it.
 
     Z_q(r) = sum_i mu_i(r)^q;  tau(q) = slope of ln Z_q on ln(r/r_max);  alpha = d tau/d q;  f = q alpha - tau.
     The exact derivative is a slope too, of sum_i p_i ln mu_i with p_i = mu_i^q / Z_q (Chhabra and Jensen 1989).
     In the standard convention Z_q(r) = sum_i w_i mu_i(r)^(q-1), with the measure w_i at the centres.
 
-    Args:
-        masses: Masses.
-        method: Method; its mass, convention, q, scaling_range and derivative act here.
-        provenance: source, hashed (what source_hash is, or a callable for it), seed and versions to keep.
-
-    Returns:
-        Spectrum.
-
-    Raises:
-        NeuroMFAError: fewer than two radii to fit, or a mass function that returns something else than masses.
-
     Source: Xiao et al. 2025, section 3.2 and equations there; standard convention: T. Tel, A. Fulop and T. Vicsek,
         Physica A 159, 1989.
-
-    Example:
-        >>> from neuromfa_lite import NeuronNetwork, analyze
-        >>> star = NeuronNetwork.from_edges([0] * 30, range(1, 31), 1 / np.arange(2.0, 32.0))
-        >>> spectrum = analyze(star)   # a single neuron: no heterogeneity
-        >>> round(abs(spectrum.width), 12), float(spectrum.tau[30])
-        (0.0, 0.0)
     """
     return spectrum_of_partition(partition_of_masses(masses, method), method, masses, **provenance)
 
@@ -297,8 +340,6 @@ def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
         curvature=curvature,
         verdict=quality.verdict,
         flags=flags_of(quality, q, alpha, f, alone, method.convention),
-        measured=masses is not None and masses.weight is None and is_measured(method),
-        given_radii=isinstance(method.radii, tuple),
         method=method.name,
         method_key=method.key,
         masses=masses,

@@ -20,7 +20,7 @@ import numpy as np
 from . import __version__, arguments
 from .errors import NeuroMFAError, said
 
-SCHEMA = 2  # a trajectory keeps the choices of its method from 2 on
+SCHEMA = 3
 MOST_PACKED = 1032  # bytes that deflate can make of one
 
 
@@ -103,6 +103,13 @@ def _reason(error):
     return getattr(error, "strerror", None) or said(error)
 
 
+def make_read_only(result):
+    """Let nobody change the arrays of a result by accident."""
+    for value in vars(result).values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+
+
 def save(path, kind, values, layout):
     """Write arrays and plain values, as the layout of this kind of result says; returns the path (with .npz)."""
     path = result_target(path)
@@ -123,7 +130,7 @@ def load(path, kind, layout):
     Nothing is allocated before what the file declares agrees with its size and with the layout of the result.
 
     Raises:
-        NeuroMFAError: no such file, a damaged one, another kind of result, a newer schema, a field that is missing,
+        NeuroMFAError: no such file, a damaged one, another kind of result, another schema, a field that is missing,
             unknown or of another kind, length or range; the message names the file and the field.
     """
     path = arguments.path("path", path)
@@ -196,8 +203,10 @@ def _plain(path, kind, header):
         raise ValueError("its header names no kind or schema")
     if header["kind"] != kind:
         raise NeuroMFAError(f"{path} holds a {header['kind']}, not a {kind}")
-    if schema > SCHEMA:
-        raise NeuroMFAError(f"{path} has schema {schema}, newer than {SCHEMA}: update neuromfa_lite to read it")
+    if schema != SCHEMA:
+        raise NeuroMFAError(
+            f"{path} has schema {schema}, and this version of neuromfa_lite reads {SCHEMA}: compute the result again"
+        )
     if not isinstance(plain, dict):
         raise ValueError("its header holds no values")
     return plain
@@ -206,10 +215,10 @@ def _plain(path, kind, header):
 # --- layouts -------------------------------------------------------------------------------------------------
 #
 # A layout says what a kind of result is made of: {"number": "alpha0 width", "numbers[q radii]": "residuals", ...}.
-# "maybe": files of an earlier version lack it. "or nan", "or none": where these are allowed. In brackets stand the
-# lengths of an array: a number, a name (one length for all that name it; orders is q, or q - 1), or * for any.
+# "or nan", "or none": where these are allowed. In brackets stand the lengths of an array: a number, a name (one length
+# for all that name it; orders is q, or q - 1), or * for any.
 
-FIELD = re.compile(r"(?P<maybe>maybe )?(?P<kind>\w+)(\[(?P<lengths>.+)\])?( or (?P<other>nan|none))?")
+FIELD = re.compile(r"(?P<kind>\w+)(\[(?P<lengths>.+)\])?( or (?P<other>nan|none))?")
 LARGEST = sys.float_info.max
 
 
@@ -250,10 +259,10 @@ def refuse_misfit(what, values, layout):
         raise NeuroMFAError(f"{what}: it holds {unknown[0][:60]!r}, which no such result has")
     lengths = {}
     for name, field in fields.items():
-        if name not in values and not field["maybe"]:
+        if name not in values:
             raise NeuroMFAError(f"{what}: it lacks {name}")
-        value = values.get(name)
-        if name not in values or (value is None and field["other"] == "none"):
+        value = values[name]
+        if value is None and field["other"] == "none":
             continue
         if field["kind"] in PLAIN:
             wanted, fits = PLAIN[field["kind"]]
@@ -275,7 +284,7 @@ def _shape(named, lengths, found):
     shape = []
     for axis, name in enumerate(named):
         here = found[axis] if len(found) == len(named) else 1
-        if name == "orders" and name not in lengths:
+        if name == "orders" and name not in lengths and "q" in lengths:
             lengths[name] = lengths["q"] - (here == lengths["q"] - 1)
         shape.append(int(name) if name.isdigit() else here if name == "*" else lengths.setdefault(name, max(here, 1)))
     return tuple(shape)

@@ -1,6 +1,5 @@
 """One network analyzed, one run followed: the only loops over networks and checkpoints."""
 
-import warnings
 from collections import namedtuple
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from tqdm.auto import tqdm
 from . import arguments, storage
 from .distances import refuse_bad_network
 from .emergence import degree_of_emergence, emergence_errors
-from .errors import NeuroMFAError, QualityWarning
+from .errors import NeuroMFAError
 from .fractals.known import KnownFractal, object_of
 from .graphs import is_graph
 from .masses import count_masses
@@ -18,6 +17,7 @@ from .measures import ball_masses, checked_measure, content_hash
 from .method import PAPER, refuse_no_method
 from .network import NeuronNetwork, load_network
 from .probe import refuse_bad_parts
+from .quality import quietly, warn_once
 from .spectrum import spectrum_of_masses
 from .text import plain
 from .trajectory import Trajectory
@@ -45,7 +45,8 @@ def analyze(what, method=PAPER, centres=None):
             out. Of a sample only the weights that were drawn are looked at.
 
     Warns:
-        QualityWarning: the spectrum has flags: its fits are curved, its neurons too few, ...
+        QualityWarning: the spectrum has flags (its fits are curved, its neurons too few, ...), once a session for each
+            kind of flag; ``flags`` and the picture of a spectrum tell them always.
 
     Source: Xiao et al. 2025, section 3.2.
 
@@ -59,14 +60,6 @@ def analyze(what, method=PAPER, centres=None):
         >>> float(analyze(fractals.Ring(50, 2), SANDBOX.replace(radii=[1, 2, 3], q=[0, 2])).tau[1].round(3))
         0.768
     """
-    spectrum = measure_spectrum(what, method, centres)
-    if spectrum.flags:
-        warnings.warn("; ".join(spectrum.flags), QualityWarning, stacklevel=2)
-    return spectrum
-
-
-def measure_spectrum(what, method=PAPER, centres=None):
-    """Do what :func:`analyze` does without its warnings, for callers that show or gather the flags themselves."""
     refuse_no_method(method)
     natural = what.natural_radii() if isinstance(what, KnownFractal) else None
     what = object_of(what)
@@ -86,7 +79,9 @@ def measure_spectrum(what, method=PAPER, centres=None):
             f"{type(what).__name__}: open a model with load_network(...), and draw a sample with .sample(32, seed=0) "
             "to measure as the paper does"
         )
-    return spectrum_of_masses(masses, method, versions=storage.versions(), **about)
+    spectrum = spectrum_of_masses(masses, method, versions=storage.versions(), **about)
+    warn_once(spectrum.flags, stacklevel=2)
+    return spectrum
 
 
 def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
@@ -109,7 +104,7 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
             infinite weights anywhere in a network of up to 16 million connections.
 
     Warns:
-        QualityWarning: checkpoints whose spectra have flags, once for all of them.
+        QualityWarning: checkpoints whose spectra have flags, once for all of them and once a session.
 
     Source: Xiao et al. 2025, section 3.3; ten samples as in the authors' code.
 
@@ -119,14 +114,6 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         >>> history.summary()["emergence"].round(6).tolist()[0]
         0.0
     """
-    history = measure_run(run, method, samples, neurons_per_layer, steps)
-    if history.flags:
-        warnings.warn(f"run {history.run!r}: {history.quality()} (see .flags)", QualityWarning, stacklevel=2)
-    return history
-
-
-def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
-    """Do what :func:`follow` does without its warning, for callers that show or gather the flags themselves."""
     if isinstance(run, str):
         raise NeuroMFAError(f"follow() takes a run, not a name: follow(load_run({arguments.shown(run)}))")
     if not all(hasattr(run, name) for name in _OF_A_RUN):
@@ -140,11 +127,12 @@ def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None)
     refuse_bad_parts(load_network(run.checkpoint(*wanted[0][::-1]), join=method.join), method)
     drawn = [None] if neurons_per_layer is None else range(samples)
     hashes = {}
-    rows, radii = _measure(_sampled_networks(run, wanted, drawn, neurons_per_layer, method.join, hashes), method)
+    with quietly():
+        rows, radii = _measure(_sampled_networks(run, wanted, drawn, neurons_per_layer, method.join, hashes), method)
     flags = _merged(_flags_of_checkpoints(rows), _equal_checkpoints(run, hashes))
     column = {name: np.array([getattr(row.spectrum, name) for row in rows]) for name in _COLUMNS}
     keys = {name: np.array([getattr(row, name) for row in rows]) for name in ("training_seed", "step", "sample")}
-    return Trajectory(
+    history = Trajectory(
         run=run.name,
         ability_name=run.ability,
         **keys,
@@ -161,6 +149,9 @@ def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None)
         versions=storage.versions(),
         choices=method,
     )
+    if history.flags:
+        warn_once([f"run {history.run!r}: {history.quality()} (see .flags)"], stacklevel=2)
+    return history
 
 
 _COLUMNS = ("alpha0", "width", "r2", "share_inside", "neurons_used")
@@ -244,21 +235,11 @@ def _measure(networks, method):
 
 def _spectrum(network, method):
     """The spectrum without a hold on its network: the weights of all samples together are many."""
-    return replace(measure_spectrum(network, method), hashed="")
+    return replace(analyze(network, method), hashed="")
 
 
 def common_radii(networks, method):
-    """The radii of the interval that all networks of a run cover, spaced as the method spaces them.
-
-    Args:
-        networks: iterable of NeuronNetwork; method: Method.
-
-    Returns:
-        (radii,) float64.
-
-    Raises:
-        NeuroMFAError: no two radii are common to all.
-    """
+    """(radii,) of the interval that all networks of a run cover, spaced as the method spaces them."""
     grids = [count_masses(network, method).radii for network in networks]
     low, high = max(grid[0] for grid in grids), min(grid[-1] for grid in grids)
     if method.radii == "log-spaced":

@@ -9,7 +9,7 @@ import pandas as pd
 from . import arguments, storage
 from .emergence import degree_of_emergence
 from .errors import NeuroMFAError
-from .method import METHODS, PAPER, PARTS, Method
+from .method import PAPER, PARTS, Method
 from .text import html
 
 _ERRORS = ("alpha0_error", "width_error", "emergence_error")
@@ -32,7 +32,7 @@ class Trajectory:
         radii: the common radii, empty where each network has its own.
         neurons_per_layer, method, method_key, source_hash, versions: how it was measured.
         choices: the Method; None of a trajectory out of a file where the file cannot tell it: a part was a function, or
-            registered by a name, which is not known here, or the file is of an earlier version.
+            registered by a name, which is not known here.
     """
 
     run: str
@@ -61,9 +61,7 @@ class Trajectory:
     stored_score: str = field(default="emergence", repr=False)
 
     def __post_init__(self):
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+        storage.make_read_only(self)
 
     @property
     def training_seeds(self) -> tuple[int, ...]:
@@ -177,9 +175,8 @@ class Trajectory:
         Args:
             ax: matplotlib Axes; None makes a figure.
             bands: None: plus and minus the standard deviation over samples, of a single one the standard error over
-                its neurons; "redraws": from the smallest to the
-                largest sample, with the probability that a further sample lies there; a TrajectoryConfidence of
-                :func:`neuromfa_lite.trajectory_confidence`: its resampled band, with its measured coverage.
+                its neurons; "redraws": from the smallest to the largest sample, with the probability that a further
+                sample lies there; what :func:`neuromfa_lite.trajectory_confidence` returns: its resampled band.
         """
         from .plots import plot_trajectory
 
@@ -216,15 +213,13 @@ class Trajectory:
 
     @classmethod
     def load(cls, path):
-        """Read a trajectory written by :meth:`save`; a damaged file or one of a newer schema is refused."""
+        """Read a trajectory written by :meth:`save`; a damaged file or one of another schema is refused."""
         values = storage.load(path, "trajectory", _LAYOUT)
-        for name in _ERRORS:  # a file of an earlier version has none
-            values.setdefault(name, np.full(len(values["step"]), np.nan))
         seeds, steps = values["training_seed"], values["step"]
         without = sorted(set(seeds.tolist()) - set(seeds[steps == 0].tolist()))
         if without:
             raise NeuroMFAError(f"{path} is damaged: training_seed {without[0]} has no step 0")
-        score, choices = values.pop("score"), values.pop("choices", None)
+        score, choices = values.pop("score"), values.pop("choices")
         if score not in PARTS["score"]:
             raise NeuroMFAError(
                 f"{path}: its score {score!r:.60} is not known here: register it with "
@@ -241,14 +236,13 @@ class Trajectory:
 _LAYOUT = {
     "wholes[rows]": "training_seed step sample neurons_used",
     "numbers[rows]": "alpha0 width r2 share_inside emergence",
-    "maybe numbers[rows] or nan": "alpha0_error width_error emergence_error",
-    "numbers[rows] or nan": "ability",
+    "numbers[rows] or nan": "alpha0_error width_error emergence_error ability",
     "numbers[*]": "radii",
     "text": "run method method_key source_hash score",
     "text or none": "ability_name",
     "whole or none": "neurons_per_layer",
     "words": "flags versions",
-    "maybe choices or none": "choices",
+    "choices or none": "choices",
 }
 
 
@@ -268,9 +262,9 @@ def _named_choices(method):
 
 
 def _method_of(choices, key):
-    """The Method of stored choices, or the shipped one of that key; None where neither is the one that measured."""
+    """The Method of stored choices; None where there are none, or they are not the one that measured."""
     try:
-        found = [Method(**choices)] if choices else METHODS.values()
+        method = Method(**choices) if choices else None
     except (NeuroMFAError, TypeError):
-        found = []
-    return next((method for method in found if method.key == key), None)
+        return None
+    return method if method is not None and method.key == key else None

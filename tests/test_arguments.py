@@ -78,10 +78,9 @@ def good():
     nx.set_edge_attributes(graph, 1.0, "distance")
     spectrum, history = nmfa.analyze(sample), nmfa.follow(run, samples=2, neurons_per_layer=16, steps=[0, 724])
     bands = nmfa.confidence(sample, resamples=20)
-    of_run = nmfa.trajectory_confidence(run, neurons_per_layer=16, steps=[0, 724], resamples=20)
     card = nmfa.shipped_scorecard()
     by_name = {field.name: field.default for field in fields(nmfa.Method)} | {
-        "what": sample, "network": sample, "networks": [sample], "population": sample, "start": start.sample(8),
+        "what": sample, "network": sample, "networks": [sample], "start": start.sample(8),
         "now": sample, "like": sample, "run": run, "runs": ["induction"], "graph": graph,
         "checkpoint": run.checkpoint(0),
         "source": run.checkpoint(0), "other": card, "ax": None, "method": nmfa.PAPER, "measure": MEASURE,
@@ -89,17 +88,16 @@ def good():
         "sources": [0, 0, 1], "targets": [1, 2, 2], "weights": [0.5, 0.25, 0.1], "natural_radii": None,
         "p": [0.3, 0.7], "scales": [0.5, 0.25], "shape": [3, 3], "q": [0.0, 1.0], "r": [1.0, 2.0],
         "first": np.eye(3), "second": np.eye(3), "written": np.ones((3, 1)), "read": np.ones((3, 1)),
-        "samples": 1, "neurons_per_layer": 8, "resamples": 20, "simulations": 2, "training_seed": 0, "step": 0,
+        "samples": 1, "neurons_per_layer": 8, "resamples": 20, "training_seed": 0, "step": 0,
         "seed": 0, "number": 0, "digits": 3, "levels": 3, "level": 0.9, "share": 0.4, "factor": 2.0, "size": 2.0,
         "exponent": 2.0, "neurons": 3, "fan_out": 4, "n": 20, "k": 4, "rewire": 0.1, "u": 2, "v": 2, "generation": 2,
         "centre": 1, "largest": 1e5, "quantity": "alpha0", "by": "layer", "part": "layer", "layer": "block 0 input",
-        "grid": "common", "kind": "basic", "field": "distance", "name": "name", "label": "induction@0",
-        "name_or_folder": "induction", "by_layer": True, "embeddings": False, "function": abs,
+        "grid": "common", "field": "distance", "name": "name", "label": "induction@0",
+        "name_or_folder": "induction", "embeddings": False, "function": abs,
     }  # fmt: skip
     objects = {
         "NeuronNetwork": whole, "Spectrum": spectrum, "Trajectory": history, "Confidence": bands, "Run": run,
-        "NeuronDimensions": nmfa.neuron_fractal_dimension(sample), "TrajectoryConfidence": of_run, "Scorecard": card,
-        "EmergenceConfidence": nmfa.emergence_confidence(start.sample(8), sample, resamples=20),
+        "NeuronDimensions": nmfa.neuron_fractal_dimension(sample), "Scorecard": card,
     }  # fmt: skip
     for kind in FRACTALS:
         objects[kind.__name__] = kind(**{each.name: by_name[each.name] for each in _parameters(kind)})
@@ -110,9 +108,9 @@ OWN = {  # where a name means something else
     "analyze": {"method": nmfa.SCALE_FREE}, "box_counting": {"what": MEASURE},
     "geodesic_distances": {"method": nmfa.GEODESIC},
     "ball_masses": {"method": nmfa.SANDBOX.replace(radii="natural"), "natural_radii": [1.0, 2.0]},
-    "scorecard": {"what": len, "runs": None}, "Cascade.exact_boxes": {"level": 1},
+    "scorecard": {"what": len, "runs": None}, "confidence": {"start": None}, "Cascade.exact_boxes": {"level": 1},
     "Cascade.exact_ball": {"r": 1}, "Spectrum.band": {"name": "alpha0"}, "register_method": {"method": nmfa.PAPER},
-    "TrajectoryConfidence.claim": {"quantity": "width"}, "register_part": {"name": "inverse"},
+    "register_part": {"name": "inverse"},
     "Method": {"window": [1.0, 9.0], "radii": [1.0, 2.0], "scaling_range": [1.0, 9.0]},
 }  # fmt: skip
 

@@ -144,7 +144,7 @@ def no_work(monkeypatch):
     def work(*_, **__):
         raise AssertionError("work began")
 
-    monkeypatch.setattr(study, "measure_run", work)
+    monkeypatch.setattr(study, "follow", work)
     monkeypatch.setattr(scorecards, "scorecard", work)
     monkeypatch.setattr(scorecards.shipped, "scorecard", work)
 

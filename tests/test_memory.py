@@ -13,13 +13,13 @@ from neuromfa_lite import (
     NeuroMFAError,
     NeuronNetwork,
     analyze,
+    bootstrap,
     confidence,
     distances,
     graphs,
     memory,
     one_hop,
     paths,
-    resampling,
 )
 from neuromfa_lite.masses import count_masses
 
@@ -37,7 +37,7 @@ def random_edges(edges):
 def asked(monkeypatch):
     """What the rooms say that they need, in bytes."""
     found = []
-    for room in (distances, graphs, one_hop, paths, resampling):
+    for room in (distances, graphs, one_hop, paths, bootstrap):
         monkeypatch.setattr(room, "refuse_above", lambda needed, what, way_out: found.append(needed))
     return found
 
@@ -65,7 +65,7 @@ def test_what_is_asked_for_is_what_is_used(network, method, asked, monkeypatch):
 
 
 def test_the_resamples_of_a_band_are_asked_for_as_they_are_used(asked, monkeypatch):
-    monkeypatch.setattr(resampling, "LARGEST_BLOCK", 1 << 12)
+    monkeypatch.setattr(bootstrap, "LARGEST_BLOCK", 1 << 12)
     few = analyze(chain(gaussian(40, 6)), SCALE_FREE.replace(q=[-1, 0, 1]))
     confidence(few, resamples=20)
     asked.clear()

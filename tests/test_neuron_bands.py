@@ -1,6 +1,5 @@
-"""Bands of every spectrum: plain loops == kernel == resampler == call, known answers, and what is said of them."""
+"""Bands of every spectrum: plain loops == kernel == bootstrap == call, known answers, and what a reader sees."""
 
-import json
 import math
 
 import numpy as np
@@ -24,22 +23,19 @@ from neuromfa_lite import (
     analyze,
     load_network,
     load_run,
-    neuron_bands,
+    spread,
 )
-from neuromfa_lite.coverage import coverage_range
+from neuromfa_lite.bootstrap import Steps, Weighted
 from neuromfa_lite.dimension import error_over_connections, neuron_fractal_dimension
 from neuromfa_lite.emergence import degree_of_emergence, emergence_errors
-from neuromfa_lite.fractals import Cascade, Lattice, ParetoFanOut
-from neuromfa_lite.influence import NeuronErrors
+from neuromfa_lite.fractals import Cascade, ParetoFanOut
 from neuromfa_lite.kernels.influence import influence_of_counts, influence_of_neurons
 from neuromfa_lite.masses import count_masses
-from neuromfa_lite.neuron_bands import influences_of
 from neuromfa_lite.partition import log_masses
 from neuromfa_lite.plots import plot_partition, plot_spectrum, plot_tau
 from neuromfa_lite.regression import weights_of_fit
-from neuromfa_lite.resampling import Resampler
 from neuromfa_lite.spectrum import spectrum_of_masses
-from neuromfa_lite.study import measure_spectrum
+from neuromfa_lite.spread import influences_of
 
 WAYS = [*OF_COUNTS, SCALE_FREE.replace(q=[-1.0, 0.5, 2.0], minimum_connections=3)]
 NINETY = 1.6448536269514722
@@ -54,7 +50,7 @@ def trained():
     return load_network(load_run("induction").checkpoint(724)).sample(32, seed=0)
 
 
-# --- plain loops, kernel, resampler, call ------------------------------------------------------------------------
+# --- plain loops, kernel, bootstrap, call --------------------------------------------------------------------------
 
 
 @pytest.mark.small
@@ -76,18 +72,29 @@ def test_the_kernels_are_the_plain_loop(method, counted):
         influence_of_neurons(logs, weights, q, weights_of_fit(x), *where)
     shares = np.exp(logs).tolist()
     for j, order in enumerate(q):
-        expected = plain_pulls(x.tolist(), shares, [weights.tolist()] * len(x), order, order == 0)
+        expected = plain_pulls(x.tolist(), shares, weights.tolist(), order, order == 0)
         assert of_tau[j] == pytest.approx(expected[0], rel=1e-9, abs=1e-13)
         assert of_alpha[j] == pytest.approx(expected[1], rel=1e-9, abs=1e-13)
 
 
 @pytest.mark.parametrize("method", WAYS, ids=lambda method: method.key)
-def test_every_error_is_that_of_the_resampler(method):
-    """Two routes: a kernel for the sample as it is, and matrix products for any weights of the neurons."""
+def test_every_error_is_that_of_the_bootstrap_and_of_plain_loops(method):
+    """A kernel for the sample as it is, one for any weights of the neurons, and the definition."""
     spectrum = spectrum_of_masses(count_masses(network(), method), method)
     found = spectrum.errors
     mine = np.concatenate([[found.alpha0, found.width], found.tau, found.alpha, found.f])
-    assert mine == pytest.approx(Resampler(spectrum).point.errors[0], rel=1e-9, abs=1e-14)
+    masses, forward = spectrum.masses, method.derivative == "forward"
+    work = Weighted(spectrum)
+    point = work.exponents(np.ones((1, len(masses.layer))))
+    assert mine == pytest.approx(point.errors[0], rel=1e-9, abs=1e-14)
+    x, shares = np.log(masses.radii / masses.radii[-1])[spectrum.fitted].tolist(), np.exp(work.logs).tolist()
+    sizes = {layer: len(masses.layers[layer]) for layer in np.unique(masses.layer).tolist()}
+    for j, order in enumerate(np.array(method.q) - (method.convention == "standard")):
+        of_tau, of_alpha = plain_pulls(x, shares, [1.0] * len(masses.layer), order, order == 0)
+        assert found.tau[j] == pytest.approx(plain_error(of_tau, masses.layer.tolist(), sizes), rel=1e-8, abs=1e-13)
+        if not forward:
+            error = plain_error(of_alpha, masses.layer.tolist(), sizes)
+            assert found.alpha[j] == pytest.approx(error, rel=1e-8, abs=1e-13)
     assert (found.alpha0, found.width) == tuple(spectrum.errors_of_two)
 
 
@@ -97,7 +104,7 @@ def test_blocks_of_orders_give_the_same_errors(method, monkeypatch):
     masses = count_masses(network(), method)
     whole = spectrum_of_masses(masses, method).errors
     for neurons in (1, 2, 3):
-        monkeypatch.setattr(neuron_bands, "LARGEST_BLOCK", neurons * len(masses.layer))
+        monkeypatch.setattr(spread, "LARGEST_BLOCK", neurons * len(masses.layer))
         for one, other in zip(whole, spectrum_of_masses(masses, method).errors, strict=True):
             assert one == pytest.approx(other, rel=1e-12, abs=1e-15)
 
@@ -105,11 +112,11 @@ def test_blocks_of_orders_give_the_same_errors(method, monkeypatch):
 @pytest.mark.parametrize("method", WAYS, ids=lambda method: method.key)
 def test_an_influence_is_what_a_little_more_of_the_neuron_does(method):
     spectrum = spectrum_of_masses(count_masses(network(), method), method)
-    work, neurons = Resampler(spectrum), len(spectrum.masses.layer)
+    work, neurons = Weighted(spectrum), len(spectrum.masses.layer)
     for neuron in (0, neurons // 2, neurons - 1):
         weights = np.ones((2, neurons))
         weights[:, neuron] += (1e-4, -1e-4)
-        more, less = work.alpha0_and_width(weights).values
+        more, less = work.exponents(weights, every=False).values
         assert spectrum.influences[:, neuron] == pytest.approx((more - less) / 2e-4, rel=1e-5, abs=1e-7)
 
 
@@ -133,7 +140,7 @@ def test_bands_are_the_same_in_any_order_of_the_neurons_and_hold_the_value(seed)
 
 def test_the_error_of_alpha0_is_that_of_a_mean_within_layers(trained):
     """alpha0 is the mean dimension; the error of a mean of strata stands in every book on samples."""
-    spectrum, table = measure_spectrum(trained), neuron_fractal_dimension(trained).frame()
+    spectrum, table = analyze(trained), neuron_fractal_dimension(trained).frame()
     groups = table.groupby("layer")["dimension"]
     squares = (groups.var(ddof=1) * groups.size()).sum() / len(table) ** 2
     assert spectrum.errors.alpha0 == pytest.approx(math.sqrt(squares), rel=1e-9)
@@ -144,23 +151,23 @@ def test_the_error_of_alpha0_is_that_of_a_mean_within_layers(trained):
 
 @pytest.mark.small
 def test_neurons_that_are_alike_leave_no_error():
-    spectrum = measure_spectrum(from_distances([range(2, 22)] * 12), FEW)
+    spectrum = analyze(from_distances([range(2, 22)] * 12), FEW)
     assert spectrum.errors.alpha0 == pytest.approx(0, abs=1e-15)
     assert spectrum.band("width") == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.small
 def test_a_single_neuron_and_boxes_have_no_band_and_say_so():
-    one = measure_spectrum(from_distances([range(2, 22)]), FEW)
-    nine = measure_spectrum(from_distances([range(2, 22 + k) for k in range(9)]), FEW)
+    one = analyze(from_distances([range(2, 22)]), FEW)
+    nine = analyze(from_distances([range(2, 22 + k) for k in range(9)]), FEW)
     boxes = nmfa.box_counting(Cascade([0.3, 0.7], 6), method=SANDBOX)
     for spectrum in (one, nine, boxes):
         assert spectrum.band("alpha0") is None and spectrum.band("tau") is None and spectrum.errors is None
-        assert all("no band" in text for text in (repr(spectrum), spectrum._repr_html_(), spectrum.claim("width")))
+        assert "\u2026" not in repr(spectrum) + spectrum._repr_html_() and spectrum.band_notes[0].startswith("no band")
         assert list(spectrum.frame().columns) == ["q", "tau", "alpha", "f", "r2"]
         for ax in (plot_spectrum(spectrum), plot_tau(spectrum), plot_partition(spectrum)):
             texts = " ".join(text.get_text().replace("\n", " ") for text in ax.texts)
-            assert "no band" in texts and "r2 = " in texts
+            assert "r2 = " in texts and "\u2026" not in ax.get_title()
 
 
 def test_a_band_shrinks_with_the_root_of_the_number_of_neurons():
@@ -175,11 +182,12 @@ def test_a_band_shrinks_with_the_root_of_the_number_of_neurons():
 
 
 def test_every_exponent_that_is_written_has_its_ends_and_its_fit(trained):
-    spectrum = measure_spectrum(trained)
+    spectrum = analyze(trained)
     low, high = spectrum.band("alpha0")
     ends = f"{spectrum.alpha0:.4f} [{low:.4f} \u2026 {high:.4f}]"
-    for text in (repr(spectrum), spectrum._repr_html_()):
-        assert ends in text and f"{spectrum.r2:.3f}" in text and "nominal 90 %" in text
+    for text, breaks in ((repr(spectrum), 0), (spectrum._repr_html_(), 1)):
+        assert ends in text and f"{spectrum.r2:.3f}, " in text and "curved" in text and ".flags" in text
+        assert "\n" not in text and text.count("<br>") == breaks
     table = spectrum.frame()
     assert list(table.columns) == "q tau tau_low tau_high alpha alpha_low alpha_high f f_low f_high r2".split()
     assert table["tau_high"].to_numpy() == pytest.approx(spectrum.tau + NINETY * spectrum.errors.tau, abs=1e-12)
@@ -188,27 +196,13 @@ def test_every_exponent_that_is_written_has_its_ends_and_its_fit(trained):
     assert all("\u2026" in text and "r^2" in text for text in legend)
 
 
-def test_what_is_claimed_is_what_was_measured(trained):
-    own, given = measure_spectrum(trained), measure_spectrum(trained, PAPER.replace(radii=range(2, 151)))
-    low, high = coverage_range("alpha0", "normal", 320)
-    assert 0.85 <= low <= high <= 0.95 and given.claim("alpha0").startswith("90 %: measured")
-    assert own.claim("alpha0").startswith("nominal 90 %, measured") and own.claim("width").startswith("nominal")
-    assert coverage_range("width", "normal", 320)[1] < 0.85
-    assert measure_spectrum(trained, nmfa.GEODESIC).claim("alpha0").endswith("not measured")
-    assert "coverage not measured" in measure_spectrum(Lattice((9, 9)), SANDBOX).bands_said()
-    for other in ({"window": (1, 90)}, {"scaling_range": (10, 60)}, {"distance": "minus-log"}, {"q": (-9.0, 0.0, 9.0)}):
-        assert measure_spectrum(trained, PAPER.replace(**other)).claim("alpha0").endswith("not measured"), other
-    short = measure_spectrum(trained, PAPER.replace(q=(-1.0, 0.0, 1.0)))
-    assert "measured ." in short.claim("alpha0") and short.claim("width").endswith("not measured")
-
-
 def test_centres_are_compared_among_themselves(trained):
     """Five of each of two layers, again and again: the spread of their alpha0 is what one draw says of itself."""
     draw, found = np.random.default_rng(0), []
     layers = [np.arange(5 * 32)[:32], 32 * 4 + np.arange(32)]  # the block's input, and its attention
     for _ in range(150):
         centres = np.concatenate([draw.choice(layer, 5, replace=False) for layer in layers])
-        found.append(measure_spectrum(trained, PAPER.replace(radii=range(5, 151)), centres=centres))
+        found.append(analyze(trained, PAPER.replace(radii=range(5, 151)), centres=centres))
     said = np.mean([spectrum.errors.alpha0 for spectrum in found])
     seen = np.std([spectrum.alpha0 for spectrum in found]) / np.sqrt(1 - 5 / 32)  # drawn without replacement
     assert said == pytest.approx(seen, rel=0.15)
@@ -216,28 +210,27 @@ def test_centres_are_compared_among_themselves(trained):
 
 def test_large_orders_are_not_looked_up(trained):
     """Powers of counts would be more than a float64 can hold: logarithms take over."""
-    spectrum = measure_spectrum(trained, PAPER.replace(q=(-300.0, 0.0, 300.0)))
+    spectrum = analyze(trained, PAPER.replace(q=(-300.0, 0.0, 300.0)))
     assert np.isfinite(spectrum.errors.tau).all() and np.isfinite(spectrum.errors.width)
 
 
 def test_other_names_are_refused(trained):
-    spectrum = measure_spectrum(trained)
-    for ask in (spectrum.band, spectrum.claim):
-        with pytest.raises(NeuroMFAError, match="no band of 'tauu'"):
-            ask("tauu")
+    spectrum = analyze(trained)
+    with pytest.raises(NeuroMFAError, match="no band of 'tauu'"):
+        spectrum.band("tauu")
     with pytest.raises(NeuroMFAError, match="standard convention"):
         spectrum.band("dimension")
 
 
 def test_a_layer_with_a_single_neuron_is_said_to_be_left_out(trained):
     centres = [0, *range(32 * 4, 32 * 4 + 12)]
-    spectrum = measure_spectrum(trained, centres=centres)
-    assert "1 layer has a single neuron" in repr(spectrum) and "1 layer has" in spectrum.band_notes[0]
+    spectrum = analyze(trained, centres=centres)
+    assert "1 layer has a single neuron" in spectrum.band_notes[0]
 
 
 def test_bands_survive_a_file(trained, tmp_path):
     for method in (PAPER, PUBLISHED):
-        spectrum = measure_spectrum(trained, method)
+        spectrum = analyze(trained, method)
         again = Spectrum.load(spectrum.save(tmp_path / method.name))
         assert again.frame().equals(spectrum.frame()) and repr(again) == repr(spectrum)
         assert again.band("width") == pytest.approx(spectrum.band("width"), abs=0)
@@ -245,32 +238,8 @@ def test_bands_survive_a_file(trained, tmp_path):
         assert again.band_notes == spectrum.band_notes
 
 
-def test_files_of_the_time_before_bands_open_and_say_so(trained, tmp_path):
-    start = load_network(load_run("induction").checkpoint(0)).sample(32, seed=0)
-    run = nmfa.follow(load_run("induction"), samples=1, steps=[0, 724])
-    of_spectra = ["measured", "given_radii", "stored_notes", *(f"error_of_{name}" for name in NeuronErrors._fields)]
-    new = {
-        measure_spectrum(trained): of_spectra,
-        nmfa.confidence(trained, resamples=20): ["r2", "r2_by_q", "verdict"],
-        nmfa.emergence_confidence(start, trained, resamples=20): ["r2"],
-        nmfa.trajectory_confidence(load_run("induction"), steps=[0, 724], resamples=20): ["r2"],
-        neuron_fractal_dimension(trained): ["error", "mean_error"],
-        run: ["alpha0_error", "width_error", "emergence_error"],
-    }
-    for number, (result, names) in enumerate(new.items()):
-        path = result.save(tmp_path / str(number))
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files if name not in names}
-        header = json.loads(str(arrays.pop("header")))
-        header["plain"] = {name: value for name, value in header["plain"].items() if name not in names}
-        np.savez_compressed(path, header=np.array(json.dumps(header)), **arrays)
-        again = type(result).load(path)
-        assert repr(again) and again._repr_html_() and again.plot()
-    assert "earlier version" in repr(Spectrum.load(tmp_path / "0.npz"))
-
-
 def test_a_dimension_of_the_standard_convention_has_the_band_of_its_slope():
-    spectrum = measure_spectrum(Cascade([0.3, 0.7], 7), SANDBOX.replace(q=[-1.0, 0.0, 1.0, 2.0], radii="natural"))
+    spectrum = analyze(Cascade([0.3, 0.7], 7), SANDBOX.replace(q=[-1.0, 0.0, 1.0, 2.0], radii="natural"))
     low, high = spectrum.band("dimension")
     half = NINETY * spectrum.errors.tau / np.array([2, 1, 1, 1])
     half[2] = NINETY * spectrum.errors.alpha[2]
@@ -279,7 +248,7 @@ def test_a_dimension_of_the_standard_convention_has_the_band_of_its_slope():
 
 @pytest.mark.small
 def test_the_fit_of_q_0_is_what_its_neighbours_tend_to():
-    spectrum = measure_spectrum(network(), FEW.replace(q=[-1e-4, 0.0, 1e-4]))
+    spectrum = analyze(network(), FEW.replace(q=[-1e-4, 0.0, 1e-4]))
     assert spectrum.r2_by_q[1] == pytest.approx(spectrum.r2_by_q[[0, 2]].mean(), abs=1e-6) and spectrum.r2_by_q[1] < 1
 
 
@@ -288,10 +257,10 @@ def test_the_fit_of_q_0_is_what_its_neighbours_tend_to():
 
 def test_the_error_of_emergence_is_that_of_the_resampled_pair(trained):
     start = load_network(load_run("induction").checkpoint(0)).sample(32, seed=0)
-    spectra = [measure_spectrum(each) for each in (start, trained)]
+    spectra = [analyze(each) for each in (start, trained)]
     (error,) = emergence_errors(spectra[:1], spectra[1:])
-    pair = nmfa.emergence_confidence(start, trained, resamples=20)
-    assert error == pytest.approx(pair.error, rel=1e-6)
+    both = Steps(spectra)
+    assert error == pytest.approx(both.at(np.ones((1, 320)))[1][1][0, 0], rel=1e-6)
 
 
 def test_the_score_is_differentiated_in_every_argument():
@@ -304,7 +273,7 @@ def test_the_score_is_differentiated_in_every_argument():
 
 
 def test_e_of_the_start_has_no_error_and_a_width_of_0_has_a_slope(trained):
-    spectrum = measure_spectrum(trained)
+    spectrum = analyze(trained)
     assert emergence_errors([spectrum], [spectrum])[0] == 0
     from neuromfa_lite.emergence import slopes_of_score
 
@@ -331,7 +300,7 @@ def test_a_run_of_one_sample_has_its_errors_in_place_of_a_spread(tmp_path):
     assert "emergence_error" not in two.summary() and "sd over 2 samples" in repr(two)
     again = nmfa.Trajectory.load(two.save(tmp_path / "run"))
     assert again.frame("all").equals(two.frame("all"))
-    spectrum = measure_spectrum(load_network(run.checkpoint(724)).sample(32, seed=0))
+    spectrum = analyze(load_network(run.checkpoint(724)).sample(32, seed=0))
     assert row["alpha0_error"] == spectrum.errors.alpha0 and row["width_error"] == spectrum.errors.width
 
 
@@ -367,5 +336,5 @@ def test_plain_errors_count_those_left_out():
 
 
 def test_all_orders_are_those_of_the_paper(trained):
-    assert influences_of(measure_spectrum(trained), PAPER_Q).shape == (2, 61, 320)
+    assert influences_of(analyze(trained), PAPER_Q).shape == (2, 61, 320)
     assert analyze(trained).band("tau").shape == (2, 61)

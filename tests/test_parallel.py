@@ -8,7 +8,7 @@ import pytest
 from twins import chain, gaussian
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import GEODESIC, PAPER, SCALE_FREE, NeuroMFAError, doctor, neuron_bands, one_hop, parallel, partition
+from neuromfa_lite import GEODESIC, PAPER, SCALE_FREE, NeuroMFAError, doctor, one_hop, parallel, partition, spread
 
 
 @pytest.fixture(params=[1, 2, 8])
@@ -20,7 +20,7 @@ def threads(request, monkeypatch):
 @pytest.fixture
 def everything_is_shared(monkeypatch):
     """However small the work is."""
-    for module in (one_hop, partition, neuron_bands):
+    for module in (one_hop, partition, spread):
         monkeypatch.setattr(module, "SHARED_FROM", 1)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twins import chain, from_distances, gaussian
+from twins import chain, counterexample, from_distances, gaussian
 
-from neuromfa_lite import PAPER, SANDBOX, NeuroMFAError, QualityWarning, Spectrum, analyze, follow, load_run
+from neuromfa_lite import PAPER, SANDBOX, NeuroMFAError, QualityWarning, Spectrum, analyze, follow, load_run, quality
 from neuromfa_lite.fractals import Cascade, Lattice, ParetoFanOut
 from neuromfa_lite.partition import PartitionFunction
 from neuromfa_lite.quality import CURVED, POOR_FIT, curvature_of_lines, verdict
@@ -103,7 +103,13 @@ def test_a_saved_spectrum_keeps_its_quality(tmp_path):
 # warnings
 
 
-def test_analyze_warns_where_the_caller_stands():
+@pytest.fixture
+def new_session(monkeypatch):
+    """A session that has not been warned of anything."""
+    monkeypatch.setattr(quality, "_WARNED", set())
+
+
+def test_analyze_warns_where_the_caller_stands(new_session):
     with pytest.warns(QualityWarning, match="too few neurons: 2") as caught:
         analyze(from_distances([range(2, 20), range(3, 30)]))
     assert caught[0].filename == __file__ and len(caught) == 1
@@ -115,7 +121,22 @@ def test_a_straight_spectrum_gives_no_warning():
         analyze(Cascade([0.4, 0.6], 9), SANDBOX.replace(radii="natural", q=[0.0, 1.0, 2.0]))
 
 
-def test_follow_warns_once_for_a_whole_run():
+def test_every_kind_of_flag_is_warned_of_once_a_session_and_never_where_flags_are_shown(new_session):
+    few, fewer = (from_distances([range(2, 20 + k) for k in range(neurons)]) for neurons in (3, 2))
+    with warnings.catch_warnings(record=True) as caught, quality.quietly():
+        warnings.simplefilter("always")
+        analyze(few)
+    assert not caught
+    for number in range(2):  # Python's own filter would let both through: they differ in their numbers
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert all("too few neurons" in repr(analyze(network)) for network in (few, fewer))
+        assert [str(warning.message)[:17] for warning in caught] == ["too few neurons: "] * (number == 0)
+    with pytest.warns(QualityWarning, match="tau is not concave"):  # another kind
+        analyze(counterexample())
+
+
+def test_follow_warns_once_for_a_whole_run(new_session):
     with pytest.warns(QualityWarning, match="run 'induction': .* checkpoints are flagged") as caught:
         follow(load_run("induction"), samples=2, steps=[0, 724])
     assert len([warning for warning in caught if warning.category is QualityWarning]) == 1

@@ -375,7 +375,8 @@ def test_it_is_read_only_and_shown_with_its_warnings():
     spectrum = analyze(counterexample())
     with pytest.raises(ValueError):
         spectrum.tau[0] = 1
-    assert "not concave" in repr(spectrum) and "not concave" in spectrum._repr_html_()
+    assert "too few neurons: see .flags" in repr(spectrum) and "not concave" in "; ".join(spectrum.flags)
+    assert "&#9888; too few neurons" in spectrum._repr_html_()
 
 
 @pytest.mark.small

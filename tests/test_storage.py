@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import PAPER, SCALE_FREE, NeuroMFAError, Trajectory
-from neuromfa_lite.dimension import NeuronDimensions, neuron_fractal_dimension
-from neuromfa_lite.influence import NeuronErrors
+from neuromfa_lite import PAPER, SCALE_FREE, Confidence, NeuroMFAError, Trajectory
+from neuromfa_lite.dimension import neuron_fractal_dimension
 from neuromfa_lite.laboratory.scorecards import Scorecard
 from neuromfa_lite.method import PARTS, register_part
-from neuromfa_lite.uncertainty import Confidence, EmergenceConfidence, TrajectoryConfidence
 
 RUN = nmfa.load_run("induction")
 
@@ -30,13 +28,13 @@ def results():
         "Spectrum": nmfa.analyze(end),
         "NeuronDimensions": neuron_fractal_dimension(end),
         "Confidence": nmfa.confidence(end, PAPER.replace(derivative="forward"), resamples=20),
-        "EmergenceConfidence": nmfa.emergence_confidence(start, end, resamples=20),
-        "TrajectoryConfidence": nmfa.trajectory_confidence(RUN, neurons_per_layer=16, steps=[0, 724], resamples=20),
+        "of a pair": nmfa.confidence(end, resamples=20, start=start),
+        "along a run": nmfa.trajectory_confidence(RUN, neurons_per_layer=16, steps=[0, 724], resamples=20),
         "Trajectory": nmfa.follow(RUN, samples=1, neurons_per_layer=16, steps=[0, 724]),
     }
 
 
-KINDS = (nmfa.Spectrum, NeuronDimensions, Confidence, EmergenceConfidence, TrajectoryConfidence, Trajectory)
+KINDS = ("Spectrum", "NeuronDimensions", "Confidence", "of a pair", "along a run", "Trajectory")
 
 
 @pytest.fixture(scope="module")
@@ -155,19 +153,19 @@ def test_a_name_as_long_as_the_system_allows_is_saved(card, tmp_path):
 # --- what a file may hold --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_field_of_a_result_survives_its_file(results, tmp_path, kind):
-    result = results[kind.__name__]
+@pytest.mark.parametrize("name", KINDS)
+def test_every_field_of_a_result_survives_its_file(results, tmp_path, name):
+    result, kind = results[name], type(results[name])
     again = kind.load(result.save(tmp_path / "x"))
     lost = {"masses", "choices", "stored_errors", "stored_notes"} if kind is nmfa.Spectrum else set()
-    for name in {each.name for each in dataclasses.fields(kind)} - lost:
-        np.testing.assert_equal(getattr(again, name), getattr(result, name), err_msg=name)
+    for field in {each.name for each in dataclasses.fields(kind)} - lost:
+        np.testing.assert_equal(getattr(again, field), getattr(result, field), err_msg=field)
     assert repr(again) == repr(result) and again._repr_html_() == result._repr_html_()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_field_of_another_kind_or_length_is_named(results, tmp_path, kind):
-    path = results[kind.__name__].save(tmp_path / "x")
+@pytest.mark.parametrize("name", KINDS)
+def test_every_field_of_another_kind_or_length_is_named(results, tmp_path, name):
+    path, kind = results[name].save(tmp_path / "x"), type(results[name])
     header, arrays = parts_of(path)
     lists, empty = ("flags", "notes", "stored_notes"), ("radii",) if kind is Trajectory else ()
     odd = {  # what no field of any result can be
@@ -182,7 +180,7 @@ def test_every_field_of_another_kind_or_length_is_named(results, tmp_path, kind)
         },
     }
     for name, values in odd.items():
-        for value in [*values, MISSING][: None if name not in MAY_LACK[kind] else -1]:
+        for value in [*values, MISSING]:
             changed, rest = {**header, "plain": dict(header["plain"])}, dict(arrays)
             fields = changed["plain"] if name in changed["plain"] else rest
             fields[name] = value
@@ -198,27 +196,15 @@ def test_every_field_of_another_kind_or_length_is_named(results, tmp_path, kind)
 
 
 MISSING = object()
-MAY_LACK = {  # fields that a file of an earlier version does not have
-    nmfa.Spectrum: ("measured", "given_radii", "stored_notes", *(f"error_of_{name}" for name in NeuronErrors._fields)),
-    NeuronDimensions: ("error", "mean_error"),
-    Confidence: ("r2", "r2_by_q", "verdict"),
-    EmergenceConfidence: ("r2",),
-    TrajectoryConfidence: ("r2",),
-    Trajectory: ("alpha0_error", "width_error", "emergence_error", "choices"),
-}
-NAN = {  # fields that may be NaN: nothing to compare, no ability, a file of an earlier version
-    nmfa.Spectrum: (),
-    NeuronDimensions: ("error", "mean_error"),
-    Confidence: ("r2", "r2_by_q"),
-    EmergenceConfidence: ("r2",),
-    TrajectoryConfidence: ("r2",),
-    Trajectory: ("alpha0_error", "width_error", "emergence_error", "ability"),
+NAN = {  # fields that may be NaN: nothing to compare, no ability
+    "NeuronDimensions": ("error", "mean_error"),
+    "Trajectory": ("alpha0_error", "width_error", "emergence_error", "ability"),
 }
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_nan_is_named_where_a_result_allows_none(results, tmp_path, kind):
-    path = results[kind.__name__].save(tmp_path / "x")
+@pytest.mark.parametrize("name", KINDS)
+def test_nan_is_named_where_a_result_allows_none(results, tmp_path, name):
+    path, kind, allowed = results[name].save(tmp_path / "x"), type(results[name]), NAN.get(name, ())
     header, arrays = parts_of(path)
     tried = 0
     for name, value in {**header["plain"], **arrays}.items():
@@ -229,7 +215,7 @@ def test_nan_is_named_where_a_result_allows_none(results, tmp_path, kind):
         else:
             write(path, header, {**arrays, name: np.where(np.arange(value.size).reshape(value.shape), value, np.nan)})
         tried += 1
-        if name in NAN[kind]:
+        if name in allowed:
             assert repr(kind.load(path))
         else:
             with pytest.raises(NeuroMFAError, match=rf"x\.npz is damaged: {name} must be "):
@@ -245,16 +231,16 @@ HEADERS = {
     "no JSON": "{",
     "nested a million deep": "[" * 1_000_000,
     "a number of a million digits": "9" * 1_000_000,
-    "no kind": '{"schema": 1, "plain": {}}',
+    "no kind": '{"schema": 3, "plain": {}}',
     "no schema": '{"kind": "spectrum", "plain": {}}',
-    "no values": '{"kind": "spectrum", "schema": 1}',
-    "values that are a list": '{"kind": "spectrum", "schema": 1, "plain": []}',
+    "no values": '{"kind": "spectrum", "schema": 3}',
+    "values that are a list": '{"kind": "spectrum", "schema": 3, "plain": []}',
     **{
         f"schema {value}": f'{{"kind": "spectrum", "schema": {value}, "plain": {{}}}}'
         for value in ('"1"', "null", "true", "1.5", "0", "-1", "NaN", "[1]", "{}")
     },
     **{
-        f"kind {value}": f'{{"kind": {value}, "schema": 1, "plain": {{}}}}'
+        f"kind {value}": f'{{"kind": {value}, "schema": 3, "plain": {{}}}}'
         for value in ("null", "1", '["spectrum"]', "{}", '"spec\\ntrum"', '""')
     },
 }
@@ -267,7 +253,7 @@ def test_a_damaged_header_is_named(tmp_path, text):
         nmfa.Spectrum.load(tmp_path / "x.npz")
 
 
-def test_another_header_array_more_fields_and_a_newer_schema_are_named(results, tmp_path):
+def test_another_header_array_more_fields_and_another_schema_are_named(results, tmp_path):
     path = results["Spectrum"].save(tmp_path / "x")
     header, arrays = parts_of(path)
     for text in (np.ones(3), np.array(["a", "b"]), np.array(b"{}")):
@@ -280,9 +266,10 @@ def test_another_header_array_more_fields_and_a_newer_schema_are_named(results, 
     write(path, {**header, "plain": {**header["plain"], "masses": 1}}, arrays)
     with pytest.raises(NeuroMFAError, match="it holds 'masses'"):
         nmfa.Spectrum.load(path)
-    write(path, {**header, "schema": 99, "plain": []}, {})
-    with pytest.raises(NeuroMFAError, match="schema 99, newer than"):
-        nmfa.Spectrum.load(path)
+    for schema in (1, 2, 99):
+        write(path, {**header, "schema": schema, "plain": []}, {})
+        with pytest.raises(NeuroMFAError, match=f"schema {schema}, and this version of neuromfa_lite reads 3"):
+            nmfa.Spectrum.load(path)
 
 
 def member_of(dtype, shape, data=b""):
@@ -328,12 +315,12 @@ def test_an_archive_whose_directory_lies_about_sizes_is_refused(results, tmp_pat
 
 
 def test_every_changed_byte_of_a_small_file_is_read_as_it_was_or_named(results, tmp_path):
-    whole = results["EmergenceConfidence"].save(tmp_path / "x").read_bytes()
-    path, result = tmp_path / "x.npz", repr(results["EmergenceConfidence"])
+    whole = results["along a run"].save(tmp_path / "x").read_bytes()
+    path, result = tmp_path / "x.npz", repr(results["along a run"])
     for at in range(0, len(whole), 7):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
         try:
-            assert repr(EmergenceConfidence.load(path)) == result
+            assert repr(Confidence.load(path)) == result
         except NeuroMFAError as error:
             assert str(path) in str(error) and "\n" not in str(error)
 
@@ -406,16 +393,6 @@ def test_a_loaded_trajectory_does_not_guess_what_a_function_was(tmp_path):
     again = Trajectory.load(history.save(tmp_path / "x"))
     assert again.choices is None and again.summary().equals(history.summary()) and again.plot()
     assert Trajectory.load(again.save(tmp_path / "y")).summary().equals(history.summary())
-
-
-def test_a_file_without_choices_finds_a_shipped_method_by_its_key(results, tmp_path):
-    for method, expected in ((SCALE_FREE, SCALE_FREE), (SCALE_FREE.replace(window=(0, 9)), None)):
-        path = followed(method).save(tmp_path / "x")
-        header, arrays = parts_of(path)
-        header["schema"] = 1
-        del header["plain"]["choices"]
-        write(path, header, arrays)
-        assert Trajectory.load(path).choices == expected
 
 
 def test_a_score_that_is_not_registered_here_and_a_seed_without_step_0_are_named(results, tmp_path):

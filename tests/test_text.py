@@ -85,7 +85,7 @@ def results(run, history):
         "trajectory": history,
         "confidence": bands,
         "along": nmfa.trajectory_confidence(run, METHOD, resamples=20),
-        "emergence": replace(nmfa.emergence_confidence(start, end, METHOD, resamples=20), kind=HOSTILE),
+        "emergence": replace(nmfa.confidence(end, METHOD, resamples=20, start=start), kind=HOSTILE),
         "scorecard": Scorecard(tuple(_cells()), {}),
     }
     return found
@@ -116,7 +116,7 @@ def _drawings(results, run):
     yield lambda ax: plots.plot_tau(results["flagged"], ax)
     yield lambda ax: plots.plot_tau(results["confidence"], ax)
     yield lambda ax: plots.plot_confidence(results["confidence"], ax)
-    yield lambda ax: plots.plot_emergence_confidence(results["emergence"], ax)
+    yield lambda ax: plots.plot_confidence(results["emergence"], ax)
     yield lambda ax: plots.plot_partition(results["flagged"], ax=ax)
     yield lambda ax: plot_scorecard(results["scorecard"], ax)
     layers = [replace(layer, name=HOSTILE, role=HOSTILE) for layer in network.layers]
@@ -164,8 +164,8 @@ def test_no_panel_writes_a_tag(make, run, history):
                 assert widget.value and "<img" not in widget.value and printable(widget.value)
         if "window" in panel.controls:  # an error in words in place of numbers
             panel.controls["window"].value, panel.controls["radius"].value = 20, 100
-    panel.said = HOSTILE
-    assert "<img" not in panel.readout_html()
+    panel.numbers = {HOSTILE: HOSTILE}
+    assert "<img" not in panels.Panel.readout_html(panel)
 
 
 def test_the_bar_of_a_long_run_says_its_name_in_letters(run, monkeypatch):

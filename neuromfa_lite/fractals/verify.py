@@ -1,7 +1,6 @@
 """Is it right? What the calls of the package return, against answers known in closed form."""
 
 import math
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +8,10 @@ import numpy as np
 from ..boxes import box_counting
 from ..dimension import neuron_fractal_dimension
 from ..emergence import degree_of_emergence
-from ..errors import QualityWarning
 from ..geodesic import geodesic_distances
 from ..method import GEODESIC, PAPER, PUBLISHED, SANDBOX, SCALE_FREE
 from ..network import NeuronNetwork
+from ..quality import quietly
 from ..study import analyze
 from .cascade import Cascade
 from .flower import Flower
@@ -68,8 +67,7 @@ def verify(progress=True):
 def rows_of(check, section):
     """The rows of one of the SECTIONS; an exception is a failed row."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", QualityWarning)  # of objects as small as these
+        with quietly():  # objects as small as these have flags
             return [_judged(check, row) for row in section()]
     except Exception as error:  # whatever it is: the table must say so, and the other sections be checked
         name, why = section.__name__.strip("_").replace("_", " "), f"{type(error).__name__}: {error}"

@@ -52,14 +52,32 @@ def influence_of_counts(counts, last, logarithms, weights, q, fit, first, stop, 
 
 
 @njit(nogil=True, cache=True)
+def influence_in_resamples(shares, log_masses, scale, mean, of_tau, of_alpha):
+    """Add the pulls of a neuron that counts once, for resamples whose sums over neurons are known.
+
+    shares (radii, neurons) float64, w_i mu_i^q up to a factor for each radius; log_masses likewise the ln mu_i; scale
+    (resamples, radii) the c_r over the sum of all shares in the resample, mean likewise the mean of ln mu_i; of_tau and
+    of_alpha (resamples, neurons) are added to.
+    """
+    for row in range(scale.shape[0]):
+        for r in range(scale.shape[1]):
+            _pull(shares[r], log_masses[r], scale[row, r], mean[row, r], of_tau[row], of_alpha[row])
+
+
+@njit(nogil=True, cache=True)
 def _add_pulls(share, log_mass, c, of_tau, of_alpha):
-    """Add c p_i and c p_i (ln mu_i - their mean) of one radius, p_i = share_i over the sum of all shares."""
+    """Add the pulls of one radius, p_i = share_i over the sum of all shares."""
     total, weighted = 0.0, 0.0
     for i in range(share.shape[0]):
         total += share[i]
         weighted += share[i] * log_mass[i]
-    mean = weighted / total
+    _pull(share, log_mass, c / total, weighted / total, of_tau, of_alpha)
+
+
+@njit(nogil=True, cache=True)
+def _pull(share, log_mass, scale, mean, of_tau, of_alpha):
+    """Add c p_i and c p_i (ln mu_i - their mean) of one radius: scale is c over the sum of all shares."""
     for i in range(share.shape[0]):
-        pull = c / total * share[i]
+        pull = scale * share[i]
         of_tau[i] += pull
         of_alpha[i] += pull * (log_mass[i] - mean)

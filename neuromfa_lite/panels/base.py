@@ -16,9 +16,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..errors import NeuroMFAError
-from ..influence import with_ends
 from ..laboratory import load_run
+from ..method import refuse_no_method
+from ..network import load_network
 from ..plots import RUN_COLOURS, STYLE, no_ability
+from ..quality import quietly
+from ..spread import with_ends
+from ..study import analyze
 from ..text import html
 from ..trajectory import Trajectory
 
@@ -35,13 +39,12 @@ class Panel(widgets.VBox):
     Attributes:
         controls: {name: widget}; setting ``panel.controls["step"].value`` does what the slider does.
         numbers: {name: value} of the present setting; {NAME_band: (low, high)} beside those that have a band.
-        said: what the bands of the numbers are, in words.
         image: the widget that holds the picture; ``png`` is its content.
     """
 
     def __init__(self, controls, width=1000, height=420):
         self.controls = controls
-        self.numbers, self.said = {}, ""
+        self.numbers = {}
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         # As wide as there is room for, up to its own size; a height of its own would squeeze it in a narrow window.
@@ -98,8 +101,7 @@ class Panel(widgets.VBox):
 
     def readout_html(self):
         """The numbers as the line below the picture; a panel with many of them may arrange them better."""
-        numbers = ";&ensp; ".join(self.with_band(name) for name in self.numbers if not name.endswith(BAND))
-        return f"{numbers}<br><small>{html(self.said)}</small>" if self.said else numbers
+        return ";&ensp; ".join(self.with_band(name) for name in self.numbers if not name.endswith(BAND))
 
     def with_band(self, name):
         """A number in words, followed by the ends of its band where the numbers have one, as NAME_band."""
@@ -152,19 +154,35 @@ def lay_band(span, band):
         span.set_bounds(band[0], 0, band[1] - band[0], 1)
 
 
-def spread_of(row):
-    """{"E_sd": of a row of a Trajectory's summary}, of a single sample {"E_error"}, its standard error over neurons."""
-    one = "emergence_error" in row
-    return {"E_error" if one else "E_sd": float(row["emergence_error" if one else "emergence_sd"])}
+def spread_of(summary):
+    """Which spread a Trajectory's summary has: "sd" over its samples, or "error" over the neurons of a single one."""
+    return "error" if "emergence_error" in summary else "sd"
+
+
+def spread_said(history):
+    """That spread in words."""
+    samples = history.sample.max() + 1
+    if samples > 1:
+        return f"standard deviation over {samples} samples of neurons"
+    return "standard error over the neurons of one sample"
+
+
+def sampled_spectra(runs, steps, method, neurons_per_layer, seed):
+    """Yield ((run name, step), whole network, its sample, the sample's Spectrum) of every run and step."""
+    refuse_no_method(method)
+    for run in runs:
+        for step in steps:
+            network = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
+            sample = network.sample(neurons_per_layer, seed=seed)
+            with quietly():
+                spectrum = analyze(sample, method)
+            yield (run.name, step), network, sample, spectrum
 
 
 def open_runs(runs):
-    """Return (Runs, the steps that all of them have), of names, folders and Runs, or one of these; first seeds only.
+    """(Runs, the steps that all of them have), of names, folders and Runs, or one of these; first seeds only.
 
     A Trajectory counts as a run that was followed already, and is returned as it is.
-
-    Raises:
-        NeuroMFAError: two runs of one name, which a control could not tell apart, or no step in common.
     """
     runs = runs if hasattr(runs, "__iter__") and not isinstance(runs, (str, os.PathLike)) else [runs]
     runs = [load_run(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
@@ -201,11 +219,25 @@ def colours_of(names):
     return dict(zip(names, RUN_COLOURS, strict=False))
 
 
-def step_slider(steps, value=None, name="step"):
+def run_list(runs):
+    """A list to choose one of the runs from."""
+    return widgets.Dropdown(options=[run.name for run in runs], description="run")
+
+
+def step_slider(steps, value=None):
     """A slider that stops at the stored training steps only."""
-    return widgets.SelectionSlider(
-        options=list(steps),
-        value=steps[-1] if value is None else value,
-        description=name,
-        layout=widgets.Layout(width="420px"),
-    )
+    return stops(list(steps), steps[-1] if value is None else value, "step")
+
+
+def stops(options, value, name):
+    """A slider that stops at these options only, values or (label, value)."""
+    layout = widgets.Layout(width="420px")
+    return widgets.SelectionSlider(options=options, value=value, description=name, layout=layout)
+
+
+def log_ticks(ax, x, y):
+    """Logarithmic axes with these ticks, written as plain numbers."""
+    ax.set(xscale="log", yscale="log")
+    ax.set_xticks(x, [f"{tick}" for tick in x], minor=False)
+    ax.set_yticks(y, [f"{tick}" for tick in y], minor=False)
+    ax.minorticks_off()

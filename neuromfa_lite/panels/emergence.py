@@ -3,17 +3,12 @@
 import ipywidgets as widgets
 
 from ..method import PAPER
-from ..plots import (
-    GREY,
-    plot_ability,
-    plot_heterogeneity,
-    plot_regularity,
-    plot_trajectory,
-)
-from ..study import measure_run
+from ..plots import GREY, plot_ability, plot_heterogeneity, plot_regularity, plot_trajectory
+from ..quality import quietly
+from ..study import follow
 from ..text import html
 from ..trajectory import Trajectory
-from .base import Panel, colours_of, open_runs, require_ability, step_slider
+from .base import Panel, colours_of, open_runs, require_ability, spread_of, spread_said, step_slider
 
 CURTAIN = "#EFEFEF"
 SHOWN = {"E": "emergence", "alpha0": "alpha0", "width": "width", "r2": "r2"}
@@ -41,7 +36,8 @@ class EmergencePanel(Panel):
         require_ability(runs)
         self.histories = {}
         for run in runs:
-            history = run if isinstance(run, Trajectory) else measure_run(run, method, samples, neurons_per_layer)
+            with quietly():
+                history = run if isinstance(run, Trajectory) else follow(run, method, samples, neurons_per_layer)
             self.histories[history.run] = history
         self._colours = colours_of(self.histories)
         self._tables = {name: history.summary().set_index("step") for name, history in self.histories.items()}
@@ -67,11 +63,8 @@ class EmergencePanel(Panel):
             if legend is not legends[0]:
                 legend.remove()
         history = next(iter(self.histories.values()))
-        many = f"standard deviation over {history.sample.max() + 1} samples of neurons"
-        one = "standard error over the neurons of one sample"
-        spread = f"band: $\\pm$ {many if self._spread(history.run) == 'sd' else one}"
         seeds = ", thin lines: other training seeds" if len(history.training_seeds) > 1 else ""
-        self.figure.suptitle(spread + seeds, fontsize=10, color=GREY)
+        self.figure.suptitle(f"band: $\\pm$ {spread_said(history)}{seeds}", fontsize=10, color=GREY)
         for ax in axes.flat:
             ax.set(xlim=(-0.3, 1.4 * history.step.max()), ylim=ax.get_ylim())  # fixed: the markers must not move them
         self._ends = [ax.get_xlim()[1] for ax in axes.flat]
@@ -97,21 +90,17 @@ class EmergencePanel(Panel):
             values = (row["emergence"], row[history.ability_name], row["alpha0"], row["width"])
             for marker, value in zip(self._here[name], values, strict=True):
                 marker.set_data([step], [value])
-            kind, columns = self._spread(name), {**SHOWN, history.ability_name: history.ability_name}
+            kind, columns = spread_of(self._tables[name]), {**SHOWN, history.ability_name: history.ability_name}
             columns |= {f"{short}_{kind}": f"{SHOWN[short]}_{kind}" for short in ("E", "alpha0", "width")}
             numbers |= {f"{short} {name}": float(row[column]) for short, column in columns.items()}
         return numbers
-
-    def _spread(self, name):
-        """Which spread a run's table has: "sd" over samples, or "error" over the neurons of a single one."""
-        return "error" if "emergence_error" in self._tables[name] else "sd"
 
     def readout_html(self):
         """A line per run: E with the four numbers that it is made of, and the ability."""
         lines = []
         for name, history in self.histories.items():
             start, value = self._tables[name].loc[0], lambda short, name=name: f"{self.numbers[f'{short} {name}']:.3f}"
-            kind = self._spread(name)
+            kind = spread_of(self._tables[name])
             lines.append(
                 f"<b>{html(name)}</b>: E = (w(t)/w(0)) ln(&alpha;<sub>0</sub>(0)/&alpha;<sub>0</sub>(t)) = "
                 f"({value('width')} / {start['width']:.3f}) &times; ln({start['alpha0']:.3f} / {value('alpha0')}) = "

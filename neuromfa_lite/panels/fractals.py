@@ -1,14 +1,14 @@
 """Lesson 02: a cascade, its exact spectrum, and what boxes and balls measure of it."""
 
-import ipywidgets as widgets
 import numpy as np
 
 from ..boxes import box_counting
 from ..fractals import Cascade
 from ..method import SANDBOX
 from ..plots import BLUE, GREY, ORANGE, RED
-from ..study import measure_spectrum
-from .base import Panel
+from ..quality import quietly
+from ..study import analyze
+from .base import Panel, stops
 
 SHARES = tuple((np.arange(1, 11) / 20).tolist())  # 0.05 ... 0.5
 ORDERS = tuple((np.arange(41) / 4 - 5).tolist())
@@ -32,11 +32,9 @@ class CascadePanel(Panel):
         method = SANDBOX.replace(q=ORDERS, radii="natural")
         self.cascades = {p: Cascade([p, 1 - p], levels) for p in SHARES}
         self.boxes = {p: box_counting(cascade, method=method) for p, cascade in self.cascades.items()}
-        self.balls = {p: measure_spectrum(cascade, method) for p, cascade in self.cascades.items()}
-        slider = widgets.SelectionSlider(
-            options=[(f"{p:g}", p) for p in SHARES], value=0.3, description="p", layout=widgets.Layout(width="420px")
-        )
-        super().__init__({"p": slider}, width=1000, height=380)
+        with quietly():
+            self.balls = {p: analyze(cascade, method) for p, cascade in self.cascades.items()}
+        super().__init__({"p": stops([(f"{p:g}", p) for p in SHARES], 0.3, "p")}, width=1000, height=380)
 
     def draw_still(self):
         measure, tau, f = self.figure.subplots(1, 3)
@@ -69,7 +67,6 @@ class CascadePanel(Panel):
         for line, values in zip(self._f, (exact, (boxes.alpha, boxes.f), (balls.alpha, balls.f)), strict=True):
             line.set_data(*values)
         at_two = ORDERS.index(2.0)
-        self.said = f"balls: {balls.bands_said()}, for another choice of centres; boxes: {boxes.bands_said()}"
         return {
             "D_0": cascade.exact_dimension(0.0),
             "D_1": cascade.exact_dimension(1.0),

@@ -9,11 +9,9 @@ from ..dimension import neuron_fractal_dimension
 from ..drawings import around, rings
 from ..errors import NeuroMFAError
 from ..method import PAPER, refuse_no_method
-from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..regression import fit_lines
-from ..study import measure_spectrum
-from .base import Panel, banded, open_runs, step_slider
+from .base import Panel, banded, log_ticks, open_runs, run_list, sampled_spectra, step_slider
 
 THICKEST = 6.0  # points; a weight of 0.4 and more
 
@@ -43,13 +41,10 @@ class NetworkPanel(Panel):
             )
         runs, steps = open_runs(runs)
         self.window, self.networks, self.spectra, self._lines, self._dimensions = method.window, {}, {}, {}, {}
-        for run in runs:
-            for step in steps:
-                whole = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
-                self.networks[run.name, step] = network = whole.sample(neurons_per_layer, seed=seed)
-                self.spectra[run.name, step] = spectrum = measure_spectrum(network, method)
-                self._dimensions[run.name, step] = neuron_fractal_dimension(network, method)
-                self._lines[run.name, step] = fit_lines(np.log(spectrum.radii), np.log(spectrum.masses.counts))
+        for at, _, network, spectrum in sampled_spectra(runs, steps, method, neurons_per_layer, seed):
+            self.networks[at], self.spectra[at] = network, spectrum
+            self._dimensions[at] = neuron_fractal_dimension(network, method)
+            self._lines[at] = fit_lines(np.log(spectrum.radii), np.log(spectrum.masses.counts))
         self._first = steps[0]
         sources = dict.fromkeys(block.source for block in network.weight_blocks)
         self._layers = {network.layers[source].name: network.layers[source] for source in sources}
@@ -66,8 +61,7 @@ class NetworkPanel(Panel):
             neuron.max = len(self._layers[layer.value].numbers) - 1
 
         layer.observe(fit_neurons, names="value")
-        run = widgets.Dropdown(options=[run.name for run in runs], description="run")
-        return {"run": run, "step": step_slider(steps), "layer": layer, "neuron": neuron, "radius": radius}
+        return {"run": run_list(runs), "step": step_slider(steps), "layer": layer, "neuron": neuron, "radius": radius}
 
     def draw_still(self):
         strength, space, mass = self.figure.subplots(1, 3, width_ratios=(0.8, 1.15, 1.1))
@@ -92,11 +86,9 @@ class NetworkPanel(Panel):
         self._here = self.moving(*mass.plot([], [], "o", ms=10, color=ORANGE, mec="black"))
         self._note = self.moving(mass.text(0.5, 0.5, "", transform=mass.transAxes, ha="center", color=RED, fontsize=11))
         heaviest = max(spectrum.masses.counts.max() for spectrum in self.spectra.values())
-        mass.set(xscale="log", yscale="log", xlim=(max(low, 1), high * 1.05), ylim=(0.9, heaviest * 1.4))
+        log_ticks(mass, [1, 2, 5, 10, 20, 50, 100], [1, 2, 5, 10, 20, 50, 100])
+        mass.set(xlim=(max(low, 1), high * 1.05), ylim=(0.9, heaviest * 1.4))
         mass.set(xlabel="radius $r$", ylabel="mass $N(r)$", title="3  mass inside the circle")
-        mass.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"], minor=False)
-        mass.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"], minor=False)
-        mass.minorticks_off()
         mass.legend(frameon=False, loc="upper left")
 
     def draw_moving(self, run, step, layer, neuron, radius):
@@ -111,9 +103,6 @@ class NetworkPanel(Panel):
             "strongest": float(table["weight"].abs().max()),
         }
         mass = self._draw_mass(run, step, layer, number, radius)
-        self.said = f"alpha0: {spectrum.bands_said()}"
-        if "dimension_band" in mass:
-            self.said = f"dimension: [ \u2026 ] over the neuron's connections, nominal 90 %; {self.said}"
         return {**numbers, **mass, **banded(spectrum, "alpha0"), "r2": spectrum.r2}
 
     def _draw_connections(self, table, radius):

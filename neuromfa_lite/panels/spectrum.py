@@ -6,14 +6,12 @@ import ipywidgets as widgets
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from ..method import PAPER, refuse_no_method
-from ..network import load_network
+from ..method import PAPER
 from ..partition import log_masses
 from ..plots import BLUE, GREY, ORANGE, RED
 from ..quality import POOR_FIT
-from ..study import measure_spectrum
 from ..text import math_free
-from .base import Panel, banded, lay_band, open_runs, step_slider
+from .base import Panel, banded, lay_band, open_runs, run_list, sampled_spectra, step_slider, stops
 
 FAINT = 40  # mass curves shown behind the chosen one
 FAN = 5  # of the moment orders, every fifth is shown behind the chosen one
@@ -36,28 +34,19 @@ class SpectrumPanel(Panel):
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
-        refuse_no_method(method)
         runs, steps = open_runs(runs)
         self.spectra, self._logs = {}, {}
-        for run in runs:
-            for step in steps:
-                whole = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
-                network = whole.sample(neurons_per_layer, seed=seed)
-                self.spectra[run.name, step] = spectrum = measure_spectrum(network, method)
-                self._logs[run.name, step] = log_masses(spectrum.masses, method).T  # (neurons, radii)
-                spectrum.band("tau")  # here, so that no slider waits for it
+        for at, *_, spectrum in sampled_spectra(runs, steps, method, neurons_per_layer, seed):
+            self.spectra[at] = spectrum
+            self._logs[at] = log_masses(spectrum.masses, method).T  # (neurons, radii)
+            spectrum.band("tau")  # here, so that no slider waits for it
         orders = next(iter(self.spectra.values())).frame()["q"].to_numpy()
         near = int(np.argmin(np.abs(orders - 1)))
         fewest = min(spectrum.neurons_used for spectrum in self.spectra.values())
         controls = {
-            "run": widgets.Dropdown(options=[run.name for run in runs], description="run"),
+            "run": run_list(runs),
             "step": step_slider(steps),
-            "q": widgets.SelectionSlider(
-                options=[(f"{q:g}", float(q)) for q in orders],
-                value=float(orders[near]),
-                description="q",
-                layout=widgets.Layout(width="420px"),
-            ),
+            "q": stops([(f"{q:g}", float(q)) for q in orders], float(orders[near]), "q"),
             "neuron": widgets.IntSlider(0, 0, fewest - 1, description="neuron"),
         }
         super().__init__(controls, width=960, height=640)
@@ -118,7 +107,6 @@ class SpectrumPanel(Panel):
         columns = (spectrum.tau, spectrum.alpha, spectrum.f, spectrum.r2_by_q)
         tau, alpha, f, r2 = (float(values[at]) for values in columns)
         across = _across(spectrum)
-        self.said = spectrum.bands_said()
         self._draw_neuron(spectrum.masses, self._logs[run, step], across, neuron)
         self._fan.set_segments([np.column_stack([across, each]) for each in spectrum.log_partition[::FAN]])
         self._points.set_data(across, spectrum.log_partition[at])

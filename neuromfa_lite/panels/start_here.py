@@ -1,13 +1,22 @@
 """Lesson 00: choose a run and a step; weights, spectrum, degree of emergence and ability move together."""
 
-import ipywidgets as widgets
-
 from ..method import PAPER
-from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
-from ..study import measure_run, measure_spectrum
-from ..text import html
-from .base import Panel, banded, colours_of, lay_band, open_runs, require_ability, spread_of, step_slider
+from ..quality import quietly
+from ..study import follow
+from .base import (
+    Panel,
+    banded,
+    colours_of,
+    lay_band,
+    open_runs,
+    require_ability,
+    run_list,
+    sampled_spectra,
+    spread_of,
+    spread_said,
+    step_slider,
+)
 
 
 class StartHerePanel(Panel):
@@ -29,19 +38,13 @@ class StartHerePanel(Panel):
         runs, steps = open_runs(runs)
         require_ability(runs)
         self._colours = colours_of([run.name for run in runs])
-        self.histories = {run.name: measure_run(run, method, samples, neurons_per_layer) for run in runs}
+        with quietly():
+            self.histories = {run.name: follow(run, method, samples, neurons_per_layer) for run in runs}
         self.spectra, self._weights = {}, {}
-        for run in runs:
-            for step in steps:
-                network = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
-                self._weights[run.name, step] = network.weight_histogram(WEIGHT_EDGES)
-                self.spectra[run.name, step] = measure_spectrum(network.sample(neurons_per_layer, seed=0), method)
+        for at, network, _, spectrum in sampled_spectra(runs, steps, method, neurons_per_layer, seed=0):
+            self.spectra[at], self._weights[at] = spectrum, network.weight_histogram(WEIGHT_EDGES)
         self._summaries = {name: history.summary().set_index("step") for name, history in self.histories.items()}
-        controls = {
-            "run": widgets.Dropdown(options=[run.name for run in runs], description="run"),
-            "step": step_slider(steps),
-        }
-        super().__init__(controls, width=1000, height=620)
+        super().__init__({"run": run_list(runs), "step": step_slider(steps)}, width=1000, height=620)
 
     def draw_still(self):
         (weights, spectrum), (emergence, ability) = self.figure.subplots(2, 2)
@@ -82,7 +85,6 @@ class StartHerePanel(Panel):
         self._bars.set_data(density)
         self._bars.set_edgecolor(color)
         self._sigma.set_text(rf"$\sigma$ = {deviation:.4f}")
-        self.said = spectrum.bands_said()
         self._curve.set_data(spectrum.alpha, spectrum.f)
         self._curve.set_color(color)
         lay_band(self._band, spectrum.band("alpha0"))
@@ -97,17 +99,15 @@ class StartHerePanel(Panel):
             **banded(spectrum, "alpha0", "width"),
             "r2": spectrum.r2,
             "E": float(row["emergence"]),
-            **spread_of(row),
+            f"E_{spread_of(row)}": float(row[f"emergence_{spread_of(row)}"]),
             name: float(row[name]),
         }
 
     def readout_html(self):
         """The numbers in two parts: those of the spectrum shown, and those of the checkpoint."""
-        samples = next(iter(self.histories.values())).sample.max() + 1
         spread = next(f"{value:.4f}" for name, value in self.numbers.items() if name in ("E_sd", "E_error"))
-        of = f"sd over {samples} samples" if samples > 1 else "standard error over the neurons of one sample"
+        of = spread_said(next(iter(self.histories.values())))
         return (
             f"sample 0: {', '.join(map(self.with_band, ('alpha0', 'width', 'r2')))};&ensp; "
-            f"{self.with_band('E')} \u00b1 {spread} ({of});&ensp; {self.with_band(list(self.numbers)[-1])}<br>"
-            f"<small>{html(self.said)}</small>"
+            f"{self.with_band('E')} \u00b1 {spread} ({of});&ensp; {self.with_band(list(self.numbers)[-1])}"
         )

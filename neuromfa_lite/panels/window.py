@@ -8,12 +8,12 @@ import numpy as np
 from ..errors import NeuroMFAError
 from ..masses import count_masses
 from ..method import PAPER, refuse_no_method
-from ..network import load_network
 from ..plots import BLUE, GREY, ORANGE, RED
+from ..quality import quietly
 from ..regression import fit_lines
-from ..study import measure_spectrum
+from ..study import analyze
 from ..text import math_free
-from .base import Panel, banded, lay_band, open_runs, step_slider
+from .base import Panel, banded, lay_band, log_ticks, open_runs, run_list, sampled_spectra, step_slider
 
 NARROWEST, WIDEST = 20, 400
 SMALLEST, LARGEST = 1, 100
@@ -45,14 +45,11 @@ class WindowPanel(Panel):
         runs, steps = open_runs(runs)
         self.method, self.networks, self.usual, self._curves = method, {}, {}, {}
         wide = self._chosen(WIDEST).replace(scaling_range="whole")
-        for run in runs:
-            for step in steps:
-                whole = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
-                self.networks[run.name, step] = network = whole.sample(neurons_per_layer, seed=seed)
-                self.usual[run.name, step] = measure_spectrum(network, method)
-                self._curves[run.name, step] = _mean_mass(count_masses(network, wide))
+        for at, _, network, spectrum in sampled_spectra(runs, steps, method, neurons_per_layer, seed):
+            self.networks[at], self.usual[at] = network, spectrum
+            self._curves[at] = _mean_mass(count_masses(network, wide))
         controls = {
-            "run": widgets.Dropdown(options=[run.name for run in runs], description="run"),
+            "run": run_list(runs),
             "step": step_slider(steps),
             "window": widgets.IntSlider(int(method.window[1]), NARROWEST, WIDEST, description="window to"),
             "radius": widgets.IntSlider(SMALLEST, SMALLEST, LARGEST, description="radii from"),
@@ -78,10 +75,8 @@ class WindowPanel(Panel):
         self._fitted = self.moving(*ax.plot([], [], ".", ms=7, color=BLUE, label="fitted"))
         self._line = self.moving(*ax.plot([], [], "-", lw=2.5, color=ORANGE, label=r"line: slope $\alpha_0$"))
         top = max(curve.max() for _, curve in self._curves.values())
-        ax.set(xscale="log", yscale="log", xlim=(1.5, WIDEST * 1.1), ylim=(0.8, top * 2.5))
-        ax.set_xticks([2, 5, 10, 20, 50, 100, 200, 400], ["2", "5", "10", "20", "50", "100", "200", "400"])
-        ax.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
-        ax.minorticks_off()
+        log_ticks(ax, [2, 5, 10, 20, 50, 100, 200, 400], [1, 2, 5, 10, 20, 50, 100])
+        ax.set(xlim=(1.5, WIDEST * 1.1), ylim=(0.8, top * 2.5))
         ax.set(xlabel="radius $r$ (shaded: the window)", ylabel="mass $N_i(r)$, geometric mean of all neurons")
         ax.set_title("1  the mass and its line")
         marks = ((".", GREY, "not fitted"), (".", BLUE, "fitted"), ("-", ORANGE, r"line: slope $\alpha_0$"))
@@ -110,9 +105,7 @@ class WindowPanel(Panel):
             for artist in (self._fitted, self._line, self._f, self._peak):
                 artist.set_data([], [])
             lay_band(self._band, None)
-            self.said = ""
             return {**dict.fromkeys(NUMBERS, "none"), "badge": self._write(str(error), RED)}
-        self.said = spectrum.bands_said()
         self._draw_line(spectrum)
         self._f.set_data(spectrum.alpha, spectrum.f)
         self._peak.set_data([spectrum.alpha0] * 2, [0, 1])
@@ -128,7 +121,8 @@ class WindowPanel(Panel):
     def _measure(self, run, step, window, radius):
         if radius >= window:
             raise NeuroMFAError(f"no radii are left: they begin at {radius}, and the window ends at {window}")
-        return measure_spectrum(self.networks[run, step], self._chosen(window, radius))
+        with quietly():
+            return analyze(self.networks[run, step], self._chosen(window, radius))
 
     def _draw_line(self, spectrum):
         radii, curve = _mean_mass(spectrum.masses)

@@ -7,7 +7,8 @@ from ...emergence import degree_of_emergence
 from ...errors import NeuroMFAError
 from ...method import PAPER, refuse_no_method
 from ...network import NeuronNetwork, load_network
-from ...study import MOST_SAMPLES, measure_spectrum
+from ...quality import quietly
+from ...study import MOST_SAMPLES, analyze
 
 
 def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=32):
@@ -46,6 +47,6 @@ def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=
 def spectra_of(what, method, samples, neurons_per_layer):
     """The spectra of a network's samples, seeds 0, 1, ...; neurons_per_layer None: that of the whole network."""
     network = what if isinstance(what, NeuronNetwork) else load_network(what, join=method.join)
-    if neurons_per_layer is None:
-        return [measure_spectrum(network, method)]
-    return [measure_spectrum(network.sample(neurons_per_layer, seed), method) for seed in range(samples)]
+    sizes = [None] if neurons_per_layer is None else range(samples)
+    with quietly():
+        return [analyze(network if seed is None else network.sample(neurons_per_layer, seed), method) for seed in sizes]
