@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arguments import whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
+from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_graph, as_radii, size_within
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,6 @@ class Flower(KnownFractal):
             >>> graph.number_of_nodes(), graph.number_of_edges()
             (20, 25)
         """
-        import networkx as nx
-
         ends, born = np.array([[0, 1]]), 2
         for _ in range(self.generation):
             paths = []
@@ -86,11 +84,7 @@ class Flower(KnownFractal):
                 walk = np.column_stack([ends[:, 0], new, ends[:, 1]])
                 paths.append(np.stack([walk[:, :-1], walk[:, 1:]], axis=-1).reshape(-1, 2))
             ends = np.concatenate(paths)
-        graph = nx.Graph()
-        graph.add_nodes_from(range(born))
-        graph.add_edges_from(ends.tolist(), distance=1.0)
-        graph.graph["natural_radii"] = self.natural_radii().tolist()
-        return graph
+        return as_graph(self, ends.tolist(), [1.0] * len(ends))
 
     def natural_radii(self):
         """Return u^k, k < generation: how far apart the ends of its younger copies are; for u = 1 the radius 1 alone.

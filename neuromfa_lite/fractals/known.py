@@ -90,19 +90,28 @@ def _moment_orders(q):
 
 
 def size_within(limit, who, unit, magnitude, count):
-    """Return count(), unless it is beyond what fits in memory.
-
-    Args:
-        limit: the largest number accepted.
-        who: the object as the error message names it; unit: what is counted ("nodes").
-        magnitude: about log10 of the number, so that a hopeless one is never computed.
-        count: function that computes it exactly.
-    """
+    """Refuse an object of more than ``limit`` nodes; of a hopeless ``magnitude`` (log10) they are never counted."""
     number = count() if magnitude < 15 else None
     if number is not None and number <= limit:
-        return number
+        return
     text = f"{number:,}" if number is not None else f"about 1e{magnitude:.0f}"
     raise NeuroMFAError(f"{who} has {text} {unit}, too many for memory: at most {limit:,}; ask for a smaller one")
+
+
+def as_graph(known, ends, lengths):
+    """Return a networkx.Graph of the nodes 0, 1, ... of an object, its edges and their lengths, with its own radii."""
+    import networkx as nx
+
+    graph = nx.Graph()
+    graph.add_nodes_from(range(known.nodes))
+    graph.add_weighted_edges_from(((a, b, length) for (a, b), length in zip(ends, lengths, strict=True)), "distance")
+    graph.graph["natural_radii"] = known.natural_radii().tolist()
+    return graph
+
+
+def entropy(shares):
+    """Return - sum_i p_i ln p_i over the last axis; shares that are 0 add nothing."""
+    return -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(-1)
 
 
 def as_radii(r):

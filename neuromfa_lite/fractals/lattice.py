@@ -7,7 +7,7 @@ import numpy as np
 
 from ..arguments import whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
+from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_graph, as_radii, size_within
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,11 @@ class Lattice(KnownFractal):
             >>> sorted(Lattice((2, 3)).graph().edges)
             [(0, 1), (0, 3), (1, 2), (1, 4), (2, 5), (3, 4), (4, 5)]
         """
-        import networkx as nx
-
-        graph = nx.Graph()
-        graph.add_nodes_from(range(self.nodes))
-        points = np.arange(self.nodes).reshape(self.shape)
+        points, ends = np.arange(self.nodes).reshape(self.shape), []
         for axis, side in enumerate(self.shape):
-            here = np.take(points, range(side - 1), axis).ravel().tolist()
-            there = np.take(points, range(1, side), axis).ravel().tolist()
-            graph.add_edges_from(zip(here, there, strict=True), distance=1.0)
-        graph.graph["natural_radii"] = self.natural_radii().tolist()
-        return graph
+            here, there = (np.take(points, range(first, first + side - 1), axis).ravel() for first in (0, 1))
+            ends += np.column_stack([here, there]).tolist()
+        return as_graph(self, ends, [1.0] * len(ends))
 
     def natural_radii(self):
         """Return 1, 2, ... up to the largest radius whose ball around the middle does not reach beyond the border.

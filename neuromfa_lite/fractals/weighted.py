@@ -7,7 +7,7 @@ import numpy as np
 
 from ..arguments import numbers, whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
+from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_graph, as_radii, entropy, size_within
 
 ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less
 
@@ -88,20 +88,10 @@ class WeightedFractal(KnownFractal):
             >>> [distance for _, _, distance in WeightedFractal([0.5, 0.25], 2).graph().edges(data="distance")]
             [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
         """
-        import networkx as nx
-
-        graph = nx.Graph()
-        graph.add_node(0)
-        first = 0
-        for lengths, _ in self._levels():
-            copies = len(self.scales)
-            parents = np.repeat(np.arange(first, first + len(lengths)), copies)
-            first += len(lengths)
-            children = np.arange(first, first + len(parents))
-            edges = zip(parents.tolist(), children.tolist(), np.repeat(lengths, copies).tolist(), strict=True)
-            graph.add_weighted_edges_from(edges, weight="distance")
-        graph.graph["natural_radii"] = self.natural_radii().tolist()
-        return graph
+        copies, lengths = len(self.scales), [length for length, _ in self._levels()]
+        lengths = np.repeat(np.concatenate([np.empty(0), *lengths]), copies)
+        children = np.arange(1, self.nodes)
+        return as_graph(self, np.column_stack([(children - 1) // copies, children]).tolist(), lengths.tolist())
 
     def natural_radii(self):
         """Return :meth:`diameters`, those of the copies that the network is made of."""
@@ -194,8 +184,7 @@ class WeightedFractal(KnownFractal):
     def _f(self, q):
         """q alpha - tau as the entropy of the terms over their mean ln(1/f): exact where the two are large."""
         terms = self._solved(q)[1]
-        logs = np.log(np.where(terms > 0, terms, 1.0))
-        return -(terms * logs).sum(-1) / (terms @ -np.log(self.scales))
+        return entropy(terms) / (terms @ -np.log(self.scales))
 
 
 def _distinct(values):
