@@ -230,12 +230,11 @@ def train(run, seed, folder, steps, overwrite):
 @main.command()
 @_json
 def verify(as_json):
-    """Check every formula and every estimator against objects whose answer is known."""
-    from .fractals.verify import summary_of
-    from .fractals.verify import verify as verify_all
+    """Hold every formula and every measurement against answers known in closed form."""
+    from .fractals import verify
 
-    table = verify_all()
-    _print(table, as_json, summary_of(table))
+    table = verify.verify()
+    _print(table, as_json, verify.summary_of(table))
     sys.exit(0 if table["passed"].all() else 1)
 
 
@@ -268,7 +267,7 @@ def scorecard(measures, runs, samples, picture, shipped, as_json):
         card = scorecards.shipped_scorecard()
         card = card.of(runs) if runs else card
     try:
-        _say(json.dumps(_plain(card.rows), allow_nan=False) if as_json else card.text())
+        _print(list(card.rows), as_json, card.text())
     finally:
         if picture is not None:
             click.echo(f"drawn {card.draw(picture)}", err=True)
@@ -337,7 +336,3 @@ def _plain(value):
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,18 +15,11 @@ MISSING = "not installed"
 
 
 def check():
-    """Return {"ok": bool, "checks": [{"what", "found", "ok"}]}; nothing is changed or downloaded.
-
-    Example:
-        >>> check()["ok"]
-        True
-    """
+    """Return {"ok": bool, "checks": [{"what", "found", "ok"}]}; nothing is changed or downloaded."""
     checks = [_line(name, found) for name, found in storage.versions().items()]
     checks += [_line(name, _version(name), _version(name) != MISSING) for name in REQUIRED]
     checks += [_line(f"{name} (for training and .bin files)", _version(name)) for name in OPTIONAL]
-    checks.append(_kernel_cache())
-    checks.append(_threads())
-    checks += _bundled_files()
+    checks += [_line("kernel cache", *_kernel_cache()), _threads(), *_bundled_files()]
     return {"ok": all(line["ok"] for line in checks), "checks": checks}
 
 
@@ -42,25 +35,23 @@ def _version(name):
 
 
 def _kernel_cache():
+    """(what was found, whether all is well)."""
     from . import kernels
 
     for module in pkgutil.iter_modules(kernels.__path__):
         importlib.import_module(f"{kernels.__name__}.{module.name}")
     if kernels.numba.config.DISABLE_JIT:
-        return _line("kernel cache", "compiling is switched off (NUMBA_DISABLE_JIT)")
+        return "compiling is switched off (NUMBA_DISABLE_JIT)", True
     folders = {Path(cache.cache_path).absolute() for cache in kernels.CACHES}
     if not folders:
-        found = "no folder can be written, so every session compiles anew: set NUMBA_CACHE_DIR to one"
-        return _line("kernel cache", found, False)
+        return "no folder can be written, so every session compiles anew: set NUMBA_CACHE_DIR to one", False
     folder, named = min(folders), os.environ.get("NUMBA_CACHE_DIR")
     if named and not folder.is_relative_to(Path(named).absolute()):
-        found = f"NUMBA_CACHE_DIR={named} is no folder that can be written, {folder} serves: name another"
-        return _line("kernel cache", found, False)
+        return f"NUMBA_CACHE_DIR={named} is no folder that can be written, {folder} serves: name another", False
     faults = [fault for fault in (cache.fault() for cache in kernels.CACHES) if fault]
     if faults:
-        found = f"damaged: {faults[0]}. The next command that needs it compiles it again; or delete {folder}"
-        return _line("kernel cache", found, False)
-    return _line("kernel cache", folder)
+        return f"damaged: {faults[0]}. The next command that needs it compiles it again; or delete {folder}", False
+    return folder, True
 
 
 def _threads():

@@ -16,10 +16,7 @@ LARGEST_PORT = 65535
 
 
 def find_course(folder=None):
-    """Return the folder that holds `notebooks/`: `folder` (default: the current one) or the package's clone.
-
-    Raises NeuroMFAError where neither has the notebooks: an installed package does not carry them.
-    """
+    """The folder that holds `notebooks/`: `folder` (default: the current one) or the package's clone."""
     places = [Path.cwd() if folder is None else Path(folder), Path(__file__).resolve().parent.parent]
     for place in places:
         if (place / START).is_file():
@@ -31,7 +28,7 @@ def find_course(folder=None):
 
 
 def has_browser():
-    """Return whether a browser can open a window here: not in a container, nor over a plain remote shell."""
+    """Whether a browser can open a window here: not in a container, nor over a plain remote shell."""
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not screen:
         return False
@@ -43,11 +40,7 @@ def has_browser():
 
 
 def lab_arguments(course, port=None, browser=False):
-    """Return what JupyterLab is told; it takes a free port itself where none is given.
-
-    >>> "--ServerApp.port=9000" in lab_arguments(Path("course"), port=9000)
-    True
-    """
+    """What JupyterLab is told; it takes a free port itself where none is given."""
     arguments = [
         f"--ServerApp.root_dir={course}",
         f"--LabApp.default_url=/lab/tree/{START.as_posix()}",
@@ -63,7 +56,7 @@ def lab_arguments(course, port=None, browser=False):
 
 
 def _refuse_bad_port(port):
-    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= LARGEST_PORT:
+    if not 1 <= port <= LARGEST_PORT:
         raise NeuroMFAError(f"port {port!r} is none: use a whole number from 1 to {LARGEST_PORT}, or leave it out.")
     try:
         socket.create_server(("127.0.0.1", port)).close()
@@ -113,22 +106,12 @@ def _closed_server(token):
     return ClosedServer
 
 
-def launch_lab(port=None, token=None, browser=None):
-    """Open notebooks/00_start_here.ipynb in JupyterLab on 127.0.0.1, and stay until it is stopped (Ctrl-C).
+def launch_lab(port=None, browser=None):
+    """Open the first notebook in JupyterLab, print its address, and stay until it is stopped (Ctrl-C).
 
-    Args:
-        port: a free port; None for the first free one from 8888.
-        token: the secret in the address; None for a fresh one.
-        browser: whether to open a window; None to open one where that is possible.
-
-    The full address is printed in any case.
-
-    Raises:
-        NeuroMFAError: the notebooks or JupyterLab are missing, the token is empty, or the port is none or not free.
+    port: the first free one from 8888 if None; browser: a window where one is possible if None.
     """
     course = find_course()
-    if token == "":
-        raise NeuroMFAError("token is empty, which lets everybody on this machine in: leave it out.")
     if port is not None:
         _refuse_bad_port(port)
     try:
@@ -137,7 +120,7 @@ def launch_lab(port=None, token=None, browser=None):
         raise NeuroMFAError(f"JupyterLab cannot be imported ({error}): `make lab` installs it.") from error
     if browser is None:
         browser = has_browser()
-    LabApp.serverapp_class = _closed_server(token or secrets.token_hex(24))
+    LabApp.serverapp_class = _closed_server(secrets.token_hex(24))
     try:
         server = LabApp.initialize_server(argv=lab_arguments(course, port, browser))
     except SystemExit as stopped:

@@ -16,33 +16,11 @@ LIGHTEST = 1e-300
 
 
 def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
-    """Measure the balls around the boxes of a line or a grid.
+    """Masses of the balls around the boxes of a line (n,) or a grid (m, n), each a sum of positive terms.
 
-    The ball of r boxes to every side, on a grid a square, has the radius r + 1/2 in units of a box: it is 2r + 1 boxes
-    wide. Boxes beyond the end of the line do not exist and hold nothing. Every ball is the sum of positive terms, so
-    that light ones keep their digits.
-
-    Args:
-        measure: (n,) or (m, n) masses of the boxes, >= 0; their sum need not be 1.
-        method: Method; its radii act here: "integer" and "every" take all r below half the (shorter) side,
-            "log-spaced" about 20 of them, "natural" the argument; numbers are rounded down to some r + 1/2.
-        centres: flat numbers of the boxes that are centres; None: all. Those without mass are left out.
-        natural_radii: (radii,), where the object has its own.
-
-    Returns:
-        Masses: counts (centres, radii) float64, the measure in each ball; weight (centres,), that of each centre.
-
-    Raises:
-        NeuroMFAError: no measure (negative, NaN or infinite masses, no mass at all, another dimension, fewer than four
-            boxes), a method that counts neurons ("others-share"), no centre with mass, no usable radius, more balls
-            than fit in memory.
-
-    Source: T. Tel, A. Fulop and T. Vicsek, "Determination of fractal dimensions for geometrical multifractals",
-        Physica A 159, 1989 (the sandbox method).
-
-    Example:
-        >>> ball_masses([0.1, 0.2, 0.3, 0.4], SANDBOX.replace(radii=[0.5, 1.5]), centres=[1]).counts.round(3)
-        array([[0.2, 0.6]])
+    The ball of r boxes to every side, on a grid a square, has the radius r + 1/2 in units of a box; boxes beyond the
+    end hold nothing. "integer" and "every" radii are all r below half the shorter side, "log-spaced" about 20 of them;
+    numbers are rounded down to some r + 1/2. The sandbox method: T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989.
     """
     refuse_no_method(method)
     measure = checked_measure(measure)

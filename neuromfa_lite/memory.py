@@ -13,19 +13,13 @@ GROUPS = (  # of a container: its limit and its use, of which "anon" or "rss" is
 
 
 def refuse_above(needed, what, way_out):
-    """Refuse a computation that needs more bytes than there are.
-
-    Args:
-        needed: bytes; what: the computation, in words; way_out: how to go on with less.
-
-    Raises:
-        NeuroMFAError: the message says how much is needed and how much is there.
-    """
+    """Refuse a computation, named by ``what``, that needs more bytes than there are."""
     if needed <= UNASKED:
         return
     there = at_hand()
     if there is not None and needed > there:
-        raise NeuroMFAError(f"{what}: about {_gib(needed)} of memory are needed and {_gib(there)} are free; {way_out}")
+        needed, there = (f"{number / 2**30:,.1f} GiB" for number in (needed, there))
+        raise NeuroMFAError(f"{what}: about {needed} of memory are needed and {there} are free; {way_out}")
 
 
 def at_hand():
@@ -51,7 +45,3 @@ def _of_a_container(limit, statistics, kept):
         return max(0, int(Path(limit).read_text(encoding="ascii")) - int(known[kept]))
     except (OSError, ValueError, KeyError):  # no such group, or "max": no limit
         return None
-
-
-def _gib(number):
-    return f"{number / 2**30:,.1f} GiB"

@@ -14,15 +14,7 @@ SHARES = (("/sys/fs/cgroup/cpu.max",), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "
 
 
 def threads():
-    """How many threads share the work: NEUROMFA_THREADS, or else as many as processors that this process may use.
-
-    Raises:
-        NeuroMFAError: NEUROMFA_THREADS is no whole number of at least 1.
-
-    Example:
-        >>> threads() >= 1
-        True
-    """
+    """How many threads share the work: NEUROMFA_THREADS, or else as many as processors that this process may use."""
     named = os.environ.get("NEUROMFA_THREADS")
     if not named:
         allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -49,24 +41,12 @@ def _share_of_container():
 
 @lru_cache(maxsize=1)
 def _helpers(process, helpers):
+    """The threads that help the calling one; a forked process, which inherits none, makes its own."""
     return ThreadPoolExecutor(max(1, helpers), thread_name_prefix=f"neuromfa-{process}")
 
 
-def _own_helpers(helpers):
-    """The threads that help the calling one; a forked process, which inherits none, makes its own."""
-    return _helpers(os.getpid(), helpers)
-
-
 def together(work, parts):
-    """Call work(part) for every part, on as many threads as threads() says.
-
-    Args:
-        work: callable; its calls must not share what they write, and gain only where they leave Python (kernels).
-        parts: the arguments, taken one by one by whoever is free, the calling thread among them.
-
-    Raises:
-        Whatever work raises first.
-    """
+    """Call work(part) for every part on threads(), this one among them; calls must not share what they write."""
     waiting = deque(parts)
 
     def take():
@@ -78,7 +58,7 @@ def together(work, parts):
             work(part)
 
     helpers = threads() - 1
-    others = [_own_helpers(helpers).submit(take) for _ in range(min(helpers, len(waiting) - 1))]
+    others = [_helpers(os.getpid(), helpers).submit(take) for _ in range(min(helpers, len(waiting) - 1))]
     try:
         take()
     finally:

@@ -139,12 +139,6 @@ def test_no_browser_without_a_screen(monkeypatch):
     assert not launch.has_browser()
 
 
-def test_an_empty_token_is_refused(course, monkeypatch):
-    monkeypatch.chdir(course)
-    with pytest.raises(NeuroMFAError, match="token is empty"):
-        launch.launch_lab(token="")
-
-
 @pytest.mark.parametrize("port", [-1, 0, 70000])
 def test_a_port_that_is_none_is_refused(port, course, monkeypatch):
     monkeypatch.chdir(course)

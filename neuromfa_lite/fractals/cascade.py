@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arguments import numbers, whole
 from ..errors import NeuroMFAError
-from .known import KnownFractal, size_within
+from .known import KnownFractal, entropy, size_within
 
 LARGEST_MEASURE = 100_000_000  # boxes, 0.8 GB
 LARGEST_LIST = 1_000_000  # different masses
@@ -164,9 +164,7 @@ class Cascade(KnownFractal):
 
     def _f(self, q):
         """q alpha - tau as the entropy of the shares: exact where the two are large."""
-        shares = self._shares(q)[1]
-        logs = np.log(np.where(shares > 0, shares, 1.0))
-        return -(shares * logs).sum(-1) / math.log(len(self.p))
+        return entropy(self._shares(q)[1]) / math.log(len(self.p))
 
 
 def _weights(p):

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..arguments import whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
+from .known import LARGEST_GRAPH, KnownGraph, size_within
 
 
 @dataclass(frozen=True)
-class Flower(KnownFractal):
+class Flower(KnownGraph):
     """The (u, v)-flower: in each generation every edge becomes two paths, of u and of v edges, between its ends.
 
     Generation 0 is a single edge, generation 1 a cycle of w = u + v nodes: the hubs.
@@ -34,8 +34,8 @@ class Flower(KnownFractal):
 
     Example:
         >>> flower = Flower(2, 2, generation=3)
-        >>> flower.nodes, flower.exact_tau([-3, 0, 2, 3, 5]).tolist()
-        (44, [-8.0, -2.0, 2.0, 3.0, 5.0])
+        >>> flower.nodes, flower.exact_tau([-3, 0, 2, 3, 5]).tolist(), flower.exact_ball([0, 1, 2, 100]).tolist()
+        (44, [-8.0, -2.0, 2.0, 3.0, 5.0], [1, 9, 13, 44])
     """
 
     u: int
@@ -67,16 +67,8 @@ class Flower(KnownFractal):
         w = self._w
         return ((w - 2) * w**self.generation + w) // (w - 1)
 
-    def graph(self):
-        """Return a networkx.Graph with edge attribute distance = 1; nodes are numbered in the order they appear.
-
-        Example:
-            >>> graph = Flower(2, 3, 2).graph()
-            >>> graph.number_of_nodes(), graph.number_of_edges()
-            (20, 25)
-        """
-        import networkx as nx
-
+    def _edges(self):
+        """Nodes are numbered in the order in which they appear; all edges are 1 long."""
         ends, born = np.array([[0, 1]]), 2
         for _ in range(self.generation):
             paths = []
@@ -86,11 +78,7 @@ class Flower(KnownFractal):
                 walk = np.column_stack([ends[:, 0], new, ends[:, 1]])
                 paths.append(np.stack([walk[:, :-1], walk[:, 1:]], axis=-1).reshape(-1, 2))
             ends = np.concatenate(paths)
-        graph = nx.Graph()
-        graph.add_nodes_from(range(born))
-        graph.add_edges_from(ends.tolist(), distance=1.0)
-        graph.graph["natural_radii"] = self.natural_radii().tolist()
-        return graph
+        return ends.tolist(), [1.0] * len(ends)
 
     def natural_radii(self):
         """Return u^k, k < generation: how far apart the ends of its younger copies are; for u = 1 the radius 1 alone.
@@ -105,31 +93,19 @@ class Flower(KnownFractal):
         """Return the nodes whose balls :meth:`exact_ball` counts: the w hubs, alike in every generation."""
         return np.arange(min(self.nodes, self._w))
 
-    def exact_ball(self, r):
-        """Return the number of nodes within distance r of a hub, the hub itself included.
+    def _balls(self, radii):
+        """Recursion over the generations: the flower is a cycle whose w edges are flowers one generation younger.
 
-        Formula: recursion over the generations; the flower is a cycle whose w edges are flowers one generation
-        younger, and the nodes inside such a part depend only on how much farther one of its ends is than the other.
-
-        Args:
-            r: distance in edges, a number or an array of them.
-
-        Returns:
-            int, or int64 array of the shape of r.
-
-        Example:
-            >>> Flower(2, 2, 3).exact_ball([0, 1, 2, 100]).tolist()
-            [1, 9, 13, 44]
+        The nodes inside such a part depend only on how much farther one of its ends is than the other.
         """
-        radii = as_radii(r)
         if self.generation == 0:
-            return as_counts(np.where(radii >= 1, 2, 1), radii)
+            return np.where(radii >= 1, 2, 1)
         side = self.u ** (self.generation - 1)
         around = [min(i, self._w - i) * side for i in range(self._w + 1)]
         counts = _along(self.u, self.v, self.generation, around)
         counts[0] += 1  # the hub itself
         within = np.cumsum(counts)
-        return as_counts(within[np.minimum(radii, len(within) - 1).astype(np.int64)], radii)
+        return within[np.minimum(radii, len(within) - 1).astype(np.int64)]
 
     def _tau(self, q):
         w, scale = self._w, math.log(self.u)

@@ -73,6 +73,39 @@ class KnownFractal:
         return float(values) if q.ndim == 0 else values
 
 
+class KnownGraph(KnownFractal):
+    """A graph whose balls can be counted; a subclass says ``nodes``, ``_edges`` (ends, lengths) and ``_balls``."""
+
+    def graph(self):
+        """Return a networkx.Graph: nodes 0, 1, ..., edge attribute distance, its natural radii in graph.graph."""
+        import networkx as nx
+
+        graph, (ends, lengths) = nx.Graph(), self._edges()
+        graph.add_nodes_from(range(self.nodes))
+        edges = ((a, b, length) for (a, b), length in zip(ends, lengths, strict=True))
+        graph.add_weighted_edges_from(edges, weight="distance")
+        graph.graph["natural_radii"] = self.natural_radii().tolist()
+        return graph
+
+    def exact_ball(self, r):
+        """Return the number of nodes within distance r of one of :meth:`centres`, itself included.
+
+        Args:
+            r: distance, a number or an array of them.
+
+        Returns:
+            int, or int64 array of the shape of r; None where no formula is known.
+
+        Raises:
+            NeuroMFAError: r is no distance, or reaches beyond the border from every centre.
+        """
+        radii = as_radii(r)
+        counts = self._balls(radii)
+        if counts is None:
+            return None
+        return int(counts) if radii.ndim == 0 else np.asarray(counts, dtype=np.int64)
+
+
 def object_of(what):
     """The measure, graph or network that a KnownFractal is measured as; anything else as it is."""
     if not isinstance(what, KnownFractal):
@@ -90,19 +123,17 @@ def _moment_orders(q):
 
 
 def size_within(limit, who, unit, magnitude, count):
-    """Return count(), unless it is beyond what fits in memory.
-
-    Args:
-        limit: the largest number accepted.
-        who: the object as the error message names it; unit: what is counted ("nodes").
-        magnitude: about log10 of the number, so that a hopeless one is never computed.
-        count: function that computes it exactly.
-    """
+    """Refuse an object of more than ``limit`` nodes; of a hopeless ``magnitude`` (log10) they are never counted."""
     number = count() if magnitude < 15 else None
     if number is not None and number <= limit:
-        return number
+        return
     text = f"{number:,}" if number is not None else f"about 1e{magnitude:.0f}"
     raise NeuroMFAError(f"{who} has {text} {unit}, too many for memory: at most {limit:,}; ask for a smaller one")
+
+
+def entropy(shares):
+    """Return - sum_i p_i ln p_i over the last axis; shares that are 0 add nothing."""
+    return -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(-1)
 
 
 def as_radii(r):
@@ -111,8 +142,3 @@ def as_radii(r):
     if not np.all((radii >= 0) & (radii < math.inf)):
         raise NeuroMFAError("a radius must be a finite number >= 0, or an array of them")
     return radii
-
-
-def as_counts(counts, radii):
-    """Return counts as int for a single radius, as an int64 array for an array of radii."""
-    return int(counts) if radii.ndim == 0 else np.asarray(counts, dtype=np.int64)

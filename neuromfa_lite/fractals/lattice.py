@@ -7,14 +7,15 @@ import numpy as np
 
 from ..arguments import whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
+from .known import LARGEST_GRAPH, KnownGraph, as_radii, size_within
 
 
 @dataclass(frozen=True)
-class Lattice(KnownFractal):
+class Lattice(KnownGraph):
     """A d-dimensional box of points; each is joined to its 2d nearest neighbours (fewer at the border), distance 1.
 
-    Formula: tau(q) = (q-1) d, alpha = f = D_q = d, for centres whose ball does not reach the border.
+    Formula: tau(q) = (q-1) d, alpha = f = D_q = d, for centres whose ball does not reach the border; in two
+    dimensions this has 2 r^2 + 2 r + 1 points.
 
     Source: elementary.
 
@@ -51,24 +52,13 @@ class Lattice(KnownFractal):
         """Number of points."""
         return math.prod(self.shape)
 
-    def graph(self):
-        """Return a networkx.Graph with edge attribute distance = 1; node = number of the point, last direction fastest.
-
-        Example:
-            >>> sorted(Lattice((2, 3)).graph().edges)
-            [(0, 1), (0, 3), (1, 2), (1, 4), (2, 5), (3, 4), (4, 5)]
-        """
-        import networkx as nx
-
-        graph = nx.Graph()
-        graph.add_nodes_from(range(self.nodes))
-        points = np.arange(self.nodes).reshape(self.shape)
+    def _edges(self):
+        """All of length 1; nodes are numbered with the last direction fastest."""
+        points, ends = np.arange(self.nodes).reshape(self.shape), []
         for axis, side in enumerate(self.shape):
-            here = np.take(points, range(side - 1), axis).ravel().tolist()
-            there = np.take(points, range(1, side), axis).ravel().tolist()
-            graph.add_edges_from(zip(here, there, strict=True), distance=1.0)
-        graph.graph["natural_radii"] = self.natural_radii().tolist()
-        return graph
+            here, there = (np.take(points, range(first, first + side - 1), axis).ravel() for first in (0, 1))
+            ends += np.column_stack([here, there]).tolist()
+        return ends, [1.0] * len(ends)
 
     def natural_radii(self):
         """Return 1, 2, ... up to the largest radius whose ball around the middle does not reach beyond the border.
@@ -94,26 +84,8 @@ class Lattice(KnownFractal):
             inside &= keep.reshape([-1 if other == axis else 1 for other in range(self.dimension)])
         return np.flatnonzero(inside)
 
-    def exact_ball(self, r):
-        """Return the number of points within r steps of an interior centre, itself included.
-
-        Formula: sum_k 2^k C(d, k) C(r, k): choose the k directions gone, their signs, and the steps in each; in two
-        dimensions 2 r^2 + 2 r + 1.
-
-        Args:
-            r: steps, a number or an array of them.
-
-        Returns:
-            int, or int64 array of the shape of r.
-
-        Raises:
-            NeuroMFAError: a ball of this radius reaches the border from every centre.
-
-        Example:
-            >>> Lattice((9, 9, 9)).exact_ball([0, 1, 2]).tolist()
-            [1, 7, 25]
-        """
-        radii = as_radii(r)
+    def _balls(self, radii):
+        """Choose the k directions gone, their signs, and the steps in each: sum_k 2^k C(d, k) C(r, k)."""
         if len(radii.ravel()) and radii.max() >= (min(self.shape) + 1) // 2:
             raise NeuroMFAError(
                 f"radius {radii.max():g} reaches the border of a lattice of shape {self.shape!s:.60} from every "
@@ -121,7 +93,7 @@ class Lattice(KnownFractal):
             )
         d = self.dimension
         counts = [sum(2**k * math.comb(d, k) * math.comb(int(x), k) for k in range(d + 1)) for x in radii.ravel()]
-        return as_counts(np.reshape(counts, radii.shape), radii)
+        return np.reshape(counts, radii.shape)
 
     def _tau(self, q):
         return (q - 1) * self.dimension

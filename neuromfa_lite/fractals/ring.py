@@ -7,11 +7,11 @@ import numpy as np
 
 from ..arguments import number, shown, whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
+from .known import LARGEST_GRAPH, KnownGraph, size_within
 
 
 @dataclass(frozen=True)
-class Ring(KnownFractal):
+class Ring(KnownGraph):
     """A Watts-Strogatz ring: n nodes, each joined to its k nearest (k/2 on either side); edges rewired at random.
 
     Formula, without rewiring: tau(q) = q - 1, alpha = f = D_q = 1. With rewiring no closed form is known, and all
@@ -96,25 +96,11 @@ class Ring(KnownFractal):
         """Return the nodes whose balls :meth:`exact_ball` counts: all of them."""
         return np.arange(self.n)
 
-    def exact_ball(self, r):
-        """Return the number of nodes within r steps of any node, itself included: min(n, 1 + k r).
-
-        The one-graph analysis of 2021 leaves the node itself out: its mass is one less, k r.
-
-        Args:
-            r: steps, a number or an array of them.
-
-        Returns:
-            int, or int64 array of the shape of r; None for a rewired ring.
-
-        Example:
-            >>> Ring(10, 4).exact_ball([0, 1, 2, 3]).tolist()
-            [1, 5, 9, 10]
-        """
-        radii = as_radii(r)
+    def _balls(self, radii):
+        """1 + k r until the ring closes; the one-graph analysis of 2021 leaves the node itself out, k r."""
         if not self.closed_form:
             return None
-        return as_counts(np.minimum(self.n, 1 + self.k * np.floor(np.minimum(radii, self.n)).astype(np.int64)), radii)
+        return np.minimum(self.n, 1 + self.k * np.floor(np.minimum(radii, self.n)).astype(np.int64))
 
     def _tau(self, q):
         return q - 1

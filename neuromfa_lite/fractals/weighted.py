@@ -7,13 +7,13 @@ import numpy as np
 
 from ..arguments import numbers, whole
 from ..errors import NeuroMFAError
-from .known import LARGEST_GRAPH, KnownFractal, as_counts, as_radii, size_within
+from .known import LARGEST_GRAPH, KnownGraph, entropy, size_within
 
 ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less
 
 
 @dataclass(frozen=True)
-class WeightedFractal(KnownFractal):
+class WeightedFractal(KnownGraph):
     """A weighted fractal network: s copies, their lengths scaled by f_1 ... f_s, joined to a new node by edges of 1.
 
     Generation 0 is a single node. Generation n is a tree of (s^(n+1) - 1)/(s - 1) nodes; the newest node is its root,
@@ -81,27 +81,12 @@ class WeightedFractal(KnownFractal):
         copies = len(self.scales)
         return (copies ** (self.generation + 1) - 1) // (copies - 1)
 
-    def graph(self):
-        """Return the tree as networkx.Graph with edge attribute distance; node 0 is the root, parents come first.
-
-        Example:
-            >>> [distance for _, _, distance in WeightedFractal([0.5, 0.25], 2).graph().edges(data="distance")]
-            [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
-        """
-        import networkx as nx
-
-        graph = nx.Graph()
-        graph.add_node(0)
-        first = 0
-        for lengths, _ in self._levels():
-            copies = len(self.scales)
-            parents = np.repeat(np.arange(first, first + len(lengths)), copies)
-            first += len(lengths)
-            children = np.arange(first, first + len(parents))
-            edges = zip(parents.tolist(), children.tolist(), np.repeat(lengths, copies).tolist(), strict=True)
-            graph.add_weighted_edges_from(edges, weight="distance")
-        graph.graph["natural_radii"] = self.natural_radii().tolist()
-        return graph
+    def _edges(self):
+        """A tree; node 0 is the root, parents come first."""
+        copies, lengths = len(self.scales), [length for length, _ in self._levels()]
+        lengths = np.repeat(np.concatenate([np.empty(0), *lengths]), copies)
+        children = np.arange(1, self.nodes)
+        return np.column_stack([(children - 1) // copies, children]).tolist(), lengths.tolist()
 
     def natural_radii(self):
         """Return :meth:`diameters`, those of the copies that the network is made of."""
@@ -119,28 +104,13 @@ class WeightedFractal(KnownFractal):
         """Return the node whose balls :meth:`exact_ball` counts: the root, as an array of one."""
         return np.arange(1)
 
-    def exact_ball(self, r):
-        """Return the number of nodes within distance r of the root, itself included.
-
-        A node at depth k lies at 1 + f_i + f_i f_j + ..., with k terms: the product of the scales of the copies on
-        its way. Distances that differ from r by rounding (1 part in 1e9) count as equal.
-
-        Args:
-            r: distance, a number or an array of them.
-
-        Returns:
-            int, or int64 array of the shape of r.
-
-        Example:
-            >>> WeightedFractal.sierpinski(3).exact_ball([0, 1, 1.5, 1.7, 2]).tolist()
-            [1, 4, 13, 13, 40]
-        """
-        radii = as_radii(r)
+    def _balls(self, radii):
+        """A node at depth k lies at 1 + f_i + f_i f_j + ..., k terms; equal up to rounding is within."""
         distances = [np.zeros(1)]
         for lengths, depth in self._levels():
             distances.append(np.repeat(depth + lengths, len(self.scales)))
         distances = np.sort(np.concatenate(distances))
-        return as_counts(np.searchsorted(distances, radii * (1 + ROUNDING), side="right"), radii)
+        return np.searchsorted(distances, radii * (1 + ROUNDING), side="right")
 
     def diameters(self):
         """Return the different diameters of all copies in the network, ascending: its natural radii.
@@ -194,8 +164,7 @@ class WeightedFractal(KnownFractal):
     def _f(self, q):
         """q alpha - tau as the entropy of the terms over their mean ln(1/f): exact where the two are large."""
         terms = self._solved(q)[1]
-        logs = np.log(np.where(terms > 0, terms, 1.0))
-        return -(terms * logs).sum(-1) / (terms @ -np.log(self.scales))
+        return entropy(terms) / (terms @ -np.log(self.scales))
 
 
 def _distinct(values):
