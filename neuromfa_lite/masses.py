@@ -98,20 +98,20 @@ def count_masses(network, method=PAPER, centres=None):
     refuse_no_method(method)
     refuse_no_network("network", network).refuse_other_join(method)
     chosen = None if centres is None else _chosen(centres, network)
-    found = (connections_of if method.reach == "one-hop" else paths_of)(network, method, chosen)
-    neurons, kept = found.neurons, found.inside >= method.minimum_connections
+    counter = (connections_of if method.reach == "one-hop" else paths_of)(network, method, chosen)
+    neurons, kept = counter.neurons, counter.inside >= method.minimum_connections
     if chosen is not None:
         kept &= neurons.among(chosen)
     if not kept.any():
         window = f"{method.window[0]:g} < d <= {method.window[1]:g}" if method.window else "any distance"
         raise NeuroMFAError(
-            f"{network.origin}: no usable neuron. {found.found(window)}: widen the window or lower minimum_connections "
-            "(method.replace(...)), or draw a larger sample"
+            f"{network.origin}: no usable neuron. {counter.found(window)}: widen the window or lower "
+            "minimum_connections (method.replace(...)), or draw a larger sample"
         )
     if method.reach != "one-hop":
-        refuse_pieces(network, method, found.inside, chosen)
-    radii = choose_radii(method, network, lambda: found.pooled(kept))
-    counts = found.masses(radii, kept)
+        refuse_pieces(network, method, counter.inside, chosen)
+    radii = choose_radii(method, network, lambda: counter.pooled(kept))
+    counts = counter.masses(radii, kept)
     for block in network.weight_blocks:  # whole matrices were counted in the mapped file itself
         block.refuse_changed()
     if counts[-1].max() == 1:
@@ -123,7 +123,7 @@ def count_masses(network, method=PAPER, centres=None):
         counts.T,
         neurons.layer[kept],
         neurons.number[kept],
-        found.inside[kept],
+        counter.inside[kept],
         neurons.places[kept],
         neurons.layers,
         len(neurons),
