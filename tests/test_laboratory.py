@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-from neuromfa_lite.laboratory.trainer import TRIED
 from safetensors.numpy import load_file
 
 from neuromfa_lite import follow, load_network
@@ -24,6 +23,7 @@ from neuromfa_lite.laboratory import (
     verify_run,
 )
 from neuromfa_lite.laboratory.runs import BUNDLED, Run
+from neuromfa_lite.laboratory.training import TRIED
 
 NAMES = tuple(sorted(path.parent.name for path in BUNDLED.glob("*/manifest.json")))
 SEED_0_STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 152, 181, 215, 256, 304, 362, 512, 724)

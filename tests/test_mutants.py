@@ -139,8 +139,8 @@ def stated(thing):
     return [name for name, _ in inspect.getmembers(thing) if not name.startswith("_") and name not in given]
 
 
-NUMERIC = "boxes dimension distances geodesic influence kernels masses measures neuron_bands one_hop partition paths"
-NUMERIC = {*NUMERIC.split(), "quality", "regression", "scaling", "spectrum", "study"}
+NUMERIC = "blocks boxes dimension distances geodesic kernels masses measures one_hop partition paths"
+NUMERIC = {*NUMERIC.split(), "quality", "regression", "scaling", "spectrum", "spread", "study"}
 RESULTS = {"count_masses": Masses, "ball_masses": Masses}
 RESULTS |= {"spectrum_of_masses": Spectrum, "spectrum_of_partition": Spectrum, "fit_lines": Lines}
 RESULTS |= {"partition_of_masses": PartitionFunction}
