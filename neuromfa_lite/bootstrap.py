@@ -49,14 +49,11 @@ LARGEST_BLOCK = 1 << 21  # numbers in a block of a matrix product, 16 MB
 
 
 def draw_weights(strata, resamples, seed):
-    """Yield (rows, neurons) float64 weights of resampled neurons, in blocks of resamples.
+    """Yield (rows, neurons) float64 weights of resampled neurons, in blocks of any size the same numbers.
 
-    Of n neurons of a stratum n - 1 are drawn with replacement, each of weight n/(n - 1): the spread of their mean is
-    then that of the mean of a sample, without the factor (n - 1)/n of drawing n (which counts in layers of 10 neurons).
-    Each stratum has a random stream of its own, read one resample after another, so blocks of any size hold the same
-    numbers. A stratum of one neuron is always drawn as it is.
-
-    Source: J. N. K. Rao and C. F. J. Wu, Journal of the American Statistical Association 83, 1988.
+    Of n neurons of a stratum n - 1 are drawn with replacement, each of weight n/(n - 1), so that their mean spreads as
+    that of a sample does (J. N. K. Rao and C. F. J. Wu, J. Am. Stat. Assoc. 83, 1988). Each stratum has a random stream
+    of its own, read one resample after another. A stratum of one neuron is always drawn as it is.
     """
     streams = [np.random.default_rng([seed, stratum]) for stratum in range(len(strata.sizes))]
     neurons = len(strata.of_neuron)
@@ -237,8 +234,7 @@ def _refuse_other_neurons(start, now):
 def resample(exponents, strata, resamples, seed):
     """((values, errors) of the sample, (quantities,) each; the same of the resamples, (resamples, quantities) each).
 
-    Args:
-        exponents: function of weights (rows, neurons) that returns (values, errors, ...), (rows, quantities) each.
+    exponents(weights (rows, neurons)) returns (values, errors, ...), (rows, quantities) each.
     """
     if not knows_spread(strata):
         raise NeuroMFAError(
@@ -260,12 +256,10 @@ def resample(exponents, strata, resamples, seed):
 
 
 def studentised_band(point, resampled, level=LEVEL):
-    """Return (2, quantities) the ends of the studentised bands of what :func:`resample` returned.
+    """(2, quantities) the ends of the studentised bands of what :func:`resample` returned.
 
-    How far a resample lies from the sample is counted in units of the resample's own standard error, so that a sample
-    that happens to lack the rare neurons, and has too small a spread for it, gets a longer tail.
-
-    Source: A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997, section 5.2.
+    How far a resample lies from the sample is counted in its own standard errors: a sample that happens to lack the
+    rare neurons, and has too small a spread for it, gets a longer tail (Davison and Hinkley 1997, section 5.2).
     """
     (point, error), (values, errors) = point, resampled
     # A resample of one neuron many times has no spread of its own to be measured in: it is far out.

@@ -140,14 +140,8 @@ class Spectrum:
         errors = self.errors_of_two if name in ("alpha0", "width") else self.errors
         if errors is None:
             return None
-        values = getattr(self, name)
-        return normal_band(values, self._dimension_error() if name == "dimension" else getattr(errors, name))
-
-    def _dimension_error(self):
-        one = np.abs(self.q - 1) < NEAR_ONE
-        error = self.errors.tau / np.where(one, 1.0, np.abs(self.q - 1))
-        error[one] = self.errors.alpha[: len(self.q)][one] if one.any() else 0
-        return error
+        error = np.abs(self._over_q_less_1(errors)) if name == "dimension" else getattr(errors, name)
+        return normal_band(getattr(self, name), error)
 
     @cached_property
     def errors(self) -> NeuronErrors | None:
@@ -216,11 +210,15 @@ class Spectrum:
         """
         if self.convention != "standard":
             raise NeuroMFAError("generalised dimensions belong to the standard convention: use method=nmfa.SANDBOX")
-        one = np.abs(self.q - 1) < NEAR_ONE
-        if len(self.alpha) < len(self.q) and one.any():
+        if len(self.alpha) < len(self.q) and (np.abs(self.q - 1) < NEAR_ONE).any():
             raise NeuroMFAError('D_1 is alpha(1), which a difference quotient does not give: use derivative="exact"')
-        values = self.tau / np.where(one, 1.0, self.q - 1)
-        values[one] = self.alpha[: len(self.q)][one] if one.any() else 0
+        return self._over_q_less_1(self)
+
+    def _over_q_less_1(self, of):
+        """tau/(q - 1), alpha where this is 0/0, of the exponents or of their errors."""
+        one = np.abs(self.q - 1) < NEAR_ONE
+        values = of.tau / np.where(one, 1.0, self.q - 1)
+        values[one] = of.alpha[: len(self.q)][one] if one.any() else 0
         return values
 
     def by(self, part):
