@@ -117,14 +117,9 @@ def register(architecture):
 
 
 def transformer_layers(hidden, middle, blocks):
-    """List the layers of a decoder, block after block: 7 * blocks + 1 NeuronLayer in the order of the flow.
+    """The 7 * blocks + 1 layers of a decoder, in the order of the flow; hidden, middle: neurons in a layer, in an MLP.
 
     Query, key, value and attention output of a block are one sampling group; an MLP is sampled twice as densely.
-
-    Args:
-        hidden: neurons in each hidden layer, and in each of query, key, value and attention output.
-        middle: neurons in each MLP.
-        blocks: number of transformer blocks.
 
     Source: Xiao et al. 2025, section 3.1; chain and sampling as in the authors' code.
     """

@@ -12,13 +12,9 @@ WEIGHT_FILES = "model.safetensors, model.safetensors.index.json with its shards,
 
 
 def open_folder(path, config=None, origin=None, read="auto"):
-    """The WeightSource of a model folder, or of one weight file beside its config.json.
+    """The WeightSource of a model folder, or of one weight file beside its config.json, which config replaces.
 
-    Args:
-        path: the folder or file (str or path); safetensors are preferred to .bin, read without running its code.
-        config: the configuration (dict), if not the config.json there.
-        origin: what error messages call the weights; by default the path.
-        read: "auto" or "copy", as of :func:`neuromfa_lite.load_network`.
+    Safetensors are preferred to .bin files. origin: what error messages call the weights, by default the path.
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent

@@ -79,13 +79,9 @@ class WeightMatrix:
 
     @classmethod
     def from_array(cls, name, array, origin="array", transposed=False, dtype=None):
-        """Make a weight matrix of an array, which is not copied.
+        """A weight matrix of an array (targets, sources), or (sources, targets) if transposed, which is not copied.
 
-        Args:
-            name, origin: what to call it and where it comes from, for error messages.
-            array: (targets, sources) numbers.
-            transposed: True for an array (sources, targets).
-            dtype: "bfloat16" for a uint16 array of bfloat16 bit patterns; by default the array's own type.
+        dtype: "bfloat16" for a uint16 array of bfloat16 bit patterns; by default the array's own type.
         """
         array = as_array(name, array, origin)
         if array.ndim != 2:
