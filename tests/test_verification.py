@@ -12,11 +12,11 @@ from neuromfa_lite import (
     PAPER,
     SANDBOX,
     analyze,
+    blocks,
     boxes,
     dimension,
     fractals,
     measures,
-    one_hop,
     partition,
     paths,
     spectrum,
@@ -173,8 +173,8 @@ def test_one_per_cent_of_a_path_fails(part, monkeypatch):
 
 def test_one_per_cent_of_a_distance_fails(monkeypatch):
     for name in ("count_rounded_reciprocals_f32", "count_rounded_reciprocals_f64"):
-        original = getattr(one_hop, name)
-        monkeypatch.setattr(one_hop, name, lambda weights, *rest, original=original: original(weights / 1.01, *rest))
+        original = getattr(blocks, name)
+        monkeypatch.setattr(blocks, name, lambda weights, *rest, original=original: original(weights / 1.01, *rest))
     assert failures(PARTS["pareto"]()) and failures(PARTS["network"]())
 
 

@@ -11,7 +11,19 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from neuromfa_lite import boxes, dimension, fractals, geodesic, neuron_bands, one_hop, partition, paths, spectrum, study
+from neuromfa_lite import (
+    blocks,
+    boxes,
+    dimension,
+    fractals,
+    geodesic,
+    neuron_bands,
+    one_hop,
+    partition,
+    paths,
+    spectrum,
+    study,
+)
 from neuromfa_lite import verification as verify
 from neuromfa_lite.blocks import WeightBlock
 from neuromfa_lite.masses import Masses
@@ -258,7 +270,7 @@ def test_one_per_cent_of_a_number_asked_for_by_itself_fails(home, function, how,
 
 KERNELS = [
     (home, name)
-    for home in (paths, geodesic, one_hop, partition, boxes, neuron_bands)
+    for home in (blocks, paths, geodesic, one_hop, partition, boxes, neuron_bands)
     for name, member in vars(home).items()
     if getattr(member, "__module__", "").startswith("neuromfa_lite.kernels")
 ]
