@@ -176,6 +176,15 @@ class WeightBlock(_Weights):
     def refuse_changed(self):
         self.matrix.refuse_changed()
 
+    @property
+    def version(self):
+        """The state of the file that the weights are read from."""
+        return self.matrix.version
+
+    def digest(self):
+        """All bytes of the weights, hashed."""
+        return self.matrix.digest()
+
     def take(self, targets, sources):
         return WeightBlock(self.name, self.role, self.source, self.target, self.matrix.take(targets, sources))
 
@@ -290,8 +299,13 @@ class EdgeBlock(_Weights):
         there, back = np.split(weights, 2) if self.both_ways else (weights, None)
         return replace(self, listed=weights, given=None, both_ways=self.both_ways and np.array_equal(there, back))
 
+    version = None
+
     def refuse_changed(self):
         """Nothing: edges are in memory."""
+
+    def digest(self):
+        return b"".join(each.tobytes() for each in (self.sources, self.targets, self.listed))
 
     def take(self, targets, sources):
         new_source = _positions(sources, self.shape[1])

@@ -7,7 +7,7 @@ from pathlib import PurePath
 import numpy as np
 
 from . import arguments
-from .errors import NeuroMFAError
+from .errors import NeuroMFAError, SourceError
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .joins import joined
 from .method import identity, label, refuse_no_method
@@ -271,11 +271,27 @@ class NeuronNetwork:
         return network
 
     def content_hash(self) -> str:
-        """Return a short hash of the weights: all of them in a sample, up to 65,536 a matrix in a larger network."""
+        """Return a short hash of all weights as stored; those of a file are read once in each of its states."""
         digest = hashlib.blake2b(digest_size=8)
         for block in self.weight_blocks:
-            digest.update(f"{block.name}{block.shape}{block.checksum()}".encode())
+            digest.update(f"{block.name}{block.shape}".encode())
+            digest.update(block.digest())
         return digest.hexdigest()
+
+    def hash_later(self):
+        """A callable for :meth:`content_hash`: "" where the weights are no longer those that they are now."""
+        now = self._versions()
+
+        def ask():
+            try:
+                return self.content_hash() if self._versions() == now else ""
+            except SourceError:  # a file that was saved again
+                return ""
+
+        return ask
+
+    def _versions(self):
+        return [block.version for block in self.weight_blocks]
 
 
 def load_network(source, revision=None, config=None, join="chain", read="auto"):

@@ -1,6 +1,7 @@
 """From masses to the multifractal spectrum: partition function, mass exponent, singularity strength, f(alpha)."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Spectrum(NeuronBands):
         measured: whether the measured coverages of bands are of such an analysis; given_radii: whether the method names
             the radii; see :meth:`claim`.
         method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a
-            whole network.
+            whole network. hashed: the source_hash, or the callable that it is computed by when it is asked for.
         masses: the Masses behind it (None after load()).
     """
 
@@ -76,7 +77,7 @@ class Spectrum(NeuronBands):
     method: str = ""
     method_key: str = ""
     source: str = ""
-    source_hash: str = ""
+    hashed: object = field(default="", repr=False)
     seed: int | None = None
     versions: dict = field(default_factory=dict)
     masses: Masses | None = field(default=None, repr=False)
@@ -122,6 +123,11 @@ class Spectrum(NeuronBands):
             columns[name], ends = getattr(self, name), self.band(name)
             columns |= {} if ends is None else {f"{name}_low": ends[0], f"{name}_high": ends[1]}
         return pd.DataFrame({name: values[:n] for name, values in {**columns, "r2": self.r2_by_q}.items()})
+
+    @cached_property
+    def source_hash(self) -> str:
+        """A hash of all weights measured, computed when it is first asked for; "" where they were changed meanwhile."""
+        return self.hashed() if callable(self.hashed) else self.hashed
 
     @property
     def quality(self) -> Quality:
@@ -189,12 +195,14 @@ class Spectrum(NeuronBands):
         errors = {name: values.pop(f"error_of_{name}", None) for name in NeuronErrors._fields}
         known = not any(error is None for error in errors.values())
         values["stored_notes"] = tuple(values.get("stored_notes", ("no band: the file is of an earlier version",)))
+        values["hashed"] = values.pop("source_hash")
         return cls(**values, stored_errors=NeuronErrors(**errors) if known else None)
 
 
 FARTHEST = 1e-300  # the smallest radius as a share of the largest
-_PROVENANCE = ("source", "source_hash", "seed", "versions")
-_STORED = tuple(name for name in Spectrum.__dataclass_fields__ if name not in ("masses", "choices", "stored_errors"))
+_PROVENANCE = ("source", "hashed", "seed", "versions")
+_NOT_STORED = ("masses", "choices", "stored_errors", "hashed")
+_STORED = ("source_hash", *(name for name in Spectrum.__dataclass_fields__ if name not in _NOT_STORED))
 _LAYOUT = {
     "numbers[q]": "q tau r2_by_q",
     "numbers[orders]": "alpha f",
@@ -225,7 +233,7 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
     Args:
         masses: Masses.
         method: Method; its mass, convention, q, scaling_range and derivative act here.
-        provenance: source, source_hash, seed and versions to keep with the result.
+        provenance: source, hashed (what source_hash is, or a callable for it), seed and versions to keep.
 
     Returns:
         Spectrum.

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import namedtuple
+from dataclasses import replace
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -75,10 +76,10 @@ def measure_spectrum(what, method=PAPER, centres=None):
         what.refuse_other_join(method)
         refuse_bad_parts(what, method)
         masses = count_masses(what, method, centres)
-        about = {"source": what.origin, "source_hash": what.content_hash(), "seed": what.seed}
+        about = {"source": what.origin, "hashed": what.hash_later(), "seed": what.seed}
     elif isinstance(what, (np.ndarray, list, tuple)):
         masses = ball_masses(what, method, centres, natural)
-        about = {"source": "measure", "source_hash": content_hash(checked_measure(what))}
+        about = {"source": "measure", "hashed": content_hash(checked_measure(what))}
     else:
         raise NeuroMFAError(
             f"analyze() takes a NeuronNetwork, a networkx graph, a measure or an object of neuromfa_lite.fractals, not "
@@ -138,8 +139,8 @@ def measure_run(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None)
     abilities = _abilities(run, wanted)
     refuse_bad_parts(load_network(run.checkpoint(*wanted[0][::-1]), join=method.join), method)
     drawn = [None] if neurons_per_layer is None else range(samples)
-    rows, radii = _measure(_sampled_networks(run, wanted, drawn, neurons_per_layer, method.join), method)
-    hashes = {(row.training_seed, row.step): row.spectrum.source_hash for row in rows if row.sample == 0}
+    hashes = {}
+    rows, radii = _measure(_sampled_networks(run, wanted, drawn, neurons_per_layer, method.join, hashes), method)
     flags = _merged(_flags_of_checkpoints(rows), _equal_checkpoints(run, hashes))
     column = {name: np.array([getattr(row.spectrum, name) for row in rows]) for name in _COLUMNS}
     keys = {name: np.array([getattr(row, name) for row in rows]) for name in ("training_seed", "step", "sample")}
@@ -208,8 +209,8 @@ def _abilities(run, wanted):
     return abilities
 
 
-def _sampled_networks(run, wanted, samples, neurons_per_layer, join):
-    """Yield (seed, step, sample, network); each file is opened once, its mapping shared by all samples."""
+def _sampled_networks(run, wanted, samples, neurons_per_layer, join, hashes):
+    """Yield (seed, step, sample, network) and note {(seed, step): content hash}; each file is opened once."""
     first = None
     for seed, step in tqdm(wanted, desc=plain(f"follow {run.name}"), unit="checkpoint", delay=1):
         network = load_network(run.checkpoint(step, seed), join=join)
@@ -217,6 +218,7 @@ def _sampled_networks(run, wanted, samples, neurons_per_layer, join):
         first = first or this
         _refuse_other_layers(run, first, this)
         refuse_bad_network(network)
+        hashes[seed, step] = network.content_hash()
         for sample in samples:
             part = network if sample is None else network.sample(neurons_per_layer, seed=sample)
             yield seed, step, sample or 0, part
@@ -233,11 +235,16 @@ def _refuse_other_layers(run, first, this):
 
 def _measure(networks, method):
     if method.radii_scope == "network":
-        return [_Row(*keys, measure_spectrum(network, method)) for *keys, network in networks], np.array([])
+        return [_Row(*keys, _spectrum(network, method)) for *keys, network in networks], np.array([])
     kept = list(networks)
     radii = common_radii([network for *_, network in kept], method)
     fixed = method.replace(radii=radii, name=method.name)
-    return [_Row(*keys, measure_spectrum(network, fixed)) for *keys, network in kept], radii
+    return [_Row(*keys, _spectrum(network, fixed)) for *keys, network in kept], radii
+
+
+def _spectrum(network, method):
+    """The spectrum without a hold on its network: the weights of all samples together are many."""
+    return replace(measure_spectrum(network, method), hashed="")
 
 
 def common_radii(networks, method):

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import io
 import math
-import os
 import re
 import shutil
 import sys
@@ -20,6 +19,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from PIL import Image
+
+from neuromfa_lite.storage import written
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -115,12 +116,8 @@ def _alike(a, b):
 
 def save(notebook, path):
     """Write under a temporary name, then rename."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        nbformat.write(notebook, file)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    with written(Path(path)) as file:
+        file.write(f"{nbformat.writes(notebook)}\n".encode())
 
 
 def main(wanted):

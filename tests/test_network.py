@@ -1,5 +1,8 @@
 """The neuron network: what it holds, what it describes, what a sample keeps, and what it refuses."""
 
+import hashlib
+import zlib
+
 import networkx as nx
 import numpy as np
 import oracle
@@ -166,8 +169,18 @@ def test_a_neuron_is_joined_one_to_one_to_itself_where_two_layers_draw_different
     np.testing.assert_array_equal(there, expected)
 
 
+def first_hash(network):
+    """The content hash of the first release."""
+    digest = hashlib.blake2b(digest_size=8)
+    for block in network.weight_blocks:
+        weights = np.ascontiguousarray(block.weights())
+        checksum = zlib.adler32(weights) if weights.nbytes > 4096 else zlib.crc32(weights)
+        digest.update(f"{block.name}{block.shape}{checksum}".encode())
+    return digest.hexdigest()
+
+
 def test_the_samples_of_bundled_models_are_those_of_the_first_release(trained):
-    assert [trained.sample(8, 0).content_hash(), trained.sample(32, 3).content_hash()] == [
+    assert [first_hash(trained.sample(8, 0)), first_hash(trained.sample(32, 3))] == [
         "ca25f03989d9a56d",
         "6f57025eddb985f6",
     ]

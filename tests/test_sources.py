@@ -379,6 +379,92 @@ def test_a_file_that_is_gone_is_still_read(tmp_path):
     assert network.content_hash() == before
 
 
+# The content hash
+
+
+def reads_of(monkeypatch):
+    """A list that gains the bytes of every read of a file."""
+    read, counted = safetensors_file.MappedFile.read, []
+    monkeypatch.setattr(
+        safetensors_file.MappedFile, "read", lambda file, at, n: (counted.append(n), read(file, at, n))[1]
+    )
+    return counted
+
+
+def test_every_byte_of_the_weights_enters_the_hash(tmp_path):
+    config = {**CONFIG, "hidden_size": 300, "num_attention_heads": 3}  # a matrix of more than 65,536 numbers
+    tensors = gpt_neox_tensors(config)
+    names = [name for name in tensors if name.endswith(("query_key_value.weight", "dense.weight", "h.weight"))]
+    before = load_network(write_folder(tmp_path / "0", tensors, config)).content_hash()
+    assert load_network(tensors, config=config).content_hash() == before
+    draw, seen = np.random.default_rng(0), {before}
+    for number, name in enumerate(names, start=1):
+        changed = {**tensors, name: tensors[name].copy()}
+        bits = changed[name].view(np.uint32)
+        bits[tuple(draw.integers(bits.shape))] ^= 1
+        from_file = load_network(write_folder(tmp_path / str(number), changed, config)).content_hash()
+        assert load_network(changed, config=config).content_hash() == from_file
+        seen.add(from_file)
+    assert len(seen) == 1 + len(names) == 9
+
+
+def test_a_file_is_hashed_once_in_each_of_its_states(tmp_path, monkeypatch):
+    counted, folder = reads_of(monkeypatch), write_folder(tmp_path, gpt_neox_tensors())
+    file = folder / "model.safetensors"
+    os.utime(file, ns=(0, 10**9))
+    first = load_network(folder).content_hash()
+    assert sum(counted) == 2 * 4 * (4 * 12 * 12 + 2 * 20 * 12)  # each of the fused matrices once
+    assert load_network(folder, read="copy").content_hash() == first and len(counted) == 8
+    save_again(file)
+    os.utime(file, ns=(0, 2 * 10**9))
+    load_network(folder).content_hash()
+    assert len(counted) == 16
+    for _ in range(2):  # a file that may be written once more in this tick of its clock is read each time
+        os.utime(file)
+        load_network(folder).content_hash()
+    assert len(counted) == 16 + 2 * 12  # and each part of a fused matrix anew
+
+
+@pytest.mark.parametrize("join", ["folded", "both-directions", "head-products", "folded-head-products"])
+def test_what_weights_are_computed_of_enters_the_hash(join):
+    fused = "attention.query_key_value.weight"  # query, key and value of a head in its rows 0, 4 and 8
+    places = [(fused, 0), (fused, 4), (fused, 8), ("attention.dense.weight", 0), ("mlp.dense_h_to_4h.weight", 1)]
+    gains = {f"gpt_neox.layers.{block}.post_attention_layernorm.weight": np.ones(12, "f4") for block in (0, 1)}
+    before = load_network(gpt_neox_tensors() | gains, config=CONFIG, join=join).content_hash()
+    for name, row in places + [("input_layernorm.weight", 1)] * ("folded" in join):
+        tensors = gpt_neox_tensors() | gains
+        tensors[f"gpt_neox.layers.1.{name}"][row] += 1
+        assert load_network(tensors, config=CONFIG, join=join).content_hash() != before
+
+
+def test_the_hash_is_computed_when_a_save_asks_and_never_while_a_network_is_analyzed(tmp_path, monkeypatch):
+    network = load_network(write_folder(tmp_path, gpt_neox_tensors()))
+    monkeypatch.setattr(nmfa.NeuronNetwork, "content_hash", lambda network: pytest.fail("hashed"))
+    method = PAPER.replace(minimum_connections=1)
+    spectra = [analyze(each, method) for each in (network, network.sample(8))]
+    monkeypatch.undo()
+    assert [each.source_hash for each in spectra] == [network.content_hash(), network.sample(8).content_hash()]
+    again = nmfa.Spectrum.load(spectra[0].save(tmp_path / "whole"))
+    assert again.source_hash == spectra[0].source_hash
+
+
+def test_the_hash_of_weights_that_were_changed_meanwhile_is_not_that_of_others(tmp_path):
+    method = PAPER.replace(minimum_connections=1)
+    folder = write_folder(tmp_path, gpt_neox_tensors())
+    os.utime(folder / "model.safetensors", ns=(0, 0))
+    spectrum = analyze(load_network(folder), method)
+    save_again(folder / "model.safetensors")
+    assert spectrum.source_hash == "" and nmfa.Spectrum.load(spectrum.save(tmp_path / "late")).source_hash == ""
+    module = torch.nn.Module()
+    tensors = gpt_neox_tensors()
+    state = {name: torch.tensor(array) for name, array in tensors.items()}
+    module.state_dict = lambda: {name: tensor.detach() for name, tensor in state.items()}
+    before, after = (analyze(load_network(module, config=CONFIG), method) for _ in range(2))
+    assert before.source_hash == load_network(tensors, config=CONFIG).content_hash()
+    state["gpt_neox.layers.0.attention.dense.weight"].mul_(2)  # as a training step does
+    assert after.source_hash == "" and before.source_hash
+
+
 @pytest.mark.parametrize("small", [True, False])
 def test_a_file_saved_again_during_the_work_is_named(tmp_path, monkeypatch, small):
     """The window after the first look: what was read may be half of the old and half of the new."""

@@ -1,9 +1,12 @@
 """The tasks of the laboratory against plain examples: what is trained on, what is held out, what is measured."""
 
 import collections
+import dataclasses
 import itertools
 import json
 import platform
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +14,12 @@ import pytest
 
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.laboratory import RECIPES, tasks
-from neuromfa_lite.laboratory.recipes import ModularAdditionRecipe
-from neuromfa_lite.laboratory.tasks import byte_pairs, code_abilities, induction, python_text
+from neuromfa_lite.laboratory.tasks import code_abilities, induction, python_text
 from neuromfa_lite.laboratory.tasks.modular_addition import addition_table
 from neuromfa_lite.laboratory.tasks.task import NOT_ASKED, next_tokens, share_right
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+import make_text
 
 INDUCTION = RECIPES["induction"]
 ADDITION = RECIPES["modular-addition"]
@@ -182,7 +187,7 @@ def test_measured_ability_is_the_argmax_of_the_logits():
 
 @pytest.mark.small
 def test_both_orders_of_a_pair_fall_on_the_same_side():
-    pairs, trained, labels, sums = addition_table(ADDITION)
+    pairs, trained, labels, sums = addition_table(**ADDITION.choices)
     assert len({tuple(pair) for pair in pairs.tolist()}) == 59 * 59
     side = {tuple(pair): bool(there) for pair, there in zip(pairs.tolist(), trained, strict=True)}
     assert all(side[a, b] == side[b, a] for a, b in side)
@@ -196,13 +201,13 @@ def test_both_orders_of_a_pair_fall_on_the_same_side():
 
 @pytest.mark.small
 def test_random_answers_are_one_for_each_pair_and_near_uniform():
-    _, trained, labels, sums = addition_table(RECIPES["modular-addition-control"])
+    _, trained, labels, sums = addition_table(**RECIPES["modular-addition-control"].choices)
     table = labels.reshape(59, 59)
     assert (table == table.T).all() and set(labels) == set(range(59))
     upper = np.triu_indices(59)
     agree = (table == sums.reshape(59, 59))[upper]
     assert abs(agree.mean() - 1 / 59) < 5 * np.sqrt(1 / 59 / agree.size)
-    assert (trained == addition_table(ADDITION)[1]).all()
+    assert (trained == addition_table(**ADDITION.choices)[1]).all()
 
 
 @pytest.mark.small
@@ -216,7 +221,8 @@ def test_a_training_batch_of_addition_holds_each_trained_pair_once_and_asks_for_
 
 @pytest.mark.small
 def test_abilities_of_addition_keep_trained_and_other_pairs_apart():
-    recipe = ModularAdditionRecipe(name="mine", title="mine", modulus=3, vocabulary=4, trained_share=0.5, batch=5)
+    choices = {"modulus": 3, "trained_share": 0.5, "random_labels": False}
+    recipe = dataclasses.replace(ADDITION, choices=choices, vocabulary=4, batch=5)
     task = tasks.find_task(recipe)
     answers = np.zeros((9, 3), int)
 
@@ -246,10 +252,10 @@ def test_the_control_of_addition_is_tested_on_true_sums_and_trained_on_its_own()
 @pytest.mark.small
 def test_byte_pairs_join_the_most_frequent_pair_first():
     text = "lower lower low low low"
-    vocabulary = byte_pairs.learn(text, 96 + 1 + 4)
+    vocabulary = make_text.learn(text, 96 + 1 + 4)
     # l-o and o-w both come five times: the first by code points; then lo-w; then " low" with its four spaces
     assert vocabulary[97:] == ["lo", "low", " low", "er"]
-    assert [vocabulary[number] for number in byte_pairs.encode(" lower slow", vocabulary)] == [
+    assert [vocabulary[number] for number in python_text.encode(" lower slow", vocabulary)] == [
         " low",
         "er",
         " ",
@@ -260,9 +266,9 @@ def test_byte_pairs_join_the_most_frequent_pair_first():
 
 @pytest.mark.small
 def test_learning_by_increments_is_learning_by_counting_anew():
-    text = byte_pairs.plain("".join(python_text.source_files()[name] for name in ("bisect.py", "heapq.py")))
-    words = {piece: tuple(piece) for piece in byte_pairs.PIECE.findall(text)}
-    counts = collections.Counter(byte_pairs.PIECE.findall(text))
+    text = python_text.plain("".join(python_text.source_files()[name] for name in ("bisect.py", "heapq.py")))
+    words = {piece: tuple(piece) for piece in python_text.PIECE.findall(text)}
+    counts = collections.Counter(python_text.PIECE.findall(text))
     expected = []
     while len(expected) < 60:
         pairs = collections.Counter()
@@ -279,7 +285,7 @@ def test_learning_by_increments_is_learning_by_counting_anew():
             words[piece] = tuple(joined)
         if "".join(best) not in expected:
             expected.append("".join(best))
-    assert byte_pairs.learn(text, 97 + 60)[97:] == expected
+    assert make_text.learn(text, 97 + 60)[97:] == expected
 
 
 @pytest.mark.small
@@ -287,10 +293,10 @@ def test_encoding_loses_nothing_of_plain_text():
     vocabulary = TEXT["vocabulary"]
     for name in ("json/decoder.py", "secrets.py", "textwrap.py"):
         text = python_text.source_files()[name]
-        ids = byte_pairs.encode(text, vocabulary)
+        ids = python_text.encode(text, vocabulary)
         assert "".join(vocabulary[number] for number in ids) == text
         assert len(ids) < 0.6 * len(text)
-    assert byte_pairs.plain("é\tx\r\n\f") == "\ufffd    x\n\ufffd"
+    assert python_text.plain("é\tx\r\n\f") == "\ufffd    x\n\ufffd"
 
 
 @pytest.mark.small
@@ -298,13 +304,13 @@ def test_the_stored_text_is_whole():
     assert len(TEXT["vocabulary"]) == len(set(TEXT["vocabulary"])) == len(TEXT["usual_next"]) == 512
     held_out = np.array(TEXT["held_out"])
     assert held_out.shape == (256, 129) and held_out.min() >= 0 and held_out.max() < 512
-    assert TEXT["licence"].startswith("PSF-2.0") and python_text.text_as_json(TEXT) == python_text.FILE.read_text()
+    assert TEXT["licence"].startswith("PSF-2.0") and make_text.text_as_json(TEXT) == python_text.FILE.read_text()
 
 
 @pytest.mark.retraining
 @other_python
-def test_the_stored_text_is_made_by_the_package():
-    assert python_text.make_text() == json.loads(python_text.FILE.read_text())
+def test_the_stored_text_is_made_by_the_script():
+    assert make_text.make_text() == json.loads(python_text.FILE.read_text())
 
 
 def test_held_out_files_are_not_in_the_training_text():

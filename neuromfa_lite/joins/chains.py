@@ -123,7 +123,7 @@ def _with_gain(source, matrix):
     gain = gain_of(source, matrix.name.partition("[")[0])
     if gain is None:
         return matrix
-    return computed(matrix, matrix.shape, lambda rows, columns: matrix.read(rows, columns) * gain[columns])
+    return computed(matrix, matrix.shape, lambda rows, columns: matrix.read(rows, columns) * gain[columns], of=[gain])
 
 
 def _turned(matrix):
@@ -131,21 +131,28 @@ def _turned(matrix):
     return computed(matrix, matrix.shape[::-1], lambda rows, columns: matrix.read(columns, rows).T, kind)
 
 
-def computed(like, shape, compute, dtype="float64", name=None):
-    """A WeightMatrix of compute(rows, columns), integer indices both -> array (rows, columns), when it is read."""
-    return WeightMatrix(name or like.name, like.origin, dtype, _ComputedStorage(tuple(shape), compute))
+def computed(like, shape, compute, dtype="float64", name=None, of=()):
+    """A WeightMatrix of compute(rows, columns), integer indices both -> array (rows, columns), when it is read.
+
+    like, of: the matrices and arrays that it is computed of, which are hashed in its place.
+    """
+    return WeightMatrix(name or like.name, like.origin, dtype, _ComputedStorage(tuple(shape), compute, (like, *of)))
 
 
 class _ComputedStorage:
     """Weights that are computed for the rows and columns that are asked for; see sources.matrix.ArrayStorage."""
 
-    def __init__(self, shape, compute):
-        self.shape, self.sample = shape, compute
+    def __init__(self, shape, compute, of):
+        self.shape, self.sample, self._of = shape, compute, of
 
     def take(self, rows):
         """(rows, all columns): rows None for all, a slice or indices."""
         rows = np.arange(self.shape[0])[slice(None) if rows is None else rows]
         return self.sample(rows, np.arange(self.shape[1]))
+
+    def digest(self):
+        """Of what it is computed of."""
+        return b"".join(each.digest() if isinstance(each, WeightMatrix) else each.tobytes() for each in self._of)
 
     def refuse_changed(self):
         """Nothing: the matrices that it is computed of say so when they are read."""

@@ -85,14 +85,14 @@ def _moved(output, value, inside, name):
     def product(rows, columns):
         return _wide(output.read(rows, inside)) @ _wide(value.read(inside, columns))
 
-    return computed(output, (output.shape[0], value.shape[1]), product, name=name)
+    return computed(output, (output.shape[0], value.shape[1]), product, name=name, of=[value])
 
 
 def _compared(query, key, inside, name):
     def product(rows, columns):
         return _wide(query.read(inside, rows)).T @ _wide(key.read(inside, columns))
 
-    return computed(query, (query.shape[1], key.shape[1]), product, name=name)
+    return computed(query, (query.shape[1], key.shape[1]), product, name=name, of=[key])
 
 
 def _wide(weights):

@@ -11,11 +11,12 @@ import json
 import os
 import re
 import shutil
-import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .. import storage
 from ..errors import NeuroMFAError, SourceError
+from ..sources.files import read_json
 
 try:
     import fcntl
@@ -37,94 +38,37 @@ NEEDED_BY_CHECKPOINT = {"seed": int, "step": int, "files": dict, "abilities": di
 
 
 def seed_folders(seed: int | str) -> tuple[str, str]:
-    """Return the two names that the folder of a training seed can have: a new one never overwrites the one before."""
+    """The two names that the folder of a training seed can have: a new one never overwrites the one before."""
     return f"seed-{seed}", f"seed-{seed}-again"
 
 
 def step_folder(step: int) -> str:
-    """Return the name of a checkpoint's folder within that of its seed."""
+    """The name of a checkpoint's folder within that of its seed."""
     return f"step-{step:06d}"
 
 
 def checkpoint_folder(run_folder: Path, manifest: dict, seed: int, step: int) -> Path:
-    """Say where the weights of one step of one training seed lie.
-
-    Args:
-        run_folder: folder of the run.
-        manifest: its manifest.
-        seed: training seed.
-        step: training step.
-
-    Returns:
-        Path of the folder, which need not exist.
-
-    Example:
-        >>> checkpoint_folder(Path("mine"), {}, seed=0, step=724).as_posix()
-        'mine/seed-0/step-000724'
-    """
-    training = manifest.get("trainings", {}).get(str(seed), {})
+    """Where the weights of one step of one training seed lie, e.g. mine/seed-0/step-000724; it need not exist."""
+    training = manifest["trainings"].get(str(seed), {})
     return run_folder / training.get("folder", seed_folders(seed)[0]) / step_folder(step)
 
 
 def file_hash(path: Path) -> str:
-    """Compute the SHA-256 of a file's content.
-
-    Args:
-        path: the file.
-
-    Returns:
-        str of 64 hexadecimal digits.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place:
-        ...     path = Path(place) / "empty"
-        ...     path.touch()
-        ...     file_hash(path)[:16]
-        'e3b0c44298fc1c14'
-    """
+    """The SHA-256 of a file's content, 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(folder: Path) -> dict:
-    """Read the manifest of a run folder, checked for what the rest of the room relies on.
-
-    Args:
-        folder: folder of the run.
-
-    Returns:
-        dict, the manifest.
-
-    Raises:
-        SourceError: it is missing, is not JSON, lacks an entry, holds one of the wrong kind or was written by a newer
-            version; the message names the file.
-
-    Example:
-        >>> read_manifest(Path(__file__).parent / "data" / "induction")["ability"]
-        'copy_accuracy'
-    """
+    """The manifest of a run folder, checked for what the rest of the room relies on; SourceError names the file."""
     path = folder / FILE_NAME
-    try:
-        if path.exists() and not path.is_file():  # a pipe or a device would be read for ever
-            raise SourceError(f"{path} cannot be read (not an ordinary file): make it a readable file")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        _check(manifest, path)
-        return manifest
-    except FileNotFoundError:
-        raise SourceError(
-            f"{path} is missing: {folder} is not a run folder; give a folder that `neuromfa-lite train` wrote"
-        ) from None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}): make it a readable file") from None
-    except SourceError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is not JSON ({error}): train the run again or restore the file") from None
+    manifest = read_json(path, f"{folder} is not a run folder; give a folder that `neuromfa-lite train` wrote")
+    _check(manifest, path)
+    return manifest
 
 
 def _check(manifest, path: Path) -> None:
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    schema = manifest.get("schema")
     if type(schema) is not int or schema < 1:
         raise SourceError(f"{path} is not the manifest of a run (no schema number): train the run again")
     if schema > SCHEMA:
@@ -190,25 +134,7 @@ def _is_table(value) -> bool:
 
 
 def merge(old: dict, new: dict, path: Path) -> dict:
-    """Add the one training seed of a new manifest to an old one, or put it in the place of the same seed.
-
-    Args:
-        old: manifest of the run so far.
-        new: manifest with one training seed.
-        path: the old manifest's file, for error messages.
-
-    Returns:
-        dict, the manifest of both; seeds and steps ascend.
-
-    Raises:
-        NeuroMFAError: the two were made by different recipes or on different texts, so they are not one run.
-
-    Example:
-        >>> old = read_manifest(Path(__file__).parent / "data" / "induction")
-        >>> again = old | {"trainings": {"1": {}}, "checkpoints": [{"seed": 1, "step": 0}]}
-        >>> [entry["step"] for entry in merge(old, again, Path("mine"))["checkpoints"] if entry["seed"] == 1]
-        [0]
-    """
+    """Add the one training seed of a new manifest to the old one of the file ``path``, or replace the same seed."""
     if any(old.get(key) != new.get(key) for key in ("run", "recipe", "data")):
         raise NeuroMFAError(
             f"{path} belongs to run {old['run']!r} with another recipe or text: give an empty folder for {new['run']!r}"
@@ -225,39 +151,20 @@ def merge(old: dict, new: dict, path: Path) -> dict:
 def workshop(folder: Path, seed: int):
     """Open the hidden folder, inside a run folder, in which one training seed is made; gone afterwards.
 
-    What a killed training left in the run folder is cleared away first.
-
-    Args:
-        folder: the run folder; it need not exist.
-        seed: training seed.
-
-    Returns:
-        Context manager that gives the Path of the hidden folder.
-
-    Raises:
-        NeuroMFAError: another process trains this seed there.
-        OSError: the place cannot be written to.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as place, workshop(Path(place) / "mine", 0) as hidden:
-        ...     hidden.name
-        '.seed-0-unfinished'
+    What a killed training of this seed left is cleared away first. NeuroMFAError where another process trains it there.
     """
     hidden = folder / UNFINISHED.replace("*", str(seed))
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    owner = ExitStack()
     try:
-        with _alone(folder / ".lock"):
-            _clear_leftovers(folder)
+        with _locked(hidden, f"another process trains seed {seed} in {folder}: wait for it"):
             try:
-                owner.enter_context(_alone(hidden / "lock", wait=False))
-            except BlockingIOError:
-                raise NeuroMFAError(f"another process trains seed {seed} in {folder}: wait for it") from None
-        try:
-            yield hidden
-        finally:
-            with _alone(folder / ".lock"), owner:
+                with _locked(folder):
+                    _drop_unmentioned(folder, seed)
+                    for unfinished in folder.glob(".neuromfa-*.tmp"):  # of storage.written
+                        unfinished.unlink()
+                shutil.rmtree(hidden / "seed", ignore_errors=True)
+                yield hidden
+            finally:
                 shutil.rmtree(hidden, ignore_errors=True)
     finally:
         with suppress(OSError):  # not empty: there is a run in it
@@ -268,84 +175,53 @@ def workshop(folder: Path, seed: int):
 def publish(hidden: Path, folder: Path, seed: int, manifest: dict) -> dict:
     """Enter a finished training seed in its run: replacing the manifest there, in one go, is what makes it count.
 
-    Until then its checkpoints lie under a name that the manifest does not mention; afterwards what they replace does,
-    and goes.
-
-    Args:
-        hidden: the :func:`workshop`, with the checkpoints in its folder "seed".
-        folder: folder of the run.
-        seed: the training seed.
-        manifest: manifest with that one seed.
-
-    Returns:
-        dict, the manifest of the whole run.
-
-    Raises:
-        NeuroMFAError: the folder holds a run of another recipe.
-        SourceError: the manifest there is damaged.
+    Until then the checkpoints in the folder "seed" of the :func:`workshop` lie under a name that the manifest does not
+    mention; afterwards what they replace does, and goes. Returns the manifest of the whole run.
     """
-    path, new = folder / FILE_NAME, hidden / FILE_NAME
-    with _alone(folder / ".lock"):
-        _set_aside(folder, seed, hidden)
+    path = folder / FILE_NAME
+    with _locked(folder):
         old = read_manifest(folder) if path.exists() else None
         name = next(name for name in seed_folders(seed) if not (folder / name).exists())
         manifest["trainings"][str(seed)]["folder"] = name
         whole = merge(old, manifest, path) if old else manifest
-        with open(new, "w", encoding="utf-8") as file:
-            file.write(json.dumps(whole, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        content = json.dumps(whole, indent=1) + "\n"
         try:
             os.replace(hidden / "seed", folder / name)
-            os.replace(new, path)
+            with storage.written(path) as file:
+                file.write(content.encode())
         finally:
-            _set_aside(folder, seed, hidden)
+            _drop_unmentioned(folder, seed)
     return whole
 
 
-def _clear_leftovers(folder: Path) -> None:
-    """Remove the workshops whose process is gone, and what they had moved but not yet entered in the manifest."""
-    for hidden in folder.glob(UNFINISHED):
-        with suppress(BlockingIOError), _alone(hidden / "lock", wait=False):
-            _set_aside(folder, hidden.name.split("-")[1], hidden)
-            shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _set_aside(folder: Path, seed: int | str, hidden: Path) -> None:
-    """Move a seed's folders that the manifest does not mention into a hidden folder, to go with it."""
+def _drop_unmentioned(folder: Path, seed: int) -> None:
+    """Remove a seed's folders that the manifest does not mention: never entered, or replaced."""
     manifest = read_manifest(folder) if (folder / FILE_NAME).exists() else {"trainings": {}}
     training = manifest["trainings"].get(str(seed))
     mentioned = training and training.get("folder", seed_folders(seed)[0])
     for name in seed_folders(seed):
-        if name != mentioned and (folder / name).exists():
-            os.replace(folder / name, Path(tempfile.mkdtemp(dir=hidden)) / name)
+        if name != mentioned:
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 @contextmanager
-def _alone(path: Path, wait: bool = True):
-    """Keep other processes out by a locked file, gone afterwards; the system lets go when a process ends, however."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _locked(folder: Path, busy: str = ""):
+    """Keep other processes out of a folder, made where it is missing; busy: do not wait for them, say this.
+
+    The system unlocks when a process ends, however.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
         yield
         return
-    handle = _locked(path, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    handle = os.open(folder, os.O_RDONLY)
     try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise NeuroMFAError(busy) from None
+        if not os.path.samestat(os.fstat(handle), os.stat(folder)):
+            raise NeuroMFAError(busy or f"{folder} was made anew by another process: start again")
         yield
     finally:
-        path.unlink(missing_ok=True)
         os.close(handle)
-
-
-def _locked(path: Path, how: int) -> int:
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # another process has just removed the file or its folder: once more
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(handle, how)
-                if os.path.samestat(os.fstat(handle), os.stat(path)):
-                    return handle
-            except BaseException:
-                os.close(handle)
-                raise
-            os.close(handle)

@@ -12,29 +12,13 @@ from .tasks import seed_sequence
 
 
 def build_model(recipe: Recipe, seed: int = 0):
-    """Build the untrained model of a recipe.
+    """Build the untrained GPTNeoXForCausalLM (fp32) of a recipe; torch's global random numbers stay as they were.
 
     Initial weights are the library's own, normal numbers of deviation ``initializer_range``; or those of the Pythia
     models: deviation sqrt(2 / (5 hidden)), and 2 / (layers sqrt(hidden)) in the two matrices of a block that write
-    into the residual stream. The state of torch's global random numbers is the same before and after.
-
-    Args:
-        recipe: Recipe.
-        seed: training seed, 0 or larger.
-
-    Returns:
-        GPTNeoXForCausalLM, fp32.
-
-    Raises:
-        NeuroMFAError: a seed that is not a whole number >= 0.
+    into the residual stream.
 
     Source: "small_init" and "wang_init" of GPT-NeoX; Black et al. 2022, section 3.1.
-
-    Example:
-        >>> from neuromfa_lite.laboratory.recipes import find_recipe
-        >>> model = build_model(find_recipe("induction"))
-        >>> model.gpt_neox.layers[0].attention.query_key_value.weight.shape
-        torch.Size([192, 64])
     """
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
@@ -79,21 +63,7 @@ def _initialise_as_pythia(model) -> None:
 
 
 def build_optimizer(model, recipe: Recipe):
-    """Build AdamW with weight decay on matrices only (embeddings included), none on biases and norms.
-
-    Args:
-        model: torch nn.Module.
-        recipe: Recipe; gives learning rate, betas and weight decay.
-
-    Returns:
-        torch.optim.AdamW.
-
-    Example:
-        >>> from neuromfa_lite.laboratory.recipes import find_recipe
-        >>> recipe = find_recipe("induction")
-        >>> [group["weight_decay"] for group in build_optimizer(build_model(recipe), recipe).param_groups]
-        [0.01, 0.0]
-    """
+    """AdamW with weight decay on matrices only (embeddings included), none on biases and norms."""
     import torch
 
     parameters = list(model.parameters())
@@ -105,12 +75,7 @@ def build_optimizer(model, recipe: Recipe):
 
 
 def save_checkpoint(model, folder: Path) -> None:
-    """Store a model in half precision as a Hugging Face folder: config.json and model.safetensors.
-
-    Args:
-        model: a model of transformers.
-        folder: the folder to make; it must not exist.
-    """
+    """Store a model in half precision as a Hugging Face folder, made for it: config.json and model.safetensors."""
     import torch
     from safetensors.torch import save
 
@@ -125,15 +90,7 @@ def save_checkpoint(model, folder: Path) -> None:
 
 
 def as_stored(folder: Path, model):
-    """Build a second model of the same configuration with the half-precision weights of a folder.
-
-    Args:
-        folder: folder of :func:`save_checkpoint`.
-        model: the model stored there.
-
-    Returns:
-        A model of the same class, fp32, set to be tested.
-    """
+    """A second model of the same class with the half-precision weights of a folder, fp32, set to be tested."""
     import torch
     from safetensors.torch import load_file
 

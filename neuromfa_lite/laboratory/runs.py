@@ -267,21 +267,7 @@ def list_runs() -> pd.DataFrame:
 
 
 def load_checkpoint(label: str) -> Checkpoint:
-    """Open the checkpoint that a label stands for.
-
-    Args:
-        label: "RUN@STEP" or "RUN@STEP:SEED"; RUN is a bundled name or a run's folder.
-
-    Returns:
-        Checkpoint.
-
-    Raises:
-        NeuroMFAError: the label has another form, or the run, step or seed does not exist.
-
-    Example:
-        >>> load_checkpoint("induction@724:1")
-        <Checkpoint induction@724:1>
-    """
+    """The Checkpoint that a label "RUN@STEP" or "RUN@STEP:SEED" stands for; RUN is a bundled name or a run's folder."""
     parts = isinstance(label, str) and re.fullmatch(r"(?P<run>.+)@(?P<step>\d{1,19})(:(?P<seed>\d{1,19}))?", label)
     if not parts:
         raise NeuroMFAError(f"{label!r:.99} is not a checkpoint: write RUN@STEP or RUN@STEP:SEED, e.g. induction@724:1")
@@ -289,21 +275,11 @@ def load_checkpoint(label: str) -> Checkpoint:
 
 
 def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
-    """Compare every file of a run with the hash in its manifest.
-
-    Args:
-        run: Run, or what :func:`load_run` takes.
+    """Compare every file of a run (Run, or what :func:`load_run` takes) with the hash in its manifest.
 
     Returns:
         DataFrame, a row per file: file (path inside the run), expected and found (SHA-256; found is None if the file is
         missing or cannot be read), ok.
-
-    Raises:
-        NeuroMFAError, SourceError: as :func:`load_run`.
-
-    Example:
-        >>> bool(verify_run("induction")["ok"].all())
-        True
     """
     import pandas as pd
 

@@ -7,14 +7,23 @@ one machine agree to the last bit, and their first steps on two machines to a fe
 from __future__ import annotations
 
 import os
+import platform
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from .. import arguments
 from ..errors import NeuroMFAError
 from . import manifests
+from .model import as_stored, build_model, build_optimizer, save_checkpoint
 from .recipes import Recipe, find_recipe
-from .tasks import Task, find_task, seed_sequence
-from .trainer import Training
+from .tasks import NOT_ASKED, Task, find_task, measure_abilities, seed_sequence
+from .tried import TRIED
+
+THREADS = 1
 
 
 def train(
@@ -57,7 +66,8 @@ def train(
     folder = arguments.path("folder", name if folder is None else folder).absolute()
     _refuse_without_torch()
     seed_sequence("train", seed)  # refuses an impossible seed before any work
-    stored_steps = _stored_steps(recipe, seed, steps)
+    last = recipe.steps if steps is None else arguments.whole("steps", steps, 0, recipe.steps)
+    stored_steps = [step for step in recipe.checkpoints(seed) if step <= last]
     task = find_task(recipe)
     try:
         _refuse_what_is_no_run(folder, name)
@@ -81,11 +91,6 @@ def _refuse_without_torch():
         ) from None
 
 
-def _stored_steps(recipe: Recipe, seed: int, steps: int | None) -> list[int]:
-    last = recipe.steps if steps is None else arguments.whole("steps", steps, 0, recipe.steps)
-    return [step for step in recipe.checkpoints(seed) if step <= last]
-
-
 def _refuse_what_is_no_run(folder: Path, name: str) -> None:
     """Leave alone what is neither a run nor empty; hidden files are no hindrance."""
     if folder.exists() and not folder.is_dir():
@@ -107,3 +112,148 @@ def _refuse_to_overwrite(folder: Path, recipe: Recipe, task: Task, seed: int, ov
         raise NeuroMFAError(f"{folder} holds {name!r} trained on another text than this Python's: give a new folder")
     if str(seed) in found["trainings"] and not overwrite:
         raise NeuroMFAError(f"{folder} already holds seed {seed} of {name!r}: give a new folder or overwrite it")
+
+
+@dataclass
+class Training:
+    """One training in the making: what is trained, and the folder for its checkpoints.
+
+    entries and curve go into the manifest: an entry per stored step, columns of values measured in between.
+    """
+
+    recipe: Recipe
+    seed: int
+    task: Task
+    built: Path
+    entries: list[dict] = field(default_factory=list)
+    curve: dict[str, list] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def run(self, stored_steps: list[int], progress: bool) -> None:
+        """Train up to the last of the steps."""
+        import torch
+
+        start = time.perf_counter()
+        with _threads(THREADS), torch.random.fork_rng(devices=[]), torch.enable_grad():
+            self.model = build_model(self.recipe, self.seed).train()
+            self.optimizer = build_optimizer(self.model, self.recipe)
+            self.batches = np.random.default_rng(seed_sequence("train", self.seed))
+            torch.manual_seed(self.seed)  # only dropout would draw from it
+            self._steps(stored_steps, progress)
+        self.seconds = time.perf_counter() - start
+
+    def _steps(self, stored_steps: list[int], progress: bool) -> None:
+        from tqdm.auto import tqdm
+
+        last = stored_steps[-1]
+        label, shown = f"{self.recipe.name}, seed {self.seed}", {}
+        with tqdm(total=last, desc=label, unit="step", disable=not progress) as bar:
+            for step in range(last + 1):
+                loss = _loss(self.model, self.task.training_batch(self.batches))
+                shown |= self._measured(step, loss.item(), step in stored_steps)
+                if step == last:
+                    break
+                _update(loss, self.optimizer, self.recipe.learning_rate_at(step))
+                bar.update()
+                bar.set_postfix({"loss": f"{loss.item():.3f}", **shown}, refresh=False)
+
+    def _measured(self, step: int, loss: float, stored: bool) -> dict[str, str]:
+        """Store the step or measure it if it is time; the main ability, to be shown."""
+        every = self.recipe.measured_every
+        if stored:
+            abilities = self._store(step, loss)
+        elif every and step % every == 0:
+            abilities = measure_abilities(self.model.eval(), self.recipe, self.task)
+            self.model.train()
+        else:
+            return {}
+        if every:
+            for name, value in {"step": step, "train_loss": loss, **abilities}.items():
+                self.curve.setdefault(name, []).append(value)
+        return {self.recipe.ability: f"{abilities[self.recipe.ability]:.3f}"}
+
+    def _store(self, step: int, loss: float) -> dict[str, float]:
+        """Store a checkpoint; its abilities are those of the weights as stored."""
+        folder = self.built / manifests.step_folder(step)
+        save_checkpoint(self.model, folder)
+        abilities = measure_abilities(as_stored(folder, self.model), self.recipe, self.task)
+        files = {path.name: manifests.file_hash(path) for path in sorted(folder.iterdir())}
+        self.entries.append(
+            {"seed": self.seed, "step": step, "train_loss": loss, "abilities": abilities, "files": files}
+        )
+        return abilities
+
+    def manifest(self) -> dict:
+        """The manifest of a run folder with this training alone."""
+        recipe, data = self.recipe, self.task.about()
+        training = {
+            "last_step": self.entries[-1]["step"],
+            "seconds": round(self.seconds, 1),
+            "threads": THREADS,
+            "cores": os.cpu_count(),
+            **_machine(),
+        }
+        return {
+            "schema": manifests.SCHEMA,
+            "run": recipe.name,
+            "title": recipe.title,
+            "ability": recipe.ability,
+            "control": recipe.control,
+            "control_of": recipe.control_of,
+            "recipe": recipe.as_dict(),
+            "recipes_tried": TRIED[recipe.name],
+            **({"data": data} if data else {}),
+            "trainings": {str(self.seed): training | ({"curve": self.curve} if self.curve else {})},
+            "checkpoints": self.entries,
+        }
+
+
+def _update(loss, optimizer, learning_rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def _loss(model, examples):
+    """Mean cross-entropy over the positions that are asked, in nats."""
+    import torch
+
+    targets = torch.from_numpy(examples.targets)
+    asked = targets != NOT_ASKED
+    logits = model(torch.from_numpy(examples.tokens), use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits[asked], targets[asked])
+
+
+def _machine() -> dict:
+    """What decides, beside the recipe, what a training produces."""
+    import safetensors
+    import torch
+    import transformers
+
+    return {
+        "processor": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "safetensors": safetensors.__version__,
+        },
+    }
+
+
+@contextmanager
+def _threads(count: int):
+    """Run torch on ``count`` threads, then on as many as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

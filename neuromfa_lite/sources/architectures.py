@@ -85,7 +85,6 @@ class Architecture:
         """Return the joins (tuple of Join) of a model with this configuration (dict)."""
         return tuple(self.joins(config) if callable(self.joins) else self.joins)
 
-
     def list_gains(self, config):
         """Return the gains (dict) of a model with this configuration (dict); None where the record does not tell."""
         return self.gains(config) if callable(self.gains) else self.gains
@@ -118,7 +117,7 @@ def register(architecture):
 
 
 def transformer_layers(hidden, middle, blocks):
-    """List the layers of a decoder, block after block.
+    """List the layers of a decoder, block after block: 7 * blocks + 1 NeuronLayer in the order of the flow.
 
     Query, key, value and attention output of a block are one sampling group; an MLP is sampled twice as densely.
 
@@ -127,14 +126,7 @@ def transformer_layers(hidden, middle, blocks):
         middle: neurons in each MLP.
         blocks: number of transformer blocks.
 
-    Returns:
-        List of 7 * blocks + 1 NeuronLayer, in the order of the flow.
-
     Source: Xiao et al. 2025, section 3.1; chain and sampling as in the authors' code.
-
-    Example:
-        >>> [layer.name for layer in transformer_layers(64, 256, 1)][-3:]
-        ['block 0 middle', 'block 0 mlp', 'output']
     """
     layers = []
     for block in range(blocks):
@@ -148,19 +140,9 @@ def transformer_layers(hidden, middle, blocks):
 
 
 def attention_joins(block):
-    """List the joins of a block that no matrix holds: query, key and value to attention output, all of weight 1.
-
-    Args:
-        block: number of the transformer block, from 0.
-
-    Returns:
-        List of three Join.
+    """The three Join of a block that no matrix holds: query, key and value to attention output, all of weight 1.
 
     Source: the authors' code of Xiao et al. 2025.
-
-    Example:
-        >>> [join.kind for join in attention_joins(0)]
-        ['one-to-one', 'all-to-all', 'all-to-all']
     """
     kinds = {"query": "one-to-one", "key": "all-to-all", "value": "all-to-all"}
     return [
@@ -170,15 +152,7 @@ def attention_joins(block):
 
 
 def fused_rows(heads, head_size, position):
-    """Find the rows of query, key or value in a matrix that stores [query, key, value] head by head.
-
-    Args:
-        heads: number of attention heads.
-        head_size: neurons in the query, the key and the value of one head.
-        position: 0 for the query, 1 for the key, 2 for the value.
-
-    Returns:
-        (heads * head_size,) int; the rows of head h begin at h * 3 * head_size + position * head_size.
+    """The rows of query, key or value (position 0, 1, 2) in a matrix that stores [query, key, value] head by head.
 
     Example:
         >>> fused_rows(2, 2, 1)

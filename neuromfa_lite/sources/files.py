@@ -10,23 +10,7 @@ LARGEST_TEXT = 64 << 20  # bytes of a config.json or of an index of shards; thos
 
 
 def regular_file(path, way_out="check its path and rights"):
-    """Look at a file before it is opened: a named pipe or a device would be waited for, or read, for ever.
-
-    Args:
-        path: the file (str or path).
-        way_out: what to do where it is missing.
-
-    Returns:
-        os.stat_result.
-
-    Raises:
-        SourceError: it is missing, out of reach or no regular file; the message names it.
-
-    Example:
-        >>> regular_file(os.devnull)
-        Traceback (most recent call last):
-        neuromfa_lite.errors.SourceError: ... is no ordinary file: give the path of a file that holds the model
-    """
+    """Look at a file (os.stat) before it is opened: a pipe or a device would be waited for, or read, for ever."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -40,7 +24,7 @@ def regular_file(path, way_out="check its path and rights"):
 
 
 def read_text(path, way_out):
-    """Read a text of UTF-8; arguments and errors as of :func:`regular_file`, and SourceError of one too long."""
+    """The text of a file of UTF-8; SourceError as of :func:`regular_file`, and of one too long."""
     size = regular_file(path, way_out).st_size
     try:
         with open(path, "rb") as file:
@@ -53,6 +37,18 @@ def read_text(path, way_out):
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
+
+
+def read_json(path, way_out):
+    """The JSON object (dict) of a file; SourceError as of :func:`read_text`, and of anything else."""
+    text = read_text(path, way_out)
+    try:
+        content = parse_json(text)
+    except ValueError as error:
+        raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
+    if not isinstance(content, dict):
+        raise SourceError(f"{path} is damaged: it holds no JSON object: fetch it again")
+    return content
 
 
 def parse_json(text):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ..errors import SourceError
-from .files import parse_json, read_text, unreadable
+from .files import read_json, unreadable
 from .safetensors_file import MappedFiles, read_tensors
 from .weight_source import WeightSource
 
@@ -12,24 +12,13 @@ WEIGHT_FILES = "model.safetensors, model.safetensors.index.json with its shards,
 
 
 def open_folder(path, config=None, origin=None, read="auto"):
-    """Open a model folder, or one weight file beside its config.json.
+    """The WeightSource of a model folder, or of one weight file beside its config.json.
 
     Args:
         path: the folder or file (str or path); safetensors are preferred to .bin, read without running its code.
         config: the configuration (dict), if not the config.json there.
         origin: what error messages call the weights; by default the path.
         read: "auto" or "copy", as of :func:`neuromfa_lite.load_network`.
-
-    Returns:
-        WeightSource.
-
-    Raises:
-        SourceError: a file is missing, truncated or damaged, or index and shards disagree; the message names the file.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> open_folder(load_run("induction").checkpoint(724).folder, origin="induction@724")
-        WeightSource('induction@724', 10 matrices)
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
@@ -56,24 +45,7 @@ def open_folder(path, config=None, origin=None, read="auto"):
 
 
 def read_file(path, mapped=None):
-    """List the tensors of one weight file, read as the ending of its name says.
-
-    Args:
-        path: pathlib.Path of a .safetensors, .bin, .pt or .pth file.
-        mapped: the MappedFiles that a safetensors file joins, if it is a shard of a model.
-
-    Returns:
-        dict from names to WeightMatrix, WeightVector, or the shape of a tensor of another number of dimensions.
-
-    Raises:
-        SourceError: another ending, or a file that is missing, truncated or damaged; the message names the file.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> tensors = read_file(load_run("induction").checkpoint(724).folder / "model.safetensors")
-        >>> tensors["gpt_neox.embed_in.weight"]
-        WeightMatrix('gpt_neox.embed_in.weight', targets=64, sources=64, float16)
-    """
+    """The tensors of one weight file (dict), read as the ending of its name says, and mapped into MappedFiles."""
     if path.suffix == ".safetensors":
         return read_tensors(path, mapped)
     if path.suffix in (".bin", ".pt", ".pth"):
@@ -86,48 +58,15 @@ def read_file(path, mapped=None):
 
 
 def read_config(path):
-    """Read the configuration of a model.
-
-    Args:
-        path: pathlib.Path of its config.json.
-
-    Returns:
-        dict.
-
-    Raises:
-        SourceError: the file is missing or damaged; the message names it.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> read_config(load_run("induction").checkpoint(724).folder / "config.json")["model_type"]
-        'gpt_neox'
-    """
+    """The configuration of a model (dict), by the path of its config.json."""
     way_out = "a model folder holds config.json beside its weights; copy it there, or pass config={...}"
     if (path.parent / "adapter_config.json").is_file():
         way_out = "the folder holds an adapter alone (PEFT): save what model.merge_and_unload() returns and open that"
-    return _read_json(path, way_out)
+    return read_json(path, way_out)
 
 
 def find_weights(folder):
-    """Find the weight files of a model folder.
-
-    Args:
-        folder: pathlib.Path.
-
-    Returns:
-        (files, weight_map): list of paths, and dict from the tensors' names to the file names of their shards, empty
-        where there is no index.
-
-    Raises:
-        SourceError: there are no weights, it is not clear which to read, the index names a missing shard, or the
-            folder cannot be read.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> files, weight_map = find_weights(load_run("induction").checkpoint(724).folder)
-        >>> files[0].name, weight_map
-        ('model.safetensors', {})
-    """
+    """(paths of the weight files, {tensor's name: file name of its shard} or {} without an index) of a model folder."""
     try:
         names = [name for name in os.listdir(folder) if os.path.exists(folder / name)]
     except OSError as error:
@@ -144,17 +83,7 @@ def find_weights(folder):
 
 
 def choose_weights(names, where):
-    """Choose what to read of a model folder, here or on the hub: the file of its weights, or the index of its shards.
-
-    Args:
-        names: names of the files at the top of the folder.
-        where: what error messages call the folder.
-
-    Returns:
-        One of the names.
-
-    Raises:
-        SourceError: there are no weights, or it is not clear which to read.
+    """Of the names in a model folder, here or on the hub, the file of its weights, or the index of its shards.
 
     Example:
         >>> choose_weights(["adapter_model.safetensors", "model.safetensors", "pytorch_model.bin"], "here")
@@ -176,24 +105,11 @@ def choose_weights(names, where):
 
 
 def read_weight_map(index):
-    """Read an index of shards: its map from the tensors' names to the file names of their shards."""
-    weight_map = _read_json(index, "fetch it again").get("weight_map")
+    """{tensor's name: file name of its shard} of an index of shards."""
+    weight_map = read_json(index, "fetch it again").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise SourceError(f"{index} is damaged: it has no weight_map from names to files. Fetch it again")
-    odd = [shard for shard in weight_map.values() if not isinstance(shard, str)]
-    for shard in odd or dict.fromkeys(weight_map.values()):
+    for shard in weight_map.values():
         if not isinstance(shard, str) or Path(shard).name != shard or not shard.isprintable():
             raise SourceError(f"{index} is damaged: shard {shard!r} is no file of its folder. Fetch it again")
     return weight_map
-
-
-def _read_json(path, way_out):
-    try:
-        content = parse_json(read_text(path, way_out))
-    except SourceError:
-        raise
-    except ValueError as error:
-        raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
-    if not isinstance(content, dict):
-        raise SourceError(f"{path} is damaged: it holds no JSON object: fetch it again")
-    return content

@@ -28,21 +28,10 @@ def open_hub(repo, revision=None, config=None, read="auto"):
 
 
 def fetch(repo, revision=None):
-    """Fetch the config.json and the weights of a hub model into the local cache.
+    """Fetch the config.json and the weights of a hub model into the local cache; returns the Path of its folder there.
 
     Nothing else is fetched: no code, no other form of the weights, nothing below the top folder. What is in the cache
     is not fetched again; a commit that is wholly there, and any model while the hub gives no answer, needs no network.
-
-    Args:
-        repo: the model's name, "org/name".
-        revision: branch, tag or commit; None for the main branch.
-
-    Returns:
-        pathlib.Path of the model's folder in the cache.
-
-    Raises:
-        SourceError: no such model or revision, no network, no right to it, or no whole answer; the message names repo
-            and revision, what happened and the way out.
     """
     import huggingface_hub
     from huggingface_hub import constants, errors

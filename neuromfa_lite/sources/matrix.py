@@ -4,6 +4,7 @@ Every weight matrix is seen as (targets, sources), the (out, in) order of nn.Lin
 weight of the connection from neuron i of the layer below to neuron j of the layer above.
 """
 
+import hashlib
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ..errors import SourceError
 
 # bfloat16 has no NumPy type: its two bytes are kept as uint16 and widened on reading.
+HASHED_AT_ONCE = 64 << 20  # bytes
 READABLE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64}
 
 
@@ -33,29 +35,17 @@ def as_array(name, values, origin):
 
 
 class ArrayStorage:
-    """Weights that are in memory already.
-
-    Attributes:
-        array: (rows, columns), as stored.
-        shape: (rows, columns).
-    """
+    """Weights that are in memory already: array (rows, columns)."""
 
     def __init__(self, array):
         self.array, self.shape = array, array.shape
 
     def take(self, rows):
-        """Return stored rows, of all columns.
-
-        Args:
-            rows: None for all or a slice, for a view; integer indices (rows,), for a copy.
-
-        Returns:
-            Array (rows, columns), of the type stored.
-        """
+        """Stored rows, of all columns: None for all or a slice, for a view; integer indices, for a copy."""
         return self.array if rows is None else self.array[rows]
 
     def sample(self, rows, columns):
-        """Return a copy (n, m) of the stored numbers at some rows (n,) and columns (m,), both integer indices."""
+        """A copy (n, m) of the stored numbers at some rows (n,) and columns (m,), both integer indices."""
         return self.array[rows].take(columns, axis=1)  # C-contiguous, which [:, columns] would not be
 
     def refuse_changed(self):
@@ -92,21 +82,10 @@ class WeightMatrix:
         """Make a weight matrix of an array, which is not copied.
 
         Args:
-            name: what to call it.
+            name, origin: what to call it and where it comes from, for error messages.
             array: (targets, sources) numbers.
-            origin: where the array comes from, for error messages.
             transposed: True for an array (sources, targets).
             dtype: "bfloat16" for a uint16 array of bfloat16 bit patterns; by default the array's own type.
-
-        Returns:
-            WeightMatrix.
-
-        Raises:
-            SourceError: the array is not 2-D, or has masked entries.
-
-        Example:
-            >>> WeightMatrix.from_array("down", np.zeros((2, 5), "f4"), transposed=True)
-            WeightMatrix('down', targets=5, sources=2, float32)
         """
         array = as_array(name, array, origin)
         if array.ndim != 2:
@@ -128,11 +107,7 @@ class WeightMatrix:
         return self.name if self._selection is None else self.name.partition("[")[0]
 
     def put(self, stored, weights):
-        """Write weights to the places of an array that this matrix has in the file; the file stays as it is.
-
-        Args:
-            stored: array laid out as the whole stored matrix, which is changed.
-            weights: (targets, sources) what to write.
+        """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one.
 
         Example:
             >>> fused = WeightMatrix.from_array("qkv", np.zeros((2, 3)), transposed=True)
@@ -146,17 +121,7 @@ class WeightMatrix:
         places[slice(None) if self._selection is None else self._selection] = weights
 
     def part(self, targets, suffix):
-        """Take some of the targets as a matrix of its own: the query rows of a fused matrix, say.
-
-        Args:
-            targets: integer indices (n,) into this matrix's targets.
-            suffix: the part's name; the new matrix is called name[suffix].
-
-        Returns:
-            WeightMatrix (n, sources), not read yet.
-
-        Raises:
-            SourceError: an index outside the matrix.
+        """Some of the targets (n,) as a matrix of its own, not read yet, called name[suffix].
 
         Example:
             >>> fused = WeightMatrix.from_array("qkv", np.arange(12.0).reshape(6, 2))
@@ -173,8 +138,7 @@ class WeightMatrix:
         """Read weights; float16 and bfloat16 are widened exactly.
 
         Args:
-            targets: integer indices (n,), or None for all.
-            sources: integer indices (m,), or None for all.
+            targets, sources: integer indices (n,) and (m,), or None for all.
 
         Returns:
             C-contiguous array (n, m), float32 (float64 if stored so). A large float32 matrix, read whole in file
@@ -183,10 +147,6 @@ class WeightMatrix:
         Raises:
             SourceError: an index outside the matrix, a type that holds no plain weights, or a file that was changed
                 since it was opened; the message names the matrix or the file.
-
-        Example:
-            >>> WeightMatrix.from_array("w", np.eye(2, dtype="f2")).read().dtype
-            dtype('float32')
         """
         targets = None if targets is None else self._indices(targets, 0)
         sources = None if sources is None else self._indices(sources, 1)
@@ -195,22 +155,7 @@ class WeightMatrix:
         return self._take(targets, sources)
 
     def take(self, targets, sources):
-        """Read some targets and sources as a matrix of its own, in memory.
-
-        Args:
-            targets, sources: integer indices (n,) and (m,).
-
-        Returns:
-            WeightMatrix (n, m) of the same name.
-
-        Raises:
-            SourceError: as :meth:`read`.
-
-        Example:
-            >>> WeightMatrix.from_array("w", np.eye(3)).take(np.array([0, 2]), np.array([2])).read()
-            array([[0.],
-                   [1.]])
-        """
+        """Read some targets (n,) and sources (m,) as a WeightMatrix of its own, in memory and of the same name."""
         if not _surely_within(targets, sources, *self.shape):
             targets, sources = self._indices(targets, 0), self._indices(sources, 1)
         taken = self._take(targets if self._selection is None else self._selection[targets], sources)
@@ -218,21 +163,7 @@ class WeightMatrix:
         return WeightMatrix(self.name, self.origin, dtype, ArrayStorage(taken))
 
     def rows(self, start, stop):
-        """Read a stripe of targets and nothing else: for matrices read in pieces.
-
-        Args:
-            start, stop: the first target, and the one after the last.
-
-        Returns:
-            C-contiguous array (stop - start, sources), as :meth:`read` gives it.
-
-        Raises:
-            SourceError: the stripe is not inside the matrix, or as :meth:`read`.
-
-        Example:
-            >>> WeightMatrix.from_array("w", np.arange(6.0).reshape(3, 2)).rows(1, 2)
-            array([[2., 3.]])
-        """
+        """Read the targets from start to before stop, (stop - start, sources), and nothing else: in stripes."""
         if not 0 <= start <= stop <= self.shape[0]:
             raise SourceError(f"{self.name}: rows {start} to {stop} are not within its {self.shape[0]} targets")
         stripe = slice(start, stop)
@@ -240,11 +171,7 @@ class WeightMatrix:
 
     def _take(self, targets, sources):
         """The weights of some targets and sources: None for all, a slice, or indices."""
-        if self.dtype not in READABLE:
-            raise SourceError(
-                f"{self.name} in {self.origin} is stored as {self.dtype}, which holds no plain weights; "
-                f"readable are {', '.join(READABLE)}: load the model and save it in one of these"
-            )
+        self._refuse_unreadable()
         rows, columns = (sources, targets) if self._transposed else (targets, sources)
         self.refuse_changed()
         if isinstance(rows, np.ndarray) and isinstance(columns, np.ndarray):
@@ -256,9 +183,33 @@ class WeightMatrix:
         self.refuse_changed()
         return weights
 
+    def _refuse_unreadable(self):
+        if self.dtype not in READABLE:
+            raise SourceError(
+                f"{self.name} in {self.origin} is stored as {self.dtype}, which holds no plain weights; "
+                f"readable are {', '.join(READABLE)}: load the model and save it in one of these"
+            )
+
     def refuse_changed(self):
         """Raise SourceError where the file was cut short or saved again since it was opened."""
         self._storage.refuse_changed()
+
+    def digest(self):
+        """Bytes that tell these weights from others: a hash of all that is stored, the whole where this is a part."""
+        self._refuse_unreadable()
+        self.refuse_changed()
+        own = getattr(self._storage, "digest", None)
+        stored = own() if own else _digest_of_rows(self._storage)
+        digest = hashlib.blake2b(stored, digest_size=16)
+        digest.update(f"{self.dtype}{self._storage.shape}{self._transposed}".encode())
+        digest.update(b"" if self._selection is None else self._selection)
+        self.refuse_changed()
+        return digest.digest()
+
+    @property
+    def version(self):
+        """A number that changes with a torch tensor that is changed in place; None of other weights."""
+        return getattr(self._storage, "version", None)
 
     def _decode(self, weights):
         if self.dtype == "bfloat16":  # the upper half of a float32's bits
@@ -289,6 +240,16 @@ class WeightMatrix:
         return f"WeightMatrix({self.name!r}, targets={self.shape[0]}, sources={self.shape[1]}, {self.dtype})"
 
 
+def _digest_of_rows(storage):
+    """A hash of all stored numbers, some rows after the other."""
+    rows, columns = storage.shape
+    at_once = max(1, HASHED_AT_ONCE // max(1, 8 * columns))
+    digest = hashlib.blake2b(digest_size=16)
+    for start in range(0, rows, at_once):
+        digest.update(np.ascontiguousarray(storage.take(slice(start, start + at_once))))
+    return digest.digest()
+
+
 @cache
 def kernels():
     """The kernels that read samples; here, so that a file can be listed without numba."""
@@ -306,16 +267,7 @@ def _surely_within(targets, sources, height, width):
 
 
 class WeightVector:
-    """A lazy vector: the gain of a layer norm, a bias.
-
-    Attributes:
-        name, origin, dtype: as of a WeightMatrix.
-        shape: (neurons,).
-
-    Example:
-        >>> WeightVector(WeightMatrix.from_array("gain", np.ones((1, 3), "f2"))).read()
-        array([1., 1., 1.], dtype=float32)
-    """
+    """A lazy vector (neurons,): the gain of a layer norm, a bias."""
 
     def __init__(self, matrix):
         """matrix: WeightMatrix (1, neurons)."""

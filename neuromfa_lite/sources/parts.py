@@ -3,41 +3,28 @@
 import numpy as np
 
 from ..errors import SourceError
-from .wiring import find_architecture
+from .wiring import find_architecture, is_count
 
 
 def embedding_of(source):
-    """Find the token embedding.
-
-    Args:
-        source: WeightSource.
-
-    Returns:
-        WeightMatrix (tokens, hidden).
-
-    Raises:
-        SourceError: the model has none, or its architecture's record does not name it.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> from neuromfa_lite.sources import open_source
-        >>> embedding_of(open_source(load_run("induction").checkpoint(724))).shape
-        (64, 64)
-    """
+    """The token embedding, a WeightMatrix (tokens, hidden)."""
     found = _named(source, find_architecture(source).embedding)
     if found is None:
-        raise _none(source, "embedding")
+        raise SourceError(
+            f"{source.origin} holds no token embedding under a name that the record of its architecture gives: add "
+            'Architecture(..., embedding=("NAME OF THE MATRIX",)), or choose a method that does not need it'
+        )
     return found
 
 
 def unembedding_of(source):
-    """Find the unembedding, the embedding where the two are tied.
+    """The unembedding, a WeightMatrix (tokens, hidden): the embedding where the two are tied.
 
     Args:
-        source: WeightSource.
+        source: WeightSource, as :func:`neuromfa_lite.sources.open_source` gives it.
 
     Returns:
-        WeightMatrix (tokens, hidden).
+        WeightMatrix; ``.read()`` reads it.
 
     Raises:
         SourceError: the model has neither, or its architecture's record does not name them.
@@ -45,32 +32,15 @@ def unembedding_of(source):
     Example:
         >>> from neuromfa_lite import load_run
         >>> from neuromfa_lite.sources import open_source
-        >>> unembedding_of(open_source(load_run("induction").checkpoint(724))).name
-        'lm_head.weight'
+        >>> unembedding_of(open_source(load_run("induction").checkpoint(724))).shape
+        (64, 64)
     """
     found = _named(source, find_architecture(source).unembedding)
     return embedding_of(source) if found is None else found
 
 
 def gain_of(source, matrix):
-    """Read the gain of the layer norm in front of a matrix.
-
-    Args:
-        source: WeightSource.
-        matrix: name of a stored matrix, or "unembedding".
-
-    Returns:
-        (hidden,) float64; None where no layer norm with a gain stands in front.
-
-    Raises:
-        SourceError: the architecture's record tells no gains, or one that is not stored.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> from neuromfa_lite.sources import open_source
-        >>> gain_of(open_source(load_run("induction").checkpoint(0)), "unembedding")[:2]
-        array([1., 1.])
-    """
+    """The gain (hidden,) float64 of the layer norm in front of a stored matrix or "unembedding"; None without one."""
     gains = gains_of(source)
     for prefix in find_architecture(source).prefixes:
         name = matrix.removeprefix(prefix)
@@ -109,7 +79,7 @@ def heads_of(source):
     """The number of attention heads; SourceError where the configuration has none under the record's name for it."""
     key = find_architecture(source).heads
     heads = source.config.get(key)
-    if not isinstance(heads, int) or isinstance(heads, bool) or heads < 1:
+    if not is_count(heads):
         raise SourceError(
             f"{key} in {source.config_origin} is {heads!r}, but the number of attention heads is needed as a whole "
             'number: if the configuration calls it otherwise, say so in Architecture(..., heads="n_head")'
@@ -123,9 +93,3 @@ def _named(source, names, tensors=None):
     prefixes = find_architecture(source).prefixes
     return next((tensors[p + name] for name in names for p in prefixes if p + name in tensors), None)
 
-
-def _none(source, what):
-    return SourceError(
-        f"{source.origin} holds no token {what} under a name that the record of its architecture gives: add "
-        f'Architecture(..., {what}=("NAME OF THE MATRIX",)), or choose a method that does not need it'
-    )

@@ -8,8 +8,10 @@ that a sample or the work on a whole matrix takes, and shut by read="copy": ther
 file, which a cut one answers with too few.
 """
 
+import hashlib
 import mmap
 import os
+import time
 import weakref
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 
 from ..errors import SourceError
 from .files import parse_json, regular_file, unreadable
-from .matrix import WeightMatrix, WeightVector, kernels
+from .matrix import HASHED_AT_ONCE, WeightMatrix, WeightVector, kernels
 
 # The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
 TYPES = {
@@ -35,16 +37,14 @@ HUGE = 512 << 20
 RELEASE = 48 << 20
 SMALL = 64 << 10  # bytes of a matrix: up to here a copy of it costs hardly more than its pages
 LARGEST_DIMENSION = 1 << 48
+SETTLED = 2 * 10**9  # nanoseconds after which another write of a file shows in the time of its last write
 MOST_TENSORS = 1 << 18  # in one file; those of the largest models have some ten thousand
+
+_DIGESTS = {}  # {(mark of a file, first byte of a matrix): hash}
 
 
 class MappedFile:
-    """A file, open and mapped into memory for reading.
-
-    Attributes:
-        path: absolute; descriptor: of the open file; mapping: the mmap.
-        mark: its size, when it was last written, and its inode, when it was opened.
-    """
+    """A file, open and mapped into memory for reading; mark is its :func:`mark_of` when it was opened."""
 
     def __init__(self, path):
         self.path = os.path.abspath(path)
@@ -59,9 +59,9 @@ class MappedFile:
     def refuse_changed(self):
         """Raise SourceError where the file was cut short or saved again since it was opened."""
         now = os.fstat(self.descriptor)
-        if (now.st_size, now.st_mtime_ns, now.st_ino) == self.mark and (now.st_nlink or not self._is_replaced()):
+        if mark_of(now) == self.mark and (now.st_nlink or not self._is_replaced()):
             return
-        what = "became shorter" if now.st_size < self.mark[0] else "was saved again"
+        what = "became shorter" if now.st_size < self.mark[-1] else "was saved again"
         raise SourceError(f"{self.path} {what} since it was opened: open it again when it is written")
 
     def _is_replaced(self):
@@ -72,7 +72,7 @@ class MappedFile:
             return False
 
     def read(self, begin, nbytes):
-        """Return bytes of the file by reading it, not by its pages in memory, which are not there when it was cut."""
+        """Bytes of the file by reading it, not by its pages in memory, which are not there when it was cut."""
         if not hasattr(os, "pread"):
             return self.mapping[begin : begin + nbytes]  # Windows, which lets nobody cut a mapped file
         content = os.pread(self.descriptor, nbytes, begin)
@@ -85,8 +85,8 @@ class MappedFile:
 
 
 def mark_of(found):
-    """(size, time of the last write, inode) of an os.stat_result."""
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    """(device, inode, time of the last write, size) of an os.stat_result."""
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class MappedFiles:
@@ -94,9 +94,7 @@ class MappedFiles:
 
     Attributes:
         copied: whether whatever is read is copied by reads of the file: nothing is taken from the mapping.
-        maps: the mappings.
-        size: bytes of all of them.
-        may_be_resident: bytes read since pages were last handed back.
+        size: bytes of all files; may_be_resident: bytes read since pages were last handed back.
     """
 
     def __init__(self, read="auto"):
@@ -104,7 +102,7 @@ class MappedFiles:
         self.maps, self.size, self.may_be_resident = [], 0, 0
 
     def add(self, path):
-        """Map one more file; returns the MappedFile."""
+        """Map one more file."""
         file = MappedFile(path)
         self.maps.append(file.mapping)
         self.size += len(file.mapping)
@@ -132,14 +130,7 @@ class Unreadable:
 
 
 class MappedStorage:
-    """One matrix of a mapped file.
-
-    Attributes:
-        file, files: the MappedFile, and the MappedFiles it belongs to.
-        begin: the byte of the file at which the matrix begins.
-        array: (rows, columns) all of it as stored, a view of the mapping.
-        shape: (rows, columns).
-    """
+    """One matrix of a mapped file: array (rows, columns) is a view of the mapping, begin its first byte in the file."""
 
     def __init__(self, files, file, begin, array):
         self.files, self.file, self.begin = files, file, begin
@@ -149,18 +140,7 @@ class MappedStorage:
         self._small = array.nbytes <= SMALL
 
     def take(self, rows):
-        """Return stored rows, of all columns.
-
-        Args:
-            rows: None for all or a slice, for a view unless what is read is copied; integer indices (rows,), for a
-                copy.
-
-        Returns:
-            Array (rows, columns), of the type stored.
-
-        Raises:
-            SourceError: the file became shorter since it was opened.
-        """
+        """Stored rows, of all columns: a view for None or a slice, unless what is read is copied; or indices."""
         if isinstance(rows, np.ndarray):
             if self._small:
                 return self._copy(0, self.shape[0])[rows]
@@ -172,23 +152,26 @@ class MappedStorage:
         return taken
 
     def sample(self, rows, columns):
-        """Return the stored numbers at some rows and columns.
-
-        Args:
-            rows, columns: integer indices (n,) and (m,), inside the matrix.
-
-        Returns:
-            C-contiguous copy (n, m), of the type stored.
-
-        Raises:
-            SourceError: the file became shorter since it was opened.
-        """
+        """A C-contiguous copy (n, m) of the stored numbers at some rows (n,) and columns (m,), inside the matrix."""
         if not self._small and (self._bits is None or self._by_rows):
             return self.take(rows).take(columns, axis=1)
         bits = self._copy(0, self.shape[0]).view(f"u{self.array.itemsize}") if self._small else self._bits
         taken = np.empty((len(rows), len(columns)), bits.dtype)
         kernels().gather(bits, rows, columns, taken)
         return taken.view(self.array.dtype)
+
+    def digest(self):
+        """A hash of all bytes of the matrix, read once in each state of the file."""
+        key = (*self.file.mark, self.begin)
+        if key not in _DIGESTS:
+            digest = hashlib.blake2b(digest_size=16)
+            end = self.begin + self.array.nbytes
+            for at in range(self.begin, end, HASHED_AT_ONCE):
+                digest.update(self.file.read(at, min(HASHED_AT_ONCE, end - at)))
+            if time.time_ns() - self.file.mark[2] < SETTLED:
+                return digest.digest()  # the clock of a file system has ticks: it may be written once more in this one
+            _DIGESTS[key] = digest.digest()
+        return _DIGESTS[key]
 
     @property
     def _by_rows(self):
@@ -207,25 +190,9 @@ class MappedStorage:
 
 
 def read_tensors(path, files=None):
-    """List the tensors of a safetensors file.
+    """{name: WeightMatrix, WeightVector, or the shape of another tensor} of a safetensors file.
 
     Only the header is read; the file is mapped once and stays mapped as long as one of its matrices is in use.
-
-    Args:
-        path: the file (str or path).
-        files: the MappedFiles it joins, if it is a shard of a model.
-
-    Returns:
-        dict from names to WeightMatrix, WeightVector, or the shape of a tensor of another number of dimensions.
-
-    Raises:
-        SourceError: the file is missing, truncated or not a safetensors file; the message names it.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> tensors = read_tensors(load_run("induction").checkpoint(724).folder / "model.safetensors")
-        >>> tensors["gpt_neox.final_layer_norm.weight"]
-        WeightVector('gpt_neox.final_layer_norm.weight', 64, float16)
     """
     path, before = Path(path), mark_of(regular_file(path))
     header, start = read_header(path)
@@ -253,22 +220,9 @@ def read_tensors(path, files=None):
 
 
 def read_header(path):
-    """Read the header of a safetensors file: 8 bytes (its length n), n bytes of JSON, then the data.
+    """({name: {"dtype", "shape", "data_offsets"}}, the byte at which the data begin) of a safetensors file.
 
-    Args:
-        path: the file (str or path).
-
-    Returns:
-        (tensors, start): dict from names to {"dtype", "shape", "data_offsets"}, and the byte at which the data begin.
-
-    Raises:
-        SourceError: the file is missing, truncated or not a safetensors file; the message names it.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> tensors, start = read_header(load_run("induction").checkpoint(724).folder / "model.safetensors")
-        >>> tensors["gpt_neox.final_layer_norm.weight"]["shape"]
-        [64]
+    It begins with 8 bytes (the length n of the header) and n bytes of JSON.
     """
     size = regular_file(path).st_size
     try:

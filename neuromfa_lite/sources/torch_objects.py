@@ -26,25 +26,7 @@ SAFE_TORCH = (2, 10)  # weights_only=True let code through in releases before
 
 
 def open_module(module, config=None):
-    """Open a torch module that holds its configuration, as the models of transformers do.
-
-    The weights are not copied: a later training step changes what is read.
-
-    Args:
-        module: torch nn.Module.
-        config: the configuration (dict, as config.json), if not the module's own ``config``.
-
-    Returns:
-        WeightSource.
-
-    Raises:
-        SourceError: there is no configuration, or a value of the state dict is no tensor.
-
-    Example:
-        >>> import torch
-        >>> open_module(torch.nn.Linear(3, 2), {"model_type": "toy"}).matrices["weight"]
-        WeightMatrix('weight', targets=2, sources=3, float32)
-    """
+    """The WeightSource of a torch module; config replaces its own. A later training step changes what is read."""
     inner, own = _inside(module)
     origin, held = type(inner).__name__, config if config is not None else own
     held = held.to_dict() if hasattr(held, "to_dict") else held
@@ -64,22 +46,7 @@ def _inside(module):
 
 
 def open_state_dict(state_dict, config=None):
-    """Open a mapping of names to torch tensors or arrays.
-
-    Args:
-        state_dict: {name: tensor or array}, or a training's {"model_state_dict": such a dict, "optimizer...": ...}.
-        config: the configuration (dict, as config.json).
-
-    Returns:
-        WeightSource.
-
-    Raises:
-        SourceError: there is no configuration, or a value is no tensor.
-
-    Example:
-        >>> open_state_dict({"fc.weight": np.ones((2, 3)), "fc.bias": np.zeros(2)}, {"model_type": "toy"}).other
-        {'fc.bias': (2,)}
-    """
+    """The WeightSource of {name: tensor or array}, or of a training's {"model_state_dict": such a dict, ...}."""
     if not isinstance(config, Mapping):
         raise SourceError(f"a state dict does not tell which model it belongs to: {UNKNOWN_CONFIG}")
     origin = "the state dict"
@@ -88,16 +55,7 @@ def open_state_dict(state_dict, config=None):
 
 
 def model_part(content, origin, depth=0):
-    """Of what a training saved, the model's names and tensors: without optimiser, counters and copies.
-
-    Args:
-        content: mapping; origin: where it comes from, for error messages; depth: how deep it lies.
-
-    Returns:
-        The mapping itself where it holds weights; else the one in it that does.
-
-    Raises:
-        SourceError: several parts hold weights and none is called as the model's is; a name that is no text.
+    """Of what a training saved, the model's names and tensors: all of it, or the mapping in it that holds weights.
 
     Example:
         >>> model_part({"model_state_dict": {"w": np.eye(2)}, "optimizer_state_dict": {"state": {}}, "epoch": 3}, "it")
@@ -124,21 +82,7 @@ def _is_weights(part):
 
 
 def read_bin(path):
-    """List the tensors of a .bin or .pt file of PyTorch.
-
-    Read by torch.load(weights_only=True), memory-mapped where the file allows it, so that no code in the file is ever
-    run.
-
-    Args:
-        path: pathlib.Path.
-
-    Returns:
-        dict from names to WeightMatrix, WeightVector, or the shape of a tensor of another number of dimensions.
-
-    Raises:
-        SourceError: torch is not installed or an old one, or the file is missing, damaged or holds code; the message
-            names the file.
-    """
+    """{name: as of :func:`wrap`} of a .bin or .pt file, read by torch.load(weights_only=True): no code is ever run."""
     size = regular_file(path, "check the path").st_size
     try:
         import torch
@@ -183,23 +127,7 @@ def _load(torch, path, size):
 
 
 def wrap(name, tensor, origin):
-    """Make a weight matrix of a torch tensor or array, without a copy.
-
-    Args:
-        name: its name.
-        tensor: torch tensor, array or nested list of numbers.
-        origin: where it comes from, for error messages.
-
-    Returns:
-        WeightMatrix, WeightVector, or the shape (tuple) of a tensor of another number of dimensions.
-
-    Raises:
-        SourceError: it is no tensor or array of numbers.
-
-    Example:
-        >>> wrap("fc.weight", np.ones((2, 3), "f4"), "an example")
-        WeightMatrix('fc.weight', targets=2, sources=3, float32)
-    """
+    """The WeightMatrix or WeightVector of a torch tensor or array, not copied, or the shape of another tensor."""
     if not _is_tensor(tensor):
         given, tensor = tensor, as_array(name, tensor, origin)
         if tensor.dtype.kind not in "fiub":
@@ -223,25 +151,19 @@ def wrap(name, tensor, origin):
 
 
 class TensorStorage(ArrayStorage):
-    """A torch tensor, seen as an array when it is read: shared with the model, moved from a GPU if it is there.
-
-    Attributes:
-        name, origin: of the matrix, for error messages.
-        tensor: (rows, columns), as the model holds it.
-        shape: (rows, columns).
-    """
+    """A torch tensor, seen as an array when it is read: shared with the model, moved from a GPU if it is there."""
 
     def __init__(self, name, origin, tensor):
         self.name, self.origin, self.tensor, self.shape = name, origin, tensor, tuple(tensor.shape)
 
     @property
-    def array(self):
-        """The tensor's values as an array (rows, columns) of the type stored, bfloat16 as uint16.
+    def version(self):
+        """How often the tensor was changed in place, by a training step for one."""
+        return None if self.tensor.is_inference() else self.tensor._version
 
-        Raises:
-            SourceError: the tensor holds no values (meta device), or not as plain numbers: sparse, quantised, shared
-                out over several devices.
-        """
+    @property
+    def array(self):
+        """The tensor's values as an array (rows, columns) of the type stored, bfloat16 as uint16."""
         tensor = self.tensor.detach()
         if tensor.is_meta or "strided" not in str(tensor.layout):
             where = "on the meta device, without values" if tensor.is_meta else f"stored as {tensor.layout}"

@@ -20,12 +20,6 @@ class WeightSource:
         names: all names, in the order stored; what torch.compile and DataParallel put before them is taken off.
         unwrapped: whether they lost the "module." of DataParallel.
         files: the weight files; none for an object in memory.
-
-    Example:
-        >>> from neuromfa_lite.sources import open_source
-        >>> source = open_source({"fc.weight": [[1.0, 2.0]], "fc.bias": [0.0]}, config={"model_type": "toy"})
-        >>> source.matrices["fc.weight"].shape, source.other
-        ((1, 2), {'fc.bias': (1,)})
     """
 
     def __init__(self, origin, config, tensors, config_origin="", files=()):
@@ -45,21 +39,7 @@ class WeightSource:
         return wire(self)
 
     def wiring(self):
-        """Return which matrix joins which layers, by the model's architecture.
-
-        Returns:
-            Wiring(layers, blocks, left_out).
-
-        Raises:
-            SourceError: an unknown architecture, or a matrix or configuration value that is missing or does not fit.
-
-        Example:
-            >>> from neuromfa_lite import load_run
-            >>> from neuromfa_lite.sources import open_source
-            >>> wiring = open_source(load_run("induction").checkpoint(724)).wiring()
-            >>> len(wiring.layers), wiring.layers[wiring.blocks[3].source].name, wiring.blocks[3].kind
-            (15, 'block 0 query', 'one-to-one')
-        """
+        """Which matrix joins which layers, by the record of the model's architecture: a Wiring."""
         return self._wiring
 
     def __repr__(self):

@@ -28,30 +28,12 @@ class Wiring:
 
 
 def wire(source):
-    """Wire the matrices of a source by the record of its model_type.
-
-    Args:
-        source: WeightSource.
-
-    Returns:
-        Wiring.
-
-    Raises:
-        SourceError: an unknown architecture, a configuration value or a matrix that is missing, or a shape that does
-            not fit the configuration; the message names the value or matrix and the file.
-
-    Example:
-        >>> from neuromfa_lite import load_run
-        >>> from neuromfa_lite.sources import open_source
-        >>> wiring = wire(open_source(load_run("induction").checkpoint(724)))
-        >>> wiring.left_out[0][0]
-        'gpt_neox.embed_in.weight'
-    """
+    """Wire the matrices of a source by the record of its model_type; SourceError names what misfits, and the file."""
     architecture = find_architecture(source)
     config, most = source.config, _most(source)
     for key in architecture.required:
         value = config.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not is_count(value):
             found = f"is {value!r}" if key in config else "is missing"
             raise SourceError(
                 f"{key} {found} in {source.config_origin}: {architecture.model_type} needs it as a positive whole "
@@ -87,22 +69,7 @@ def wire(source):
 
 
 def find_architecture(source):
-    """Find the record of a source's model_type.
-
-    Args:
-        source: WeightSource.
-
-    Returns:
-        Architecture.
-
-    Raises:
-        SourceError: an unknown architecture; the message lists what was found and says how to describe one by hand.
-
-    Example:
-        >>> from neuromfa_lite.sources import open_source
-        >>> find_architecture(open_source({}, config={"model_type": "gpt_neox"})).model_type
-        'gpt_neox'
-    """
+    """The record of a source's model_type; SourceError of an unknown one tells what was found, and a way out."""
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
         return _as_named(ARCHITECTURES[model_type], source)
@@ -123,6 +90,11 @@ def find_architecture(source):
         f'and open it again, with config={{"model_type": "{name}"}} if it has no such configuration. A matrix '
         "stored as (inputs, outputs) takes Join(..., transposed=True)."
     )
+
+
+def is_count(value):
+    """Whether a value of a configuration is a positive whole number."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _as_named(architecture, source):

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from ..recipes import CodeRecipe, InductionRecipe, ModularAdditionRecipe, Recipe
+from ..recipes import Recipe
 from .code import Code
 from .induction import Induction
 from .modular_addition import ModularAddition
-from .streams import STREAMS, seed_sequence
-from .task import NOT_ASKED, Examples, Task
+from .task import NOT_ASKED, Examples, Task, seed_sequence
 
-__all__ = [
-    "NOT_ASKED",
-    "STREAMS",
-    "Code",
-    "Examples",
-    "Induction",
-    "ModularAddition",
-    "Task",
-    "find_task",
-    "measure_abilities",
-    "seed_sequence",
-]
+__all__ = ["NOT_ASKED", "TASKS", "Examples", "Task", "find_task", "measure_abilities", "seed_sequence"]
 
-TASKS = {InductionRecipe: Induction, CodeRecipe: Code, ModularAdditionRecipe: ModularAddition}
+TASKS = {"induction": Induction, "code": Code, "modular addition": ModularAddition}
 
 
 def find_task(recipe: Recipe) -> Task:
-    """Make the task of a recipe.
-
-    Args:
-        recipe: Recipe.
-
-    Returns:
-        Task.
-
-    Example:
-        >>> from neuromfa_lite.laboratory.recipes import find_recipe
-        >>> find_task(find_recipe("induction")).questions().shape
-        (256, 48)
-    """
-    return next(task(recipe) for kind, task in TASKS.items() if isinstance(recipe, kind))
+    """Make the task of a recipe."""
+    return TASKS[recipe.task](recipe)
 
 
 def measure_abilities(model, recipe: Recipe, task: Task | None = None) -> dict[str, float]:

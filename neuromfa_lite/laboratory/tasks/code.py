@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from ..recipes import CodeRecipe
+from ..recipes import Recipe
 from . import code_abilities
 from .python_text import stored_text, training_tokens
 from .task import Examples
@@ -19,22 +19,21 @@ class Code:
 
     The test is always on real code, for a control too: the question is the same, only the training differs.
 
+    Choices of its recipe:
+        shuffled: True trains on the same tokens in random order.
+        held_out_sequences: sequences of the test, out of files that are not trained on.
+
     Attributes:
         text: dict of :func:`~neuromfa_lite.laboratory.tasks.python_text.stored_text`.
-
-    Example:
-        >>> from neuromfa_lite.laboratory.recipes import find_recipe
-        >>> Code(find_recipe("code-lm")).questions().shape
-        (256, 128)
     """
 
-    def __init__(self, recipe: CodeRecipe):
+    def __init__(self, recipe: Recipe):
         self.recipe = recipe
         self.text = stored_text()
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
         """Draw windows that begin anywhere in the training text, every next token asked for."""
-        tokens = _trained_on(self.recipe.shuffled)
+        tokens = _trained_on(self.recipe.choices["shuffled"])
         starts = generator.integers(len(tokens) - self.recipe.context, size=self.recipe.batch)
         windows = tokens[starts[:, None] + np.arange(self.recipe.context + 1)].astype(np.int64)
         return Examples(windows[:, :-1], windows[:, 1:])
@@ -60,7 +59,7 @@ class Code:
         }
 
     def _held_out(self):
-        return np.array(self.text["held_out"][: self.recipe.held_out_sequences], np.int64)
+        return np.array(self.text["held_out"][: self.recipe.choices["held_out_sequences"]], np.int64)
 
 
 @functools.cache

@@ -1,8 +1,10 @@
 """What a language model of code can do: the next token, the right bracket, the right indentation, a name once more.
 
 All take logits (sequences, context, vocabulary) and the tokens (sequences, context + 1) that were read, and the one
-after: logits[i, t] is the guess for tokens[i, t + 1]. Strings and comments count as code. The bundled runs are asked
-for 32,768 tokens, 725 brackets, 296 indentations and 1,824 tokens of names.
+after: logits[i, t] is the guess for tokens[i, t + 1]. vocabulary is the text of every token; a line break is one with
+(part of) the spaces after it. Each returns a share from 0 to 1, and raises NeuroMFAError where nothing is asked.
+Strings and comments count as code. The bundled runs are asked for 32,768 tokens, 725 brackets, 296 indentations and
+1,824 tokens of names.
 """
 
 from __future__ import annotations
@@ -15,18 +17,7 @@ CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
 def next_token_accuracy(logits: np.ndarray, tokens: np.ndarray) -> float:
-    """Return the share of tokens that are predicted rightly.
-
-    Args:
-        logits, tokens: as of this module.
-
-    Returns:
-        float, from 0 to 1.
-
-    Example:
-        >>> next_token_accuracy(np.eye(3)[[[0, 1]]], np.array([[2, 0, 2]]))
-        0.5
-    """
+    """The share of tokens that are predicted rightly."""
     right = logits.argmax(-1) == tokens[:, 1:]
     return share_right(right, np.ones_like(right), "next_token_accuracy")
 
@@ -37,16 +28,6 @@ def closing_brackets(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[st
     Asked wherever the next token is a bracket that closes one opened in the same sequence. That some bracket closes is
     given; right is a model that finds the right one of ) ] } more probable than the other two. The mean over the three
     kinds of the share that is right, so that always the same answer makes 1/3 where all three occur.
-
-    Args:
-        logits, tokens: as of this module.
-        vocabulary: the text of every token.
-
-    Returns:
-        float, from 0 to 1.
-
-    Raises:
-        NeuroMFAError: no bracket closes in these sequences.
 
     Example:
         A model that always prefers the round one, asked for ) and for ]:
@@ -81,16 +62,6 @@ def indentation(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str]) -
     model that finds the right depth most probable. The mean over depths of the share that is right, so that always the
     same answer makes 1 over their number.
 
-    Args:
-        logits, tokens: as of this module.
-        vocabulary: the text of every token; a line break is one token with (part of) the spaces after it.
-
-    Returns:
-        float, from 0 to 1.
-
-    Raises:
-        NeuroMFAError: no line of these sequences ends in a colon.
-
     Example:
         >>> vocabulary = ["if", ":", "\\n", "\\n    "]
         >>> indentation(np.full((1, 4, 4), [0, 0, 1, 2]), np.array([[2, 0, 1, 3, 0]]), vocabulary)
@@ -121,17 +92,6 @@ def copying_identifier(
     Asked inside every word of several tokens that stands in the same sequence before, where the next token is not the
     one that usually follows in the training text: who only knows pairs of tokens gets 0.
 
-    Args:
-        logits, tokens: as of this module.
-        vocabulary: the text of every token.
-        usual_next: the token that follows each token most often.
-
-    Returns:
-        float, from 0 to 1.
-
-    Raises:
-        NeuroMFAError: no such word.
-
     Example:
         The word "ab" comes twice; after its "a" the second time a copying model says "b":
 
@@ -155,12 +115,6 @@ def words(texts: list[str]) -> list[tuple[int, int]]:
     """Find the words in a sequence of token texts: letters and underscores, perhaps after a space.
 
     A word that touches an end of the sequence may be cut there, and is left out.
-
-    Args:
-        texts: list of str.
-
-    Returns:
-        list of (start, stop), places in ``texts``.
 
     Example:
         >>> words(["(", "se", "lf", ".", " na", "me", ")"])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..recipes import ModularAdditionRecipe
-from .streams import seed_sequence
-from .task import NOT_ASKED, Examples, share_right
+from ..recipes import Recipe
+from .task import NOT_ASKED, Examples, seed_sequence, share_right
 
 
 class ModularAddition:
@@ -16,24 +15,19 @@ class ModularAddition:
     of the test can be had by exchanging a pair trained on. Trained on random labels, a model is tested on the true
     sums: the question is the same, only the training differs.
 
-    Attributes:
-        pairs: (p * p, 2) int64, all ordered pairs.
-        trained: (p * p,) bool, the pairs trained on.
-        labels: (p * p,) int64, the answers trained on.
-        sums: (p * p,) int64, the true answers.
+    Choices of its recipe:
+        modulus: p; the numbers are the tokens 0 to p - 1, and token p asks for their sum.
+        trained_share: share of the unordered pairs {a, b} trained on.
+        random_labels: True trains on answers drawn at random, one for each unordered pair.
 
-    Example:
-        >>> from neuromfa_lite.laboratory.recipes import find_recipe
-        >>> task = ModularAddition(find_recipe("modular-addition"))
-        >>> batch = task.training_batch(np.random.default_rng(0))
-        >>> a, b, equals = batch.tokens[0]
-        >>> bool(batch.targets[0, 2] == (a + b) % 59), int(equals)
-        (True, 59)
+    Attributes:
+        pairs: (p * p, 2) int64, all ordered pairs; trained: (p * p,) bool, those trained on.
+        labels, sums: (p * p,) int64, the answers trained on and the true ones.
     """
 
-    def __init__(self, recipe: ModularAdditionRecipe):
+    def __init__(self, recipe: Recipe):
         self.recipe = recipe
-        self.pairs, self.trained, self.labels, self.sums = addition_table(recipe)
+        self.pairs, self.trained, self.labels, self.sums = addition_table(**recipe.choices)
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
         """Return all of the training pairs; only the answer is asked for, and nothing is drawn."""
@@ -48,48 +42,36 @@ class ModularAddition:
 
     def questions(self) -> np.ndarray:
         """Return all p * p questions, those trained on among them: the abilities keep the two apart."""
-        return np.column_stack([self.pairs, np.full(len(self.pairs), self.recipe.modulus)])
+        return np.column_stack([self.pairs, np.full(len(self.pairs), self.recipe.choices["modulus"])])
 
     def abilities(self, logits: np.ndarray) -> dict[str, float]:
         """Measure test_accuracy, on true sums of pairs not trained on, and train_accuracy, on the answers trained."""
-        answers = logits[:, -1, : self.recipe.modulus].argmax(-1)
+        answers = logits[:, -1, : self.recipe.choices["modulus"]].argmax(-1)
         return {
             "test_accuracy": share_right(answers == self.sums, ~self.trained, "test_accuracy"),
             "train_accuracy": share_right(answers == self.labels, self.trained, "train_accuracy"),
         }
 
 
-def addition_table(recipe: ModularAdditionRecipe) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Make the addition table of a recipe, and draw which pairs are trained on, and random labels if it wants them.
-
-    Args:
-        recipe: gives p, the share of unordered pairs trained on, and whether the labels are random.
-
-    Returns:
-        (pairs, trained, labels, sums): (p * p, 2), (p * p,) bool, (p * p,) and (p * p,) int64; the same ones for every
-        training seed.
+def addition_table(modulus: int, trained_share: float, random_labels: bool) -> tuple[np.ndarray, ...]:
+    """(pairs, trained, labels, sums) as of :class:`ModularAddition`, the same ones for every training seed.
 
     Example:
-        >>> recipe = ModularAdditionRecipe(name="mine", title="mine", modulus=3, trained_share=0.5, batch=5)
-        >>> pairs, trained, labels, sums = addition_table(recipe)
+        >>> pairs, trained, labels, sums = addition_table(modulus=3, trained_share=0.5, random_labels=False)
         >>> sums.reshape(3, 3)
         array([[0, 1, 2],
                [1, 2, 0],
                [2, 0, 1]])
-        >>> symmetric = trained.reshape(3, 3)
-        >>> bool((symmetric == symmetric.T).all())
-        True
     """
-    p = recipe.modulus
+    numbers = np.arange(modulus)
     generator = np.random.default_rng(seed_sequence("held-out"))
-    first, second = np.triu_indices(p)  # a <= b: every unordered pair once
-    chosen = generator.permutation(len(first)) < round(recipe.trained_share * len(first))
-    sums = np.add.outer(np.arange(p), np.arange(p)) % p
-    labels = sums
-    if recipe.random_labels:
-        labels = _symmetric(p, first, second, generator.integers(p, size=len(first)))
-    pairs = np.stack(np.meshgrid(np.arange(p), np.arange(p), indexing="ij"), axis=-1).reshape(-1, 2)
-    return pairs, _symmetric(p, first, second, chosen).ravel(), labels.ravel(), sums.ravel()
+    first, second = np.triu_indices(modulus)  # a <= b: every unordered pair once
+    chosen = generator.permutation(len(first)) < round(trained_share * len(first))
+    labels = sums = np.add.outer(numbers, numbers) % modulus
+    if random_labels:
+        labels = _symmetric(modulus, first, second, generator.integers(modulus, size=len(first)))
+    pairs = np.stack(np.meshgrid(numbers, numbers, indexing="ij"), axis=-1).reshape(-1, 2)
+    return pairs, _symmetric(modulus, first, second, chosen).ravel(), labels.ravel(), sums.ravel()
 
 
 def _symmetric(size, first, second, values):

@@ -1,7 +1,7 @@
 """The text of the code task: the sources of Python's own standard library, found where this Python keeps them.
 
-Nothing is downloaded. The vocabulary and the held-out sequences were made once, by :func:`make_text`, and travel with
-the package, so that a model means and is asked the same under every version of Python. The held-out sequences are
+Nothing is downloaded. The vocabulary and the held-out sequences were made once, by scripts/make_text.py, and travel
+with the package, so that a model means and is asked the same under every version of Python. The held-out sequences are
 passages of Python 3.11.7, cut into tokens; python_text.LICENSE.txt is Python's own licence for them. The training text
 is that of the Python that trains; its hash stands in the run's manifest.
 """
@@ -10,75 +10,82 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import platform
+import re
 import sysconfig
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import SourceError
-from . import byte_pairs
-from .streams import seed_sequence
 
 FILE = Path(__file__).parent / "python_text.json"
 LICENCE = "PSF-2.0; Copyright (c) 2001 Python Software Foundation; All Rights Reserved"
 # Tests, tables, generated files, programs of their own, and what others installed.
 LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "encodings", "pydoc_data", "lib2to3", "idlelib"}
 LEFT_OUT |= {"turtledemo", "ensurepip", "lib-dynload", "__phello__", "__pycache__"}
+# One piece never joins with the next: a line break with the indentation after it, a word with the space before it,
+# a number, or a single sign with the space before it.
+PIECE = re.compile(r"\n[ ]*| ?[A-Za-z_]+| ?[0-9]+| ?[^\sA-Za-z_0-9]|\s")
+OTHER = "\ufffd"  # stands for every character that is not plain ASCII
 
 
 def source_files(folder: Path | None = None) -> dict[str, str]:
-    """Read the standard library's sources.
-
-    Args:
-        folder: the library's folder; None: that of the running Python.
-
-    Returns:
-        dict from names such as "json/decoder.py", ascending, to texts in plain ASCII.
-
-    Raises:
-        SourceError: the sources are not there, as in a Python that ships compiled files only.
-
-    Example:
-        >>> "class JSONDecoder" in source_files()["json/decoder.py"]
-        True
-    """
+    """{"json/decoder.py": text in plain ASCII, ...} of the running Python's standard library, or of a folder."""
     folder = Path(sysconfig.get_paths()["stdlib"]) if folder is None else folder
     texts = {}
     for path in folder.rglob("*.py"):
         parts = path.relative_to(folder).parts
         generated = parts[-1].startswith(("_sysconfigdata", "sitecustomize")) or parts[0].startswith("config-")
         if not generated and LEFT_OUT.isdisjoint(parts):
-            texts["/".join(parts)] = byte_pairs.plain(path.read_text(encoding="utf-8", errors="replace"))
+            texts["/".join(parts)] = plain(path.read_text(encoding="utf-8", errors="replace"))
     if not texts:
         raise SourceError(f"{folder} holds no sources of the standard library: train this run with another Python")
     return dict(sorted(texts.items()))
 
 
-def is_held_out(name: str) -> bool:
-    """Say whether a file is kept for the test: one in 20, by a hash of its name, the same in every Python.
+def plain(text: str) -> str:
+    """Replace every character that has no token: a tab by four spaces, a form feed and the like by a mark."""
+    return re.sub(r"[^\n -~]", OTHER, text.replace("\r\n", "\n").replace("\t", "    "))
 
-    Example:
-        >>> is_held_out("json/decoder.py"), is_held_out("bisect.py")
-        (False, False)
-    """
+
+def is_held_out(name: str) -> bool:
+    """Whether a file is kept for the test: one in 20, by a hash of its name, the same in every Python."""
     return hashlib.sha256(name.encode()).digest()[0] < 256 / 20
+
+
+def encode(text: str, vocabulary: list[str]) -> list[int]:
+    """The ids of a plain text's tokens: in every piece the pair whose token stands first in the vocabulary joins first.
+
+    Source: Sennrich, Haddow and Birch 2016, section 3.2.
+    """
+    number = {token: place for place, token in enumerate(vocabulary)}
+    known: dict[str, list[int]] = {}
+    ids: list[int] = []
+    for piece in PIECE.findall(text):
+        if piece not in known:
+            known[piece] = [number[token] for token in _split(piece, number)]
+        ids += known[piece]
+    return ids
+
+
+def _split(piece, number):
+    symbols = list(piece)
+    while True:
+        ranks = [number.get(one + two, len(number)) for one, two in itertools.pairwise(symbols)]
+        if not ranks or min(ranks) == len(number):
+            return symbols
+        place = ranks.index(min(ranks))
+        symbols[place : place + 2] = [symbols[place] + symbols[place + 1]]
 
 
 @functools.cache
 def training_tokens() -> tuple[np.ndarray, dict]:
-    """Encode the running Python's library without the files held out.
-
-    Returns:
-        (tokens, about): (tokens,) int16, the files one after the other; and a dict that says which text it is: python
-        (version), licence, files, characters, tokens, sha256 (of the tokens as little-endian int16).
-
-    Raises:
-        SourceError: as :func:`source_files`.
-    """
+    """The running Python's library without the files held out, (tokens,) int16, and which text it is (dict)."""
     texts = [text for name, text in source_files().items() if not is_held_out(name)]
-    tokens = np.array(byte_pairs.encode("".join(texts), stored_text()["vocabulary"]), dtype="<i2")
+    tokens = np.array(encode("".join(texts), stored_text()["vocabulary"]), dtype="<i2")
     about = {
         "text": "the Python standard library's own sources",
         "python": platform.python_version(),
@@ -93,61 +100,9 @@ def training_tokens() -> tuple[np.ndarray, dict]:
 
 @functools.cache
 def stored_text() -> dict:
-    """Read what travels with the package.
+    """What travels with the package.
 
-    Returns:
-        dict: python and licence (of the text held out), vocabulary (512 str), held_out (sequences, tokens), and
-        usual_next (512), the token that follows each token most often in the training text.
-
-    Example:
-        >>> len(stored_text()["vocabulary"])
-        512
+    python and licence (of the text held out), vocabulary (512 str), held_out (sequences, tokens), and usual_next (512),
+    the token that follows each token most often in the training text.
     """
     return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-def make_text(size: int = 512, sequences: int = 256, context: int = 128) -> dict:
-    """Make what :func:`stored_text` reads, from the running Python's library.
-
-    Args:
-        size: number of tokens in the vocabulary.
-        sequences, context: number of held-out sequences, and positions asked in each; one token more is stored.
-
-    Returns:
-        dict as of :func:`stored_text`.
-    """
-    texts = source_files()
-    trained = "".join(text for name, text in texts.items() if not is_held_out(name))
-    vocabulary = byte_pairs.learn(trained, size)
-    tokens = np.array(byte_pairs.encode(trained, vocabulary))
-    follows = np.zeros((size, size), np.int64)
-    np.add.at(follows, (tokens[:-1], tokens[1:]), 1)
-    windows = []
-    for name, text in texts.items():
-        if is_held_out(name):
-            ids = byte_pairs.encode(text, vocabulary)
-            windows += [ids[at : at + context + 1] for at in range(0, len(ids) - context, context + 1)]
-    known = tokens.astype("<i2").tobytes()
-    windows = [window for window in windows if not _repeats(window, known)]
-    chosen = np.random.default_rng(seed_sequence("held-out")).permutation(len(windows))[:sequences]
-    return {
-        "python": platform.python_version(),
-        "licence": LICENCE,
-        "vocabulary": vocabulary,
-        "usual_next": follows.argmax(axis=1).tolist(),
-        "held_out": [windows[place] for place in sorted(chosen.tolist())],
-    }
-
-
-def _repeats(window, known):
-    """Whether a quarter of a sequence stands in the training text too, as licences and copied files do."""
-    size = len(window) // 4
-    parts = (np.array(window[at : at + size], "<i2").tobytes() for at in range(0, 4 * size, size))
-    return any(part in known for part in parts)
-
-
-def text_as_json(text: dict) -> str:
-    """Write what :func:`make_text` made as the package stores it (str): a line per entry and per sequence."""
-    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in text.items() if key != "held_out"]
-    rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in text["held_out"])
-    return "{" + ",\n".join([*lines, f'"held_out": [\n{rows}]']) + "}\n"

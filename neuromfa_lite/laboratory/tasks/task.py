@@ -6,9 +6,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ... import arguments
 from ...errors import NeuroMFAError
 
 NOT_ASKED = -100  # a target that does not count in the loss; the value torch's cross_entropy ignores by default
+STREAMS = ("init", "train", "held-out")
+LARGEST_SEED = 2**63 - 1
 
 
 class Examples(NamedTuple):
@@ -39,41 +42,29 @@ class Task(Protocol):
         """Measure the abilities, shares from 0 to 1, from a model's logits (sequences, context, vocabulary)."""
 
 
-def next_tokens(tokens: np.ndarray) -> Examples:
-    """Ask for the next token at every position but the last.
+def seed_sequence(stream: str, seed: int = 0) -> np.random.SeedSequence:
+    """The root of one stream of random numbers, so that what is tested was never drawn to train.
 
-    Args:
-        tokens: (sequences, context) int64.
-
-    Returns:
-        Examples.
-
-    Example:
-        >>> next_tokens(np.array([[7, 8, 9]])).targets
-        array([[   8,    9, -100]])
+    "init" (weights) and "train" (batches) depend on the training seed, "held-out" does not: every run and seed of a
+    task is tested on the same data.
     """
+    if stream not in STREAMS:
+        raise NeuroMFAError(f"no stream is called {stream!r}; the streams are {', '.join(STREAMS)}")
+    seed = arguments.whole("seed", seed, 0, LARGEST_SEED)
+    if stream == "held-out" and seed != 0:
+        raise NeuroMFAError("the held-out sequences are the same for every training seed: leave seed at 0")
+    return np.random.SeedSequence(seed, spawn_key=(STREAMS.index(stream),))
+
+
+def next_tokens(tokens: np.ndarray) -> Examples:
+    """Ask for the next token at every position of (sequences, context) but the last."""
     targets = np.full_like(tokens, NOT_ASKED)
     targets[:, :-1] = tokens[:, 1:]
     return Examples(tokens, targets)
 
 
 def share_right(right: np.ndarray, counted: np.ndarray, what: str) -> float:
-    """Return the share of the counted positions that are right.
-
-    Args:
-        right, counted: bool arrays of one shape.
-        what: name of the ability, for the message.
-
-    Returns:
-        float, from 0 to 1.
-
-    Raises:
-        NeuroMFAError: no position counts.
-
-    Example:
-        >>> share_right(np.array([True, False, False]), np.array([True, True, False]), "ability")
-        0.5
-    """
+    """The share of the counted positions that are right; NeuroMFAError where none counts for the ability ``what``."""
     if not counted.any():
         raise NeuroMFAError(f"no position of these sequences counts for {what}: give longer or other sequences")
     return float(right[counted].mean())
