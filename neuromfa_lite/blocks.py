@@ -4,6 +4,7 @@ Three kinds of connections: a weight matrix (:class:`WeightBlock`), a list of ed
 join of weight 1 (:class:`FixedJoin`). Whoever counts or measures asks all the same questions, never for their kind.
 """
 
+import zlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -132,6 +133,12 @@ class _Weights:
         lengths[np.isnan(lengths)] = np.inf
         return np.ascontiguousarray(lengths.T)
 
+    def checksum(self):
+        """A checksum of the weights: of all of them, or of about 65,536 where a matrix has more."""
+        weights = np.ascontiguousarray(self._some_weights())
+        # Adler's sum is the faster one, and too weak for a few bytes.
+        return zlib.adler32(weights) if weights.nbytes > 4096 else zlib.crc32(weights)
+
 
 @dataclass(frozen=True)
 class WeightBlock(_Weights):
@@ -166,17 +173,17 @@ class WeightBlock(_Weights):
         """The same connections with other weights, in memory."""
         return replace(self, matrix=self.matrix.from_array(self.name, weights, self.matrix.origin))
 
-    @property
-    def version(self):
-        """What changes with the file that holds the weights."""
-        return self.matrix.version
-
-    def hashed(self):
-        """What enters a hash of the weights, all of them."""
-        return [self.matrix.digest()]
-
     def refuse_changed(self):
         self.matrix.refuse_changed()
+
+    @property
+    def version(self):
+        """The state of the file that the weights are read from."""
+        return self.matrix.version
+
+    def digest(self):
+        """All bytes of the weights, hashed."""
+        return self.matrix.digest()
 
     def take(self, targets, sources):
         return WeightBlock(self.name, self.role, self.source, self.target, self.matrix.take(targets, sources))
@@ -240,6 +247,13 @@ class WeightBlock(_Weights):
         for start in range(0, self.shape[0], ROWS_AT_ONCE):
             yield self.matrix.rows(start, min(start + ROWS_AT_ONCE, self.shape[0]))
 
+    def _some_weights(self, largest=65_536):
+        rows, columns = self.shape
+        if rows * columns <= largest:
+            return self.weights()
+        wanted = max(1, largest // columns)
+        return self.matrix.read(np.linspace(0, rows - 1, wanted).astype(np.int64))
+
 
 @dataclass(frozen=True)
 class EdgeBlock(_Weights):
@@ -285,13 +299,13 @@ class EdgeBlock(_Weights):
         there, back = np.split(weights, 2) if self.both_ways else (weights, None)
         return replace(self, listed=weights, given=None, both_ways=self.both_ways and np.array_equal(there, back))
 
-    version = None  # edges are in memory
-
-    def hashed(self):
-        return self.sources, self.targets, self.listed
+    version = None
 
     def refuse_changed(self):
         """Nothing: edges are in memory."""
+
+    def digest(self):
+        return b"".join(each.tobytes() for each in (self.sources, self.targets, self.listed))
 
     def take(self, targets, sources):
         new_source = _positions(sources, self.shape[1])
@@ -346,6 +360,9 @@ class EdgeBlock(_Weights):
         lengths = self.lengths(method)
         there = ~np.isnan(lengths)
         return self.sources[there], self.targets[there], lengths[there]
+
+    def _some_weights(self):
+        return np.concatenate([self.sources, self.targets, self.listed])
 
 
 @dataclass(frozen=True)

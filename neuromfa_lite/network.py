@@ -275,8 +275,7 @@ class NeuronNetwork:
         digest = hashlib.blake2b(digest_size=8)
         for block in self.weight_blocks:
             digest.update(f"{block.name}{block.shape}".encode())
-            for part in block.hashed():
-                digest.update(part)
+            digest.update(block.digest())
         return digest.hexdigest()
 
     def hash_later(self):
