@@ -72,7 +72,7 @@ def test_the_kernels_are_the_plain_loop(method, counted):
         influence_of_neurons(logs, weights, q, weights_of_fit(x), *where)
     shares = np.exp(logs).tolist()
     for j, order in enumerate(q):
-        expected = plain_pulls(x.tolist(), shares, weights.tolist(), order, order == 0)
+        expected = plain_pulls(x.tolist(), shares, [weights.tolist()] * len(x), order, order == 0)
         assert of_tau[j] == pytest.approx(expected[0], rel=1e-9, abs=1e-13)
         assert of_alpha[j] == pytest.approx(expected[1], rel=1e-9, abs=1e-13)
 
@@ -90,7 +90,7 @@ def test_every_error_is_that_of_the_bootstrap_and_of_plain_loops(method):
     x, shares = np.log(masses.radii / masses.radii[-1])[spectrum.fitted].tolist(), np.exp(work.logs).tolist()
     sizes = {layer: len(masses.layers[layer]) for layer in np.unique(masses.layer).tolist()}
     for j, order in enumerate(np.array(method.q) - (method.convention == "standard")):
-        of_tau, of_alpha = plain_pulls(x, shares, [1.0] * len(masses.layer), order, order == 0)
+        of_tau, of_alpha = plain_pulls(x, shares, [[1.0] * len(masses.layer)] * len(x), order, order == 0)
         assert found.tau[j] == pytest.approx(plain_error(of_tau, masses.layer.tolist(), sizes), rel=1e-8, abs=1e-13)
         if not forward:
             error = plain_error(of_alpha, masses.layer.tolist(), sizes)
