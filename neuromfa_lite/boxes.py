@@ -4,12 +4,10 @@ import numpy as np
 
 from . import arguments, storage
 from .errors import NeuroMFAError
-from .fractals.cascade import Cascade
-from .fractals.known import object_of
 from .geodesic import geodesic_distances
 from .graphs import is_graph
 from .kernels.partition import log_partition
-from .measures import checked_measure, content_hash
+from .measures import checked_measure, content_hash, known_object
 from .method import GEODESIC, ROUNDING, SANDBOX, refuse_no_method
 from .network import NeuronNetwork
 from .partition import PartitionFunction
@@ -50,8 +48,7 @@ def box_counting(what, sizes=None, method=SANDBOX):
     """
     refuse_no_method(method)
     method = method.replace(convention="standard", name=f"boxes ({method.name})")
-    base = len(what.p) if isinstance(what, Cascade) else None
-    what = object_of(what)
+    base, (what, _) = getattr(what, "base", None), known_object(what)
     if is_graph(what):
         sizes, shares, source = _boxes_of_graph(what, sizes)
         content = NeuronNetwork.from_networkx(what).content_hash()

@@ -11,6 +11,13 @@ from .errors import NeuroMFAError
 from .masses import Masses
 from .method import SANDBOX, refuse_no_method
 
+
+def known_object(what):
+    """(the measure or graph that an object of fractals is measured as, its natural radii); anything else, None."""
+    if not hasattr(what, "exact_tau"):
+        return what, None
+    return what.measure() if hasattr(what, "measure") else what.graph(), what.natural_radii()
+
 FEWEST_BOXES = 4
 LIGHTEST = 1e-300
 

@@ -10,10 +10,9 @@ from . import arguments, storage
 from .distances import refuse_bad_network
 from .emergence import degree_of_emergence, emergence_errors
 from .errors import NeuroMFAError
-from .fractals.known import KnownFractal, object_of
 from .graphs import is_graph
 from .masses import count_masses
-from .measures import ball_masses, checked_measure, content_hash
+from .measures import ball_masses, checked_measure, content_hash, known_object
 from .method import PAPER, refuse_no_method
 from .network import NeuronNetwork, load_network
 from .probe import refuse_bad_parts
@@ -61,8 +60,7 @@ def analyze(what, method=PAPER, centres=None):
         0.768
     """
     refuse_no_method(method)
-    natural = what.natural_radii() if isinstance(what, KnownFractal) else None
-    what = object_of(what)
+    what, natural = known_object(what)
     if is_graph(what):
         what = NeuronNetwork.from_networkx(what)
     if isinstance(what, NeuronNetwork):

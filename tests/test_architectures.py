@@ -15,6 +15,7 @@ from neuromfa_lite.errors import SourceError
 from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, NeuronLayer, open_source, register
 from neuromfa_lite.sources.architectures import fused_rows
 from neuromfa_lite.sources.parts import gain_of
+from neuromfa_lite.sources.wiring import wire
 
 torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
 
@@ -104,7 +105,7 @@ def test_query_key_and_value_rows_share_out_the_whole_matrix():
 
 
 def test_a_whole_model_is_wired_as_a_chain(model):
-    wiring = open_source(model).wiring()
+    wiring = wire(open_source(model))
     sizes = {layer.name: layer.size for layer in wiring.layers}
     names = "input query key value attention middle mlp"
     assert list(sizes) == [f"block {block} {name}" for block in (0, 1) for name in names.split()] + ["output"]
@@ -134,7 +135,7 @@ def test_a_whole_model_is_wired_as_a_chain(model):
 
 def test_every_matrix_of_the_wiring_holds_the_models_own_weights(model):
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    for join in open_source(model).wiring().blocks:
+    for join in wire(open_source(model)).blocks:
         if not join.fixed:
             name, _, part = join.matrix.name.partition("[")
             expected = state[name]
@@ -145,7 +146,7 @@ def test_every_matrix_of_the_wiring_holds_the_models_own_weights(model):
 
 def test_the_ordinary_saver_and_ours_name_the_same_matrices(model, tmp_path):
     model.save_pretrained(tmp_path)
-    saved, live = open_source(tmp_path).wiring(), open_source(model).wiring()
+    saved, live = wire(open_source(tmp_path)), wire(open_source(model))
     assert [join.name for join in saved.blocks] == [join.name for join in live.blocks]
     for ours, theirs in zip(saved.blocks, live.blocks, strict=True):
         if not ours.fixed:
@@ -155,7 +156,7 @@ def test_the_ordinary_saver_and_ours_name_the_same_matrices(model, tmp_path):
 @pytest.mark.parametrize("prefix", ["gpt_neox.", ""])
 def test_with_or_without_the_prefix_everything_is_read_or_left_out_with_a_reason(tmp_path, prefix):
     tensors = gpt_neox_tensors(prefix=prefix)
-    wiring = open_source(write_folder(tmp_path, tensors)).wiring()
+    wiring = wire(open_source(write_folder(tmp_path, tensors)))
     used = {join.matrix.name.partition("[")[0] for join in wiring.blocks if not join.fixed}
     left_out = {name: (shape, reason) for name, shape, reason in wiring.left_out}
     assert used | set(left_out) == set(tensors) and not used & set(left_out)
@@ -177,7 +178,7 @@ def test_with_or_without_the_prefix_everything_is_read_or_left_out_with_a_reason
 def test_a_tensor_of_no_known_name_is_left_out_by_name(tmp_path):
     tensors = gpt_neox_tensors() | {"gpt_neox.adapter.weight": np.ones((2, 2), "f4")}
     *_, (name, shape, reason) = sorted(
-        open_source(tensors, config=CONFIG).wiring().left_out, key=lambda each: "adapter" in each[0]
+        wire(open_source(tensors, config=CONFIG)).left_out, key=lambda each: "adapter" in each[0]
     )
     assert (name, shape) == ("gpt_neox.adapter.weight", (2, 2)) and "no join of the gpt_neox record" in reason
 
@@ -193,14 +194,14 @@ def test_a_configuration_value_that_is_missing_or_no_count(tmp_path, key, value)
         del config[key]
     folder = write_folder(tmp_path, gpt_neox_tensors(), config)
     with pytest.raises(SourceError, match=rf"^{key} is .* in {re.escape(str(folder))}/config\.json: .*whole number"):
-        open_source(folder).wiring()
+        wire(open_source(folder))
 
 
 @pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"])
 @pytest.mark.parametrize("value", [10**9, 10**300, float("nan"), float("inf"), -3, 12.0, [12], {}])
 def test_a_count_that_no_file_could_fill_is_refused_before_anything_is_listed(tmp_path, key, value):
     source = open_source(write_folder(tmp_path, gpt_neox_tensors(), {**CONFIG, key: value}))
-    for ask in (source.wiring, lambda: gain_of(source, "unembedding")):
+    for ask in (lambda: wire(source), lambda: gain_of(source, "unembedding")):
         with pytest.raises(SourceError, match=rf"^{key} .*config\.json.*take config\.json from the model the weights"):
             ask()
 
@@ -209,7 +210,7 @@ def test_a_record_that_reads_a_configuration_value_of_another_kind(registry):
     for value in (None, "12", [12], 10**400):
         register(Architecture("toy", layers=lambda config: [NeuronLayer("in", config["width"] / 2)], joins=[]))
         with pytest.raises(SourceError, match="the config given is not as the record of toy reads it"):
-            open_source({}, config={"model_type": "toy", "width": value}).wiring()
+            wire(open_source({}, config={"model_type": "toy", "width": value}))
 
 
 @pytest.mark.parametrize(("name", "neurons"), [("final_layer_norm", 1), ("layers.0.input_layernorm", 5)])
@@ -224,13 +225,13 @@ def test_a_gain_of_another_length_than_the_layer_is_named(tmp_path, name, neuron
 def test_heads_that_do_not_divide_the_hidden_size(tmp_path):
     folder = write_folder(tmp_path, gpt_neox_tensors(), {**CONFIG, "num_attention_heads": 5})
     with pytest.raises(SourceError, match=r"config\.json: hidden_size 12 is not a multiple of num_attention_heads 5"):
-        open_source(folder).wiring()
+        wire(open_source(folder))
 
 
 def test_a_missing_layer_is_named(tmp_path):
     folder = write_folder(tmp_path, gpt_neox_tensors(), {**CONFIG, "num_hidden_layers": 3})
     with pytest.raises(SourceError, match=r"gpt_neox\.layers\.2\.attention\.query_key_value\.weight.* is missing in"):
-        open_source(folder).wiring()
+        wire(open_source(folder))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_a_shape_against_the_configuration_is_named_with_both_shapes(name, shape
     name = f"gpt_neox.layers.1.{name}.weight"
     tensors = gpt_neox_tensors() | {name: np.ones(shape, "f4")}
     with pytest.raises(SourceError) as caught:
-        open_source(tensors, config=CONFIG).wiring()
+        wire(open_source(tensors, config=CONFIG))
     said = str(caught.value)
     assert said.startswith(f"{name} in the state dict: expected shape {expected}") and f"found {shape}" in said
     assert ("transposed" in said) == (shape == expected[::-1])
@@ -256,14 +257,14 @@ def test_a_shape_against_the_configuration_is_named_with_both_shapes(name, shape
 def test_a_packed_matrix_is_named_as_quantised_not_as_one_of_another_model():
     name = "gpt_neox.layers.0.attention.dense.weight"
     with pytest.raises(SourceError, match=rf"{re.escape(name)} .*is stored as uint8, which holds no plain weights"):
-        open_source(gpt_neox_tensors() | {name: np.ones((72, 1), np.uint8)}, config=CONFIG).wiring()
+        wire(open_source(gpt_neox_tensors() | {name: np.ones((72, 1), np.uint8)}, config=CONFIG))
 
 
 def test_a_matrix_of_more_dimensions_is_named_with_its_shape():
     name = "gpt_neox.layers.0.attention.dense.weight"
     tensors = gpt_neox_tensors() | {name: np.ones((12, 12, 1), "f4")}
     with pytest.raises(SourceError, match=rf"{re.escape(name)}, .* has shape \(12, 12, 1\) in the state dict"):
-        open_source(tensors, config=CONFIG).wiring()
+        wire(open_source(tensors, config=CONFIG))
 
 
 # Families described by hand
@@ -274,7 +275,7 @@ def test_an_unknown_architecture_says_what_was_found_and_how_to_describe_it(regi
     tensors = {f"h.{block}.weight": np.ones((2, 3 + block), "f4") for block in range(25)}
     folder = write_folder(tmp_path, tensors, {"model_type": model_type} if model_type else {"n_embd": 2})
     with pytest.raises(SourceError) as caught:
-        open_source(folder).wiring()
+        wire(open_source(folder))
     said = str(caught.value)
     assert f"model_type {model_type!r}" in said if model_type else "no model_type" in said
     for part in (
@@ -293,7 +294,7 @@ def test_an_error_of_an_unknown_architecture_is_printable(tmp_path):
     odd = "\x1b]0;title\x07\nw"
     source = open_source(write_folder(tmp_path, {odd: np.ones((2, 3), "f4")}, {"model_type": odd}))
     with pytest.raises(SourceError) as caught:
-        source.wiring()
+        wire(source)
     lines = str(caught.value).split("\n")
     assert all(line.isprintable() for line in lines) and f"  {odd!r} (2, 3)" in lines
 
@@ -307,7 +308,7 @@ def test_a_toy_network_is_described_in_ten_lines(registry):
         )
     )
     net = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Linear(32, 4))
-    wiring = open_source(net, config={"model_type": "toy"}).wiring()
+    wiring = wire(open_source(net, config={"model_type": "toy"}))
     ends_and_shapes = [(block.source, block.target, block.shape) for block in wiring.blocks]
     assert ends_and_shapes == [(0, 1, (32, 8)), (1, 2, (4, 32))]
     np.testing.assert_array_equal(wiring.blocks[1].matrix.read(), net[2].weight.detach().numpy())
@@ -317,10 +318,10 @@ def test_a_toy_network_is_described_in_ten_lines(registry):
 def test_the_recipe_of_the_error_message_works(registry):
     state = {"up.weight": np.ones((256, 64), "f4")}
     with pytest.raises(SourceError) as caught:
-        open_source(state, config={"model_type": "toy"}).wiring()
+        wire(open_source(state, config={"model_type": "toy"}))
     [recipe] = re.findall(r"(?s)(  from neuromfa_lite.*?\)\]\)\))", str(caught.value))
     exec("if True:\n" + recipe.replace("NAME OF A MATRIX", "up.weight"), {})
-    [join] = open_source(state, config={"model_type": "toy"}).wiring().blocks
+    [join] = wire(open_source(state, config={"model_type": "toy"})).blocks
     assert join.matrix.shape == (256, 64)
 
 
@@ -354,7 +355,7 @@ def test_gpt2_whose_matrices_are_stored_the_other_way_round_is_one_record(regist
     register(
         Architecture("gpt2", gpt2_layers, gpt2_joins, required=("n_embd", "n_layer"), prefixes=("transformer.", ""))
     )
-    joins = {join.name: join for join in source.wiring().blocks}
+    joins = {join.name: join for join in wire(source).blocks}
     stored = source.matrices["transformer.h.1.attn.c_attn.weight"].read()
     up = joins["transformer.h.1.mlp.c_fc.weight"].matrix
     value = joins["transformer.h.1.attn.c_attn.weight[value]"].matrix
@@ -378,13 +379,13 @@ def test_gpt2_whose_matrices_are_stored_the_other_way_round_is_one_record(regist
 def test_a_record_that_contradicts_itself_is_explained(registry, join, said):
     register(Architecture("toy", layers=[NeuronLayer("in", 3), NeuronLayer("out", 2)], joins=[join]))
     with pytest.raises(SourceError, match=said):
-        open_source({"w": np.ones((2, 3)), "b": np.ones(2)}, config={"model_type": "toy"}).wiring()
+        wire(open_source({"w": np.ones((2, 3)), "b": np.ones(2)}, config={"model_type": "toy"}))
 
 
 def test_a_record_that_reads_a_missing_configuration_value(registry):
     register(Architecture("toy", layers=lambda config: [NeuronLayer("in", config["width"])], joins=[]))
     with pytest.raises(SourceError, match="width is missing in the config given: the record of toy reads it"):
-        open_source({}, config={"model_type": "toy"}).wiring()
+        wire(open_source({}, config={"model_type": "toy"}))
     with pytest.raises(SourceError, match=r"register\(\) takes an Architecture"):
         register("toy")
 
@@ -417,10 +418,11 @@ import json, resource, sys
 import numpy as np
 from neuromfa_lite.network import load_network
 from neuromfa_lite.sources import open_source
+from neuromfa_lite.sources.wiring import wire
 network = load_network(sys.argv[1])
 table, sample = network.describe(), network.sample(64, seed=0)
 source = open_source(sys.argv[1])
-wiring, k = source.wiring(), 64
+wiring, k = wire(source), 64
 drawn = [np.arange(k * layer.multiplier) * (layer.size // k // layer.multiplier) for layer in wiring.layers]
 weights = [j.matrix.read(drawn[j.target], drawn[j.source]) for j in wiring.blocks if not j.fixed]
 if sys.platform == "linux":  # its ru_maxrss counts the test process, which started this one, as well
@@ -463,5 +465,5 @@ def test_a_record_may_name_matrices_as_wrappers_do(registry, names, prefix):
     joins = [Join("in", "middle", names[0]), Join("middle", "out", names[1])]
     register(Architecture("toy", layers, joins, prefixes=("", "model.", "module."), required=("context_length",)))
     state = {f"{prefix}{names[0]}": np.ones((4, 3)), f"{prefix}{names[1]}": np.ones((2, 4))}
-    wiring = open_source(state, config={"model_type": "toy", "context_length": 131072}).wiring()
+    wiring = wire(open_source(state, config={"model_type": "toy", "context_length": 131072}))
     assert [join.matrix.shape for join in wiring.blocks if not join.fixed] == [(4, 3), (2, 4)]

@@ -20,6 +20,7 @@ from neuromfa_lite import PAPER, analyze, kernels, load_network
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.sources import ARCHITECTURES, Architecture, Join, NeuronLayer, open_source, safetensors_file
 from neuromfa_lite.sources.folder import open_folder
+from neuromfa_lite.sources.wiring import wire
 
 torch = pytest.importorskip("torch")
 save_torch_file = pytest.importorskip("safetensors.torch").save_file
@@ -823,7 +824,7 @@ def test_a_matrix_that_a_layer_computes_is_named_with_the_way_out(monkeypatch, k
     record = Architecture("toy", [NeuronLayer("in", 3), NeuronLayer("out", 2)], [Join("in", "out", "fc.weight")])
     monkeypatch.setitem(ARCHITECTURES, "toy", record)
     with pytest.raises(SourceError, match=rf"fc\.weight.* its layer computes it of: {part}.*remove_") as caught:
-        open_source(model).wiring()
+        wire(open_source(model))
     assert "weight files" not in str(caught.value)
 
 

@@ -56,6 +56,11 @@ class Cascade(KnownFractal):
             )
 
     @property
+    def base(self) -> int:
+        """Number of parts, b: the sizes of its boxes are powers of it."""
+        return len(self.p)
+
+    @property
     def boxes(self) -> int:
         """Number of boxes, b^levels, empty ones included."""
         return len(self.p) ** self.levels

@@ -22,6 +22,7 @@ class KnownFractal:
     """
 
     closed_form = True
+    base = None  # the sizes of its boxes are powers of it
 
     def exact_tau(self, q):
         """Return the mass exponent tau(q).
@@ -104,13 +105,6 @@ class KnownGraph(KnownFractal):
         if counts is None:
             return None
         return int(counts) if radii.ndim == 0 else np.asarray(counts, dtype=np.int64)
-
-
-def object_of(what):
-    """The measure, graph or network that a KnownFractal is measured as; anything else as it is."""
-    if not isinstance(what, KnownFractal):
-        return what
-    return what.measure() if hasattr(what, "measure") else what.graph()
 
 
 def _moment_orders(q):

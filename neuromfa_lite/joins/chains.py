@@ -11,7 +11,7 @@ from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..method import PAPER, SHIPPED, label
 from ..sources import WeightMatrix, Wiring
 from ..sources.parts import embedding_of, gain_of, gains_of, unembedding_of
-from ..sources.wiring import find_architecture
+from ..sources.wiring import find_architecture, wire
 
 TOKENS = "tokens"
 
@@ -50,7 +50,7 @@ def _seen(made):
 
 def chain(source):
     """The published network, Xiao et al. 2025, section 3.1: every weight matrix joins its inputs to its outputs."""
-    return source.wiring()
+    return wire(source)
 
 
 def both_directions(source):

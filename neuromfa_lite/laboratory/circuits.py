@@ -28,6 +28,7 @@ from .. import arguments
 from ..errors import NeuroMFAError
 from ..sources import open_source
 from ..sources.parts import embedding_of, gain_of, heads_of, unembedding_of
+from ..sources.wiring import wire
 
 READERS = ("query", "key", "value", "mlp-in")
 
@@ -165,7 +166,7 @@ def folded_layers(source):
     What reads the residual stream has its gain folded in, and all are without the mean that a layer norm takes out.
     """
     layer = {}
-    for join in source.wiring().blocks:
+    for join in wire(source).blocks:
         if join.fixed or join.role not in (*READERS, "attention-output", "mlp-out"):
             continue
         if join.role in layer:

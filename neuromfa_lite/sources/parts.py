@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import SourceError
-from .wiring import find_architecture, is_count
+from .wiring import find_architecture, is_count, wire
 
 
 def embedding_of(source):
@@ -64,7 +64,7 @@ def gain_of(source, matrix):
 def gains_of(source):
     """{matrix: gain in front of it}, names without prefix; SourceError where the record does not tell."""
     architecture = find_architecture(source)
-    source.wiring()  # refuses counts of layers that a record would list for ever
+    wire(source)  # refuses counts of layers that a record would list for ever
     gains = architecture.list_gains(source.config)
     if gains is None:
         raise SourceError(

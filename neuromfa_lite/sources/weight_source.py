@@ -1,10 +1,7 @@
 """The weights of one model at one moment, from wherever they came."""
 
-from functools import cached_property
-
 from .matrix import WeightMatrix, WeightVector
 from .names import PARALLEL, own_names
-from .wiring import wire
 
 
 class WeightSource:
@@ -33,14 +30,6 @@ class WeightSource:
             name: getattr(tensor, "shape", tensor) for name, tensor in tensors.items() if name not in self.matrices
         }
         self.files = tuple(files)
-
-    @cached_property
-    def _wiring(self):
-        return wire(self)
-
-    def wiring(self):
-        """Which matrix joins which layers, by the record of the model's architecture: a Wiring."""
-        return self._wiring
 
     def __repr__(self):
         return f"WeightSource({self.origin!r}, {len(self.matrices)} matrices)"

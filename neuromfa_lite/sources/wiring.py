@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from ..errors import SourceError
 from .architectures import ARCHITECTURES
 from .matrix import READABLE
 from .names import PARALLEL, stands_for
+
+_WIRED = WeakKeyDictionary()  # a source is asked several times
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,12 @@ class Wiring:
 
 def wire(source):
     """Wire the matrices of a source by the record of its model_type; SourceError names what misfits, and the file."""
+    if source not in _WIRED:
+        _WIRED[source] = _wire(source)
+    return _WIRED[source]
+
+
+def _wire(source):
     architecture = find_architecture(source)
     config, most = source.config, _most(source)
     for key in architecture.required:
@@ -83,7 +92,7 @@ def find_architecture(source):
         f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
         f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
         "To describe it by hand, say which layers there are and which matrix joins which two:\n"
-        "  from neuromfa_lite.sources import Architecture, Join, NeuronLayer, register\n"
+        "  from neuromfa_lite.network import Architecture, Join, NeuronLayer, register\n"
         f'  register(Architecture("{name}",\n'
         '      layers=[NeuronLayer("in", 64), NeuronLayer("hidden", 256, role="mlp")],\n'
         '      joins=[Join("in", "hidden", "NAME OF A MATRIX", role="mlp-in")]))\n'

@@ -16,6 +16,7 @@ from ... import arguments
 from ...errors import NeuroMFAError
 from ...sources import open_source
 from ...sources.architectures import fused_rows
+from ...sources.wiring import wire
 from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor
 
 
@@ -85,7 +86,7 @@ def _opened(checkpoint):
             f"{source.origin} is of model_type {model_type!r}: changes that preserve the function are known of "
             "gpt_neox only; for another architecture write one and compare the logits"
         )
-    source.wiring()  # refuses a matrix that is missing or does not fit
+    wire(source)  # refuses a matrix that is missing or does not fit
     arrays = arrays_of(source, np.float64)
     norms = [f"{_prefix(source)}final_layer_norm"]
     norms += [f"{name}.{norm}_layernorm" for name in _block_names(source) for norm in ("input", "post_attention")]
