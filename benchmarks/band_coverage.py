@@ -27,18 +27,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from neuromfa_lite.network.network.connections import WeightBlock
+from neuromfa_lite.spectrum.spectrum.nfd import error_over_connections
+from neuromfa_lite.spectrum.spectrum.regression import weights_of_fit
+from neuromfa_lite.spectrum.spectrum.spread import LEVEL, normal_band
+from neuromfa_lite.study.measure.bootstrap import Steps, Weighted, resample, studentised_band
 
 import neuromfa_lite as nmfa
-from neuromfa_lite.blocks import NeuronLayer, WeightBlock
-from neuromfa_lite.bootstrap import Steps, Weighted, resample, studentised_band
-from neuromfa_lite.dimension import error_over_connections
-from neuromfa_lite.emergence import degree_of_emergence
 from neuromfa_lite.fractals import ParetoFanOut
-from neuromfa_lite.masses import count_masses
-from neuromfa_lite.regression import weights_of_fit
-from neuromfa_lite.sources.matrix import WeightMatrix
-from neuromfa_lite.spectrum import spectrum_of_masses
-from neuromfa_lite.spread import LEVEL, normal_band
+from neuromfa_lite.masses.count import count_masses
+from neuromfa_lite.network.network import NeuronLayer
+from neuromfa_lite.spectrum.spectrum import spectrum_of_masses
+from neuromfa_lite.study.measure import degree_of_emergence
+from neuromfa_lite.weights.matrix import WeightMatrix
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
 RESAMPLES = 400

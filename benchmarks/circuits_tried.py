@@ -15,12 +15,12 @@ import warnings
 import numpy as np
 
 import neuromfa_lite as nmfa
+from neuromfa_lite.evaluation.changes import WIRING
+from neuromfa_lite.evaluation.measures.circuits import folded_layers, returned, token_paths, token_ways
+from neuromfa_lite.evaluation.questions import at_the_end, contrast
+from neuromfa_lite.evaluation.values import of_change, values_of
 from neuromfa_lite.laboratory import RECIPES
-from neuromfa_lite.laboratory.changes import WIRING
-from neuromfa_lite.laboratory.circuits import folded_layers, returned, token_paths, token_ways
-from neuromfa_lite.laboratory.scorecards.properties import at_the_end, contrast
-from neuromfa_lite.laboratory.scorecards.values import of_change, values_of
-from neuromfa_lite.sources import open_source
+from neuromfa_lite.weights import open_source
 
 
 class Circuits:

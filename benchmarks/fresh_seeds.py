@@ -13,10 +13,9 @@ import warnings
 from pathlib import Path
 
 import neuromfa_lite as nmfa
+from neuromfa_lite.evaluation.ask import MODEL
+from neuromfa_lite.evaluation.shipped import FRESH, measure_named
 from neuromfa_lite.laboratory import RECIPES, train
-from neuromfa_lite.laboratory.scorecards import FRESH
-from neuromfa_lite.laboratory.scorecards.ask import MODEL
-from neuromfa_lite.laboratory.scorecards.shipped import measure_named
 
 SEEDS = (3, 4)
 ASKED = ("specific against", "rise at the end", "moved by permuted connections")

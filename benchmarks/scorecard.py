@@ -9,7 +9,7 @@ import time
 import warnings
 
 import neuromfa_lite as nmfa
-from neuromfa_lite.laboratory.scorecards.shipped import measure_named
+from neuromfa_lite.evaluation.shipped import measure_named
 
 MEASURES = ("published", "scale-free", "both-directions", "geodesic", "token cloud", "two neighbours", "spectral norm")
 AIM = 60.0

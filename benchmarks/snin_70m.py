@@ -27,7 +27,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 import neuromfa_lite as nmfa
-from neuromfa_lite.sources import safetensors_file
+from neuromfa_lite.weights import safetensors_file
 
 LAYERS, HIDDEN, HEADS, NEURONS_PER_LAYER = 6, 512, 8, 64
 OURS_PER_ROUND, SAMPLES = 40, 10

@@ -5,7 +5,7 @@ import sys
 
 def main():
     try:
-        from neuromfa_lite.cli import main as command_line
+        from neuromfa_lite.cli.commands import main as command_line
     except ModuleNotFoundError as error:
         sys.exit(
             f"neuromfa_lite: {sys.executable} lacks {error.name}. In a clone `make lab` installs all into .venv; "

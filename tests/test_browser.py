@@ -17,8 +17,8 @@ import pytest
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, SANDBOX
+from neuromfa_lite.evaluation.values import rise_after
 from neuromfa_lite.fractals import Cascade
-from neuromfa_lite.laboratory.scorecards.values import rise_after
 from neuromfa_lite.panels.fractals import ORDERS
 
 ROOT = Path(__file__).parent.parent

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 import neuromfa_lite as nmfa
-from neuromfa_lite.cli import main
+from neuromfa_lite.cli.commands import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -15,7 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import neuromfa_lite
-from neuromfa_lite.sources.torch_objects import SAFE_TORCH
+from neuromfa_lite.weights.torch_objects import SAFE_TORCH
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "neuromfa_lite"

@@ -19,8 +19,8 @@ import pytest
 from click.testing import CliRunner
 
 import neuromfa_lite
-from neuromfa_lite import launch
-from neuromfa_lite.cli import main as command_line
+from neuromfa_lite.cli.commands import lab as launch
+from neuromfa_lite.cli.commands import main as command_line
 from neuromfa_lite.errors import NeuroMFAError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -307,7 +307,7 @@ def test_the_licences_travel_in_the_wheel(wheel_folder):
 @pytest.mark.install
 def test_the_command_is_installed(wheel_folder):
     (entry,) = wheel_folder.glob("*.dist-info/entry_points.txt")
-    assert "neuromfa-lite = neuromfa_lite.cli:main" in entry.read_text()
+    assert "neuromfa-lite = neuromfa_lite.cli.commands:main" in entry.read_text()
 
 
 @pytest.mark.install

@@ -1,11 +1,11 @@
 """The same network twice: as a NeuronNetwork for the package and as lists of connections for the oracle."""
 
 import numpy as np
+from neuromfa_lite.network.network.connections import FixedJoin, WeightBlock
 
 from neuromfa_lite import PAPER
-from neuromfa_lite.blocks import FixedJoin, NeuronLayer, WeightBlock
-from neuromfa_lite.network import NeuronNetwork
-from neuromfa_lite.sources.matrix import WeightMatrix
+from neuromfa_lite.network.network import NeuronLayer, NeuronNetwork
+from neuromfa_lite.weights.matrix import WeightMatrix
 
 # few orders, and the ways in which an exponent can be taken from masses
 FEW = PAPER.replace(q=[-2.0, -0.5, 0.0, 1.0, 3.0], minimum_connections=3)

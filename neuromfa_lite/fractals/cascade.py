@@ -7,8 +7,8 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from ..arguments import numbers, whole
 from ..errors import NeuroMFAError
+from ..errors.arguments import numbers, whole
 from .known import KnownFractal, entropy, size_within
 
 LARGEST_MEASURE = 100_000_000  # boxes, 0.8 GB

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..arguments import whole
 from ..errors import NeuroMFAError
+from ..errors.arguments import whole
 from .known import LARGEST_GRAPH, KnownGraph, size_within
 
 

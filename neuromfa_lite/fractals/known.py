@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from .. import arguments
-from ..errors import NeuroMFAError
+from ..errors import NeuroMFAError, arguments
 from ..method.choices import LARGEST_Q
 
 LARGEST_GRAPH = 500_000  # nodes; networkx takes about 1 kB a node

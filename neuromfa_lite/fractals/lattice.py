@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arguments import whole
 from ..errors import NeuroMFAError
+from ..errors.arguments import whole
 from .known import LARGEST_GRAPH, KnownGraph, as_radii, size_within
 
 

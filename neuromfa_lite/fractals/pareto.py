@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arguments import number, shown, whole
-from ..blocks import NeuronLayer, WeightBlock
 from ..errors import NeuroMFAError
-from ..network import NeuronNetwork
-from ..sources.matrix import WeightMatrix
+from ..errors.arguments import number, shown, whole
+from ..network import NeuronLayer, NeuronNetwork
+from ..network.connections import WeightBlock
+from ..weights.matrix import WeightMatrix
 from .known import KnownFractal, as_radii, size_within
 
 LARGEST_FAN_OUT = 20_000_000  # connections, 160 MB

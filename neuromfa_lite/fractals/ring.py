@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arguments import number, shown, whole
 from ..errors import NeuroMFAError
+from ..errors.arguments import number, shown, whole
 from .known import LARGEST_GRAPH, KnownGraph, size_within
 
 

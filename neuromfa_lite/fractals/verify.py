@@ -5,14 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..boxes import box_counting
-from ..dimension import neuron_fractal_dimension
-from ..emergence import degree_of_emergence
-from ..geodesic import geodesic_distances
+from ..masses import geodesic_distances
 from ..method import GEODESIC, PAPER, PUBLISHED, SANDBOX, SCALE_FREE
 from ..network import NeuronNetwork
-from ..quality import quietly
-from ..study import analyze
+from ..spectrum import box_counting, neuron_fractal_dimension
+from ..spectrum.quality import quietly
+from ..study import analyze, degree_of_emergence
 from .cascade import Cascade
 from .flower import Flower
 from .lattice import Lattice

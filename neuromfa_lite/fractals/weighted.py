@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arguments import numbers, whole
 from ..errors import NeuroMFAError
+from ..errors.arguments import numbers, whole
 from .known import LARGEST_GRAPH, KnownGraph, entropy, size_within
 
 ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less

@@ -14,9 +14,9 @@ import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .. import storage
+from .. import results as storage
 from ..errors import NeuroMFAError, SourceError
-from ..sources.files import read_json
+from ..weights.files import read_json
 
 try:
     import fcntl

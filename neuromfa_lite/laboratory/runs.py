@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import arguments
-from ..errors import NeuroMFAError, SourceError
-from ..text import html, plain
+from ..errors import NeuroMFAError, SourceError, arguments
+from ..errors.text import html, plain
 from . import manifests
 
 if TYPE_CHECKING:

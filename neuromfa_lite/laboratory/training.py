@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import arguments
-from ..errors import NeuroMFAError
+from ..errors import NeuroMFAError, arguments
 from . import manifests
 from .model import as_stored, build_model, build_optimizer, save_checkpoint
 from .recipes import Recipe, find_recipe

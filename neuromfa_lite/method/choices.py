@@ -8,8 +8,8 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from ..arguments import flag, numbers, one_of, shown, text, whole
 from ..errors import NeuroMFAError, said
+from ..errors.arguments import flag, numbers, one_of, shown, text, whole
 from .identity import identity, label
 from .parts import PAPER_Q, PARTS, SHIPPED
 
@@ -37,7 +37,7 @@ class Method:
         join: which neurons are joined by what: "chain" (the paper: every weight matrix from its inputs to its outputs),
             "both-directions" (each connection runs back too), "head-products" (for each attention head W_O W_V and
             W_Q^T W_K in place of the four), "folded" (the layer norm's gain in the matrix behind it),
-            "folded-head-products", "with-embeddings" (tokens in front and behind); see :mod:`neuromfa_lite.joins`. Or a
+            "folded-head-products", "with-embeddings" (tokens in front and behind); see :mod:`neuromfa_lite.network.wirings`. Or a
             callable: WeightSource -> (layers, blocks).
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
             median of its weight matrix, in a sample by that of the part sampled), "minus-log" (-ln |w|, 0 where
@@ -45,7 +45,7 @@ class Method:
             of the same shape, finite and >= 0. Zero weights are no connections, whatever it returns there.
         reach: to whom a distance is taken: "one-hop" (along a neuron's own connections, all published code), "geodesic"
             (along the shortest path to any neuron it can reach, the paper's text) or "geodesic-undirected" (the same,
-            connections running both ways); see :mod:`neuromfa_lite.geodesic`. For the two geodesic ones read "paths"
+            connections running both ways); see :mod:`neuromfa_lite.masses.geodesic`. For the two geodesic ones read "paths"
             for "connections" below.
         window: (low, high): connections with low < distance <= high count; None: all of them.
         rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
@@ -64,7 +64,7 @@ class Method:
             network), so tau(1) = 0 and tau(0) = -D_0.
         q: the moment orders, increasing.
         scaling_range: the radii that exponents are fitted on: "whole" (all of them, the paper), (low, high) chosen by
-            hand, or "automatic": the longest range whose local slopes agree, see :mod:`neuromfa_lite.scaling`.
+            hand, or "automatic": the longest range whose local slopes agree, see :mod:`neuromfa_lite.spectrum.scaling`.
         derivative: "exact" (alpha = d tau/d q as a regression slope of its own) or "forward" (the authors' difference
             quotient: alpha and f then have one value less than q and belong to q[:-1]).
         score: "emergence", "regularity" (ln[alpha0(0)/alpha0(t)] alone), or a callable: alpha0, width, alpha0 at step

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import arguments
-from ..errors import NeuroMFAError
+from ..errors import NeuroMFAError, arguments
 
 PAPER_Q = tuple((np.arange(61) - 30) / 10)  # -3 ... 3 with an exact 0
 ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less, relatively

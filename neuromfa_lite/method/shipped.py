@@ -1,7 +1,6 @@
 """The methods that have a name: those of the paper and their relatives, and a place for one's own."""
 
-from .. import arguments
-from ..errors import NeuroMFAError
+from ..errors import NeuroMFAError, arguments
 from .choices import Method
 
 PAPER = Method()

@@ -16,15 +16,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..errors import NeuroMFAError
+from ..errors.text import html
 from ..laboratory import load_run
 from ..method import refuse_no_method
 from ..network import load_network
-from ..plots import RUN_COLOURS, STYLE, no_ability
-from ..quality import quietly
-from ..spread import with_ends
-from ..study import analyze
-from ..text import html
-from ..trajectory import Trajectory
+from ..plots.curves import RUN_COLOURS, STYLE, no_ability
+from ..spectrum.quality import quietly
+from ..spectrum.spread import with_ends
+from ..study import Trajectory, analyze
 
 DPI = 100
 BAND = "_band"

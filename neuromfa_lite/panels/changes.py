@@ -5,13 +5,13 @@ from functools import lru_cache
 import ipywidgets as widgets
 import numpy as np
 
-from ..laboratory.abilities_after import ability_after
-from ..laboratory.changes import EVERY_CHANGE
-from ..laboratory.circuits import reciprocity, token_agreement
-from ..laboratory.scorecards.values import name_of, rise_after
-from ..laboratory.token_clouds import token_cloud, two_neighbours
+from ..evaluation.abilities_after import ability_after
+from ..evaluation.changes import EVERY_CHANGE
+from ..evaluation.measures.circuits import reciprocity, token_agreement
+from ..evaluation.measures.token_clouds import token_cloud, two_neighbours
+from ..evaluation.values import name_of, rise_after
 from ..method import PAPER, SCALE_FREE, Method
-from ..plots import BLUE, GREY, ORANGE
+from ..plots.curves import BLUE, GREY, ORANGE
 from .base import Panel, open_runs, require_ability
 
 NOTHING = "nothing"

@@ -2,12 +2,11 @@
 
 import ipywidgets as widgets
 
+from ..errors.text import html
 from ..method import PAPER
-from ..plots import GREY, plot_ability, plot_heterogeneity, plot_regularity, plot_trajectory
-from ..quality import quietly
-from ..study import follow
-from ..text import html
-from ..trajectory import Trajectory
+from ..plots.curves import GREY, plot_ability, plot_heterogeneity, plot_regularity, plot_trajectory
+from ..spectrum.quality import quietly
+from ..study import Trajectory, follow
 from .base import Panel, colours_of, open_runs, require_ability, spread_of, spread_said, step_slider
 
 CURTAIN = "#EFEFEF"

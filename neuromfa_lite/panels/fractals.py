@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..boxes import box_counting
 from ..fractals import Cascade
 from ..method import SANDBOX
-from ..plots import BLUE, GREY, ORANGE, RED
-from ..quality import quietly
+from ..plots.curves import BLUE, GREY, ORANGE, RED
+from ..spectrum import box_counting
+from ..spectrum.quality import quietly
 from ..study import analyze
 from .base import Panel, stops
 

@@ -5,12 +5,12 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle
 
-from ..dimension import neuron_fractal_dimension
-from ..drawings import around, rings
 from ..errors import NeuroMFAError
 from ..method import PAPER, refuse_no_method
-from ..plots import BLUE, GREY, ORANGE, RED
-from ..regression import fit_lines
+from ..plots.curves import BLUE, GREY, ORANGE, RED
+from ..plots.networks import around, rings
+from ..spectrum import neuron_fractal_dimension
+from ..spectrum.regression import fit_lines
 from .base import Panel, banded, log_ticks, open_runs, run_list, sampled_spectra, step_slider
 
 THICKEST = 6.0  # points; a weight of 0.4 and more

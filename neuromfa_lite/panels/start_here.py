@@ -1,8 +1,8 @@
 """Lesson 00: choose a run and a step; weights, spectrum, degree of emergence and ability move together."""
 
 from ..method import PAPER
-from ..plots import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
-from ..quality import quietly
+from ..plots.curves import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
+from ..spectrum.quality import quietly
 from ..study import follow
 from .base import (
     Panel,

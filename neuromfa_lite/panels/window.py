@@ -6,13 +6,13 @@ import ipywidgets as widgets
 import numpy as np
 
 from ..errors import NeuroMFAError
+from ..errors.text import math_free
 from ..masses import count_masses
 from ..method import PAPER, refuse_no_method
-from ..plots import BLUE, GREY, ORANGE, RED
-from ..quality import quietly
-from ..regression import fit_lines
+from ..plots.curves import BLUE, GREY, ORANGE, RED
+from ..spectrum.quality import quietly
+from ..spectrum.regression import fit_lines
 from ..study import analyze
-from ..text import math_free
 from .base import Panel, banded, lay_band, log_ticks, open_runs, run_list, sampled_spectra, step_slider
 
 NARROWEST, WIDEST = 20, 400

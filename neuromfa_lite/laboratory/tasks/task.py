@@ -6,8 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ... import arguments
-from ...errors import NeuroMFAError
+from ...errors import NeuroMFAError, arguments
 
 NOT_ASKED = -100  # a target that does not count in the loss; the value torch's cross_entropy ignores by default
 STREAMS = ("init", "train", "held-out")

@@ -1,0 +1,172 @@
+"""Baselines: simple numbers of the weights, against which a measure of emergence has to earn its place.
+
+Each is a function of a checkpoint (a Checkpoint, a ChangedCheckpoint, or whatever ``load_network`` takes) to a number:
+a mean over the weight matrices of the neuron network, every matrix counting once whatever its size. These are, per
+transformer block, query, key, value, attention output, MLP-in and MLP-out; embedding, unembedding, biases and layer
+norms are left out. A NeuronNetwork is taken too, a sample for one.
+
+BASELINES holds them with the sign under which a rise stands for more emergence: the two ranks fall as training orders
+the weights, so their negatives are there.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from ...errors import NeuroMFAError, arguments
+from ...network import NeuronNetwork, load_network
+
+
+def _of_matrices(of_matrix):
+    """Make a number of a matrix a number of a checkpoint: its mean over the matrices."""
+
+    def measure(checkpoint):
+        return _mean(of_matrix, _matrices(checkpoint))
+
+    measure.__name__, measure.__doc__, measure.of_matrix = of_matrix.__name__, of_matrix.__doc__, of_matrix
+    return measure
+
+
+@_of_matrices
+def weight_deviation(matrix):
+    """Standard deviation of a matrix's weights about their mean.
+
+    Args:
+        checkpoint: as of this module.
+
+    Returns:
+        float, mean over matrices.
+
+    Raises:
+        NeuroMFAError: NaN or infinite weights, a matrix of zeros, or a network that is a list of edges.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> round(weight_deviation(load_run("induction").checkpoint(0)), 2)
+        0.02
+    """
+    return matrix.weights.std()
+
+
+@_of_matrices
+def mean_weighted_degree(matrix):
+    """Sum of |w| over the outgoing weights of a neuron, averaged over the source neurons of a matrix."""
+    return np.abs(matrix.weights).sum(axis=0).mean()
+
+
+@_of_matrices
+def kurtosis(matrix):
+    """Excess kurtosis of a matrix's weights, mean((w - m)^4)/s^4 - 3: 0 of Gaussian ones, larger with heavy tails."""
+    squares = np.square(matrix.weights - matrix.weights.mean())
+    variance = squares.mean()
+    if not variance > 0:
+        raise NeuroMFAError(f"the weights of matrix {matrix.name!r} are all alike: they have no kurtosis")
+    return np.square(squares).mean() / variance**2 - 3
+
+
+@_of_matrices
+def spectral_norm(matrix):
+    """Largest singular value of a matrix."""
+    return matrix.singular[0]
+
+
+@_of_matrices
+def stable_rank(matrix):
+    """Sum of the squared singular values of a matrix over the largest squared: how many directions carry its size.
+
+    Source: M. Rudelson and R. Vershynin, Journal of the ACM 54, 21, 2007 ("numerical rank").
+    """
+    return (matrix.singular**2).sum() / matrix.singular[0] ** 2
+
+
+@_of_matrices
+def effective_rank(matrix):
+    """Exponential of the entropy of a matrix's singular values, these divided by their sum.
+
+    Source: O. Roy and M. Vetterli, European Signal Processing Conference, 2007.
+    """
+    shares = matrix.singular / matrix.singular.sum()
+    shares = shares[shares > 0]
+    return np.exp(-(shares * np.log(shares)).sum())
+
+
+@_of_matrices
+def minus_stable_rank(matrix):
+    """Minus the stable rank, which falls as training orders the weights."""
+    return -stable_rank.of_matrix(matrix)
+
+
+@_of_matrices
+def minus_effective_rank(matrix):
+    """Minus the effective rank, which falls as training orders the weights."""
+    return -effective_rank.of_matrix(matrix)
+
+
+def log_step(checkpoint):
+    """ln(step + 1): what merely knows how long training took; refused is what has no step."""
+    step = getattr(checkpoint, "step", None)
+    if step is None:
+        raise NeuroMFAError(
+            f"{arguments.shown(checkpoint)} has no step: log_step needs a checkpoint of a run, or a changed one"
+        )
+    return float(np.log1p(step))
+
+
+BASELINES = {
+    "log_step": log_step,
+    "weight_deviation": weight_deviation,
+    "mean_weighted_degree": mean_weighted_degree,
+    "minus_stable_rank": minus_stable_rank,
+    "minus_effective_rank": minus_effective_rank,
+    "kurtosis": kurtosis,
+    "spectral_norm": spectral_norm,
+}
+
+
+def measure_baselines(checkpoint):
+    """Measure all baselines at once: weights read, singular values computed once.
+
+    Args:
+        checkpoint: Checkpoint or ChangedCheckpoint of a run.
+
+    Returns:
+        dict from the names of BASELINES to float, the same numbers.
+
+    Raises:
+        NeuroMFAError: as the single functions.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> list(measure_baselines(load_run("induction").checkpoint(724))) == list(BASELINES)
+        True
+    """
+    matrices = _matrices(checkpoint)
+    of_matrices = {name: measure for name, measure in BASELINES.items() if measure is not log_step}
+    found = {name: _mean(measure.of_matrix, matrices) for name, measure in of_matrices.items()}
+    return {"log_step": log_step(checkpoint)} | found
+
+
+class _Matrix:
+    """One weight matrix, (targets, sources) float64, whose singular values are computed once."""
+
+    def __init__(self, name, weights):
+        self.name, self.weights = name, weights
+
+    @cached_property
+    def singular(self):
+        return np.linalg.svd(self.weights, compute_uv=False)
+
+
+def _matrices(checkpoint):
+    network = checkpoint if isinstance(checkpoint, NeuronNetwork) else load_network(checkpoint)
+    matrices = []
+    for block in network.weight_blocks:
+        weights = block.checked_weights()
+        if weights.ndim != 2:
+            raise NeuroMFAError(f"{network.origin} is a list of edges: the baselines are of weight matrices")
+        matrices.append(_Matrix(block.name, weights.astype(np.float64)))
+    return matrices
+
+
+def _mean(of_matrix, matrices):
+    return float(np.mean([of_matrix(matrix) for matrix in matrices]))

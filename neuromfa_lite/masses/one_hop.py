@@ -1,0 +1,172 @@
+"""One-hop reach: how many of each neuron's own connections lie within each radius."""
+
+import threading
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..errors import NeuroMFAError
+from ..errors.memory import refuse_above
+from ..kernels.one_hop import LANES, cumulate_tiles, total_tiles
+from ..kernels.threads import together
+from .distances import Neurons, bins_within, cumulated, has_a_bin_for_each, refuse_too_many
+
+POOLED, POOLED_WHOLE = 12, 20  # bytes a connection: copies that a rule for radii makes of all distances, measured
+SHARED_FROM = 2_000_000  # connections: fewer are counted sooner than a second thread is woken
+LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 MB
+
+
+def connections_of(network, method, centres=None):
+    """The connections of every neuron with outgoing weights, which answer inside, pooled(kept), masses(radii, kept)."""
+    rounded = method.distance == "inverse" and has_a_bin_for_each(method)
+    return (RoundedConnections if rounded else Connections)(network, method, centres)
+
+
+class _OneHop:
+    """The blocks that leave each layer, and where its neurons stand in the table of masses."""
+
+    def __init__(self, network, method, centres):
+        self.network, self.method = network, method
+        self.blocks = {}
+        for block in network.weight_blocks:
+            self.blocks.setdefault(block.source, []).append(block)
+        if not self.blocks:
+            raise NeuroMFAError(f"{network.origin}: the network has no weight matrix; see network.describe()")
+        places = {source: sum(block.places for block in self.blocks[source]) for source in sorted(self.blocks)}
+        self.neurons = Neurons(network.layers, places)
+        self.every_neuron = centres is None
+        self.count()
+
+    def found(self, window):
+        """How many connections there are, in words, where no neuron has enough."""
+        return (
+            f"Of {self.network.connections:,} connections {int(self.inside.sum()):,} lie in the window ({window}), and "
+            f"no neuron has {self.method.minimum_connections} of them"
+        )
+
+
+class RoundedConnections(_OneHop):
+    """The paper's setting: rounded reciprocals straight from the weights into a histogram, 64 neurons a tile."""
+
+    def count(self):
+        low, high = self.method.window
+        of_layer, self._slots, number = self._tiles_of_layers()
+        self._tiles = tiles = _empty_histogram(number, bins_within(self.network, high))
+
+        def count(source):
+            for block in self.blocks[source]:
+                block.count_rounded(low, high, tiles[of_layer[source]])
+
+        _for_each(count, self.blocks, self.network.connections)
+        degrees, self._in_bin = np.empty((number, LANES), np.int64), np.zeros(tiles.shape[1] - 1, np.int64)
+        total_tiles(tiles, self.method.minimum_connections, degrees, self._in_bin)
+        self.inside = degrees.ravel()[self._slots]
+
+    def _tiles_of_layers(self):
+        """The tiles of each layer, {source: slice}; the place of each neuron in them, (neurons,); how many tiles."""
+        of_layer, places, start = {}, [], 0
+        for source, rows in self.neurons.rows.items():
+            size = rows.stop - rows.start
+            of_layer[source] = slice(start, start + -(-size // LANES))
+            places.append(np.arange(start * LANES, start * LANES + size))
+            start = of_layer[source].stop
+        return of_layer, np.concatenate(places), start
+
+    def pooled(self, kept):
+        """The distances that occur among the kept neurons."""
+        if self.every_neuron:
+            return np.flatnonzero(self._in_bin)
+        tiles = self._tiles
+        rows = tiles.transpose(0, 2, 1).reshape(-1, tiles.shape[1])[self._slots[kept], :-1]
+        return np.flatnonzero(rows.sum(axis=0, dtype=np.int64))
+
+    def masses(self, radii, kept):
+        """(radii, kept neurons) uint32."""
+        counts = np.empty((len(radii), np.count_nonzero(kept)), np.uint32)
+        last_bins = np.minimum(radii, len(self._in_bin) - 1).astype(np.int64)
+        cumulate_tiles(self._tiles, self._slots[kept], last_bins, counts)
+        return counts
+
+
+class Connections(_OneHop):
+    """Any distance and any radii: the distances of every matrix are computed, pooled for the radii, and counted."""
+
+    def count(self):
+        self._refuse_too_many()
+        self._lengths = {}
+
+        def measure(source):
+            self._lengths[source] = [self._in_window(block.lengths(self.method)) for block in self.blocks[source]]
+
+        _for_each(measure, self.blocks, self.network.connections)
+        self.inside = np.zeros(len(self.neurons), np.int64)
+        for rows, block, lengths in self._measured():
+            self.inside[rows] += block.degrees(lengths)
+
+    def _refuse_too_many(self):
+        radii = self.method.radii
+        rule = not isinstance(radii, tuple) and radii != "natural"
+        pooled = rule * (POOLED_WHOLE if radii in ("integer", "every") else POOLED)
+        refuse_above(
+            sum(block.connections * (pooled + block.bytes_of_lengths) for block in self.network.weight_blocks),
+            f"{self.network.origin}: method {self.method.name!r} holds the distances of "
+            f"{self.network.connections:,} connections",
+            "draw a sample, network.sample(32, seed=0), leave matrices out, network.without(name, ...), or use PAPER "
+            "or PUBLISHED, which count the weights in stripes",
+        )
+
+    def _in_window(self, lengths):
+        if self.method.window is not None:
+            low, high = self.method.window
+            lengths[~((lengths > low) & (lengths <= high))] = np.nan
+        return np.rint(lengths) if self.method.rounding else lengths
+
+    def _measured(self):
+        for source, blocks in self.blocks.items():
+            for block, lengths in zip(blocks, self._lengths[source], strict=True):
+                yield self.neurons.rows[source], block, lengths
+
+    def pooled(self, kept):
+        """The distances of all kept neurons in one list."""
+        pooled = []
+        for rows, block, lengths in self._measured():
+            chosen = block.of_sources(lengths, kept[rows])
+            pooled.append(chosen[~np.isnan(chosen)])
+        return np.concatenate(pooled)
+
+    def masses(self, radii, kept):
+        """(radii, kept neurons) uint32."""
+        refuse_too_many(self.network, len(radii), np.count_nonzero(kept))
+        histogram = np.zeros((len(self.neurons), len(radii) + 1), np.uint32)
+        for rows, block, lengths in self._measured():
+            block.count(lengths, radii, histogram[rows])
+        return cumulated(histogram, kept, np.arange(len(radii)))
+
+
+_kept = threading.local()
+
+
+def _empty_histogram(tiles, bins):
+    """Zeros (tiles, bins, 64) uint32, in memory that the thread keeps: fresh memory costs more than filling it."""
+    size = tiles * bins * LANES
+    if size > LARGEST_KEPT:
+        return np.zeros((tiles, bins, LANES), np.uint32)
+    if getattr(_kept, "memory", np.empty(0)).size < size:
+        _kept.memory = np.empty(size, np.uint32)
+    _kept.memory[:size] = 0
+    return _kept.memory[:size].reshape(tiles, bins, LANES)
+
+
+def _for_each(work, sources, connections):
+    # Every task owns the rows of one layer, so the result does not depend on who runs when.
+    if connections < SHARED_FROM:
+        for source in sources:
+            work(source)
+        return
+    with tqdm(total=len(sources), desc="distances", unit="layer", delay=1, leave=False) as bar:
+
+        def shown(source):
+            work(source)
+            bar.update()
+
+        together(shown, sources)

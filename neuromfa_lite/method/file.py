@@ -1,0 +1,131 @@
+"""A variant in an ordinary Python file: written by ``%%writefile``, read by importing it, never a pickle."""
+
+import os
+import sys
+import traceback
+from types import ModuleType
+
+from ..errors import NeuroMFAError, arguments, said
+from . import (
+    METHODS,
+    Method,
+    ideas,  # noqa: F401  (their names are in METHODS then)
+)
+
+SHIPPED_METHODS = tuple(METHODS.values())
+LARGEST = 10_000_000  # bytes
+
+
+def load_variant(path, name=None):
+    """Import a Python file and return the variant it defines. The file's code runs: load files you trust.
+
+    In a notebook ``%%writefile my_variant.py`` at the top of a cell writes such a file, for instance
+
+        import numpy as np
+        import neuromfa_lite as nmfa
+
+        def distance(weights):
+            return -np.log(np.abs(weights))
+
+        VARIANT = nmfa.SCALE_FREE.replace(name="mine", distance=distance)
+
+    Args:
+        path: the .py file.
+        name: what to take from it; None: ``VARIANT``, or the only Method that it makes.
+
+    Returns:
+        Method, or a function of a checkpoint.
+
+    Raises:
+        NeuroMFAError: no such file, an error inside it (the message names the line), no Method or several, a name that
+            is none.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> file = Path(tempfile.mkdtemp()) / "mine.py"
+        >>> _ = file.write_text("import neuromfa_lite as nmfa\\nmine = nmfa.SCALE_FREE.replace(name='mine', q=[0, 1])")
+        >>> load_variant(file).name
+        'mine'
+    """
+    path = arguments.path("path", path)
+    if path.suffix != ".py":
+        raise NeuroMFAError(f"{path}: a variant is an ordinary Python file, such as my_variant.py")
+    if not os.path.isfile(path):
+        if os.path.lexists(path):
+            raise NeuroMFAError(f"{path} is a folder or no ordinary file: a variant is an ordinary Python file")
+        raise NeuroMFAError(f"{path}: no such file; %%writefile {path.name} at the top of a notebook cell writes it")
+    if os.path.getsize(path) > LARGEST:
+        raise NeuroMFAError(f"{path} has more than {LARGEST:,} bytes: keep data out of the file, it holds code alone")
+    names = {key: value for key, value in _import(path).items() if not key.startswith("__")}
+    if name is not None:
+        if arguments.text("name", name) not in names:
+            raise NeuroMFAError(f"{path} defines no {name}; it defines {', '.join(names) or 'nothing'}")
+        return _variant(names[name], f"{name} in {path}")
+    if "VARIANT" in names:
+        return _variant(names["VARIANT"], f"VARIANT in {path}")
+    own = {
+        id(value): (key, value)
+        for key, value in names.items()
+        if isinstance(value, Method) and not any(value is shipped for shipped in SHIPPED_METHODS)
+    }
+    if not own:
+        raise NeuroMFAError(
+            f"{path} makes no Method: end it with VARIANT = nmfa.PAPER.replace(...), or VARIANT = a function of a "
+            "checkpoint"
+        )
+    if len(own) > 1:
+        found = ", ".join(key for key, _ in own.values())
+        raise NeuroMFAError(f"{path} makes several Methods ({found}): call one of them VARIANT, or ask for it by name")
+    return next(iter(own.values()))[1]
+
+
+def find_method(word):
+    """The Method that a word of the command line stands for: a name, FILE.py, or FILE.py:NAME."""
+    found = find_variant(word, METHODS, "method")
+    if not isinstance(found, Method):
+        raise NeuroMFAError(
+            f"{word} holds a function of a checkpoint, but a spectrum needs a Method: nmfa.PAPER.replace(...)"
+        )
+    return found
+
+
+def find_variant(word, known, kind):
+    """What a word stands for: one of some known by their names, or the Method or function of FILE.py, FILE.py:NAME."""
+    if word in known:
+        return known[word]
+    file, colon, name = word.rpartition(".py:")
+    if colon:
+        return load_variant(f"{file}.py", name)
+    if word.endswith(".py"):
+        return load_variant(word)
+    if word == "token-cloud":
+        raise NeuroMFAError(
+            "'token-cloud' is no method but a measure of a checkpoint: `neuromfa-lite scorecard 'token cloud'`, or "
+            "token_cloud of neuromfa_lite.evaluation.measures.token_clouds"
+        )
+    raise NeuroMFAError(f"no {kind} {word!r}: use one of {', '.join(known)}, or FILE.py, or FILE.py:NAME")
+
+
+def _variant(value, where):
+    if isinstance(value, Method) or (callable(value) and not isinstance(value, type)):
+        return value
+    raise NeuroMFAError(f"{where} is a {type(value).__name__}, but a variant is a Method or a function of a checkpoint")
+
+
+def _import(path):
+    """The names of a file, run anew at every call as a module of its own; compiled here, so no old bytecode is run."""
+    module = ModuleType(f"_neuromfa_variant_{path.stem}")
+    module.__file__ = str(path)
+    try:
+        code = compile(path.read_bytes(), str(path), "exec")
+        sys.modules[module.__name__] = module  # numba and dataclasses look a function's module up there
+        exec(code, module.__dict__)
+    except SyntaxError as error:
+        line = f", line {error.lineno}" if error.filename == str(path) else ""
+        raise NeuroMFAError(f"{path}{line}: {error.msg}; correct it and load it again") from error
+    except (Exception, SystemExit) as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = f", line {lines[-1]}" if lines else ""
+        raise NeuroMFAError(f"{path}{line}: {said(error)}; correct it and load it again") from error
+    return vars(module)

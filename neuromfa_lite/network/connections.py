@@ -1,0 +1,445 @@
+"""What a neuron network is made of: layers of neurons, and connections between them that answer for themselves.
+
+Three kinds of connections: a weight matrix (:class:`WeightBlock`), a list of edges (:class:`EdgeBlock`) and a fixed
+join of weight 1 (:class:`FixedJoin`). Whoever counts or measures asks all the same questions, never for their kind.
+"""
+
+import zlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..errors import NeuroMFAError
+from ..kernels.geodesic import extend_paths, join_all_to_all, join_one_to_one
+from ..kernels.one_hop import (
+    LANES,
+    count_distances,
+    count_listed_distances,
+    count_rounded_reciprocals_f32,
+    count_rounded_reciprocals_f64,
+)
+
+FIXED_LENGTH = 1.0  # of a connection that no weight makes
+ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
+
+
+@dataclass(frozen=True)
+class NeuronLayer:
+    """One layer of neurons: its name, its size and what it is for.
+
+    Attributes:
+        name: what joins, tables and plots call it.
+        size: number of neurons.
+        role: "hidden", "query", "key", "value", "attention", "middle", "mlp" or "output".
+        block: number of its transformer block, from 0; None: it belongs to none.
+        group: layers of one group, size and multiplier share the same sampled neurons; by default the layer is a group
+            of its own.
+        multiplier: a sample of k neurons per layer takes multiplier * k neurons here.
+        neurons: the numbers kept by sampling, None where all are there.
+
+    Example:
+        >>> NeuronLayer("block 0 mlp", 256, role="mlp", multiplier=2).group
+        'block 0 mlp'
+    """
+
+    name: str
+    size: int
+    role: str = "hidden"
+    block: int | None = 0
+    group: str = ""
+    multiplier: int = 1
+    neurons: np.ndarray | None = None
+
+    def __post_init__(self):
+        if not self.group:
+            object.__setattr__(self, "group", self.name)
+
+    def __len__(self):
+        return self.size if self.neurons is None else len(self.neurons)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        return np.arange(self.size) if self.neurons is None else self.neurons
+
+    def take(self, kept):
+        neurons = kept if self.neurons is None else self.neurons[kept]
+        return NeuronLayer(self.name, self.size, self.role, self.block, self.group, self.multiplier, neurons)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What a matrix and a list of edges share: name, role and positions of the two layers, and the checks of weights.
+
+    Where values or lengths are given, they have the shape of the weights; lengths are NaN where no connection counts.
+    """
+
+    name: str
+    role: str
+    source: int
+    target: int
+
+    fixed = False
+    both_ways = False  # every connection is listed in both directions
+    given = None  # lengths that are no function of the weights
+
+    def checked_weights(self):
+        """The weights, refused where they are NaN or infinite, or all zero."""
+        weights = self.weights()
+        self.refuse_bad(weights.size - np.count_nonzero(np.isfinite(weights)), not weights.any())
+        return weights
+
+    def refuse_bad(self, not_finite, only_zeros):
+        """Refuse a number of weights that are NaN or infinite, and weights that are all zero."""
+        if not_finite:
+            raise NeuroMFAError(
+                f"{self.where}matrix {self.name!r} holds {not_finite} weights that are NaN or infinite: "
+                "the training run diverged or the file is damaged; take an earlier checkpoint or fetch the file again"
+            )
+        if only_zeros:
+            raise NeuroMFAError(
+                f"{self.where}matrix {self.name!r} holds only zeros, so it connects nothing: the file may be empty, "
+                "the sample too small to meet a connection, or leave the matrix out with network.without(name)"
+            )
+
+    def lengths(self, method):
+        """float64 lengths by the method's distance; NaN where the weight is zero, no connection."""
+        weights = self.checked_weights().astype(np.float64)
+        there = weights != 0
+        if self.given is not None and method.distance == "inverse":
+            lengths = self.given
+        else:
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                lengths = np.asarray(method.call("distance", weights))
+        if lengths.shape != weights.shape or lengths.dtype.kind not in "fiu":
+            raise NeuroMFAError(
+                f"distance of method {method.name!r} returned {lengths.dtype} of shape {lengths.shape} for matrix "
+                f"{self.name!r} of shape {weights.shape}: it must return one distance per weight"
+            )
+        bad = there & ~((lengths >= 0) & np.isfinite(lengths))
+        if bad.any():
+            example = weights[bad][0]
+            raise NeuroMFAError(
+                f"distance of method {method.name!r} is infinite, negative or NaN for {int(bad.sum())} weights of "
+                f"matrix {self.name!r}, {example:g} for instance: it must be a finite number >= 0 for every weight "
+                "but zero"
+            )
+        lengths = np.array(lengths, dtype=np.float64)
+        lengths[~there] = np.nan
+        return lengths
+
+    def steps(self, method):
+        """The lengths as shortest paths take them: infinite where there is no connection, sources first."""
+        lengths = self.lengths(method)
+        lengths[np.isnan(lengths)] = np.inf
+        return np.ascontiguousarray(lengths.T)
+
+    def checksum(self):
+        """A checksum of the weights: of all of them, or of about 65,536 where a matrix has more."""
+        weights = np.ascontiguousarray(self._some_weights())
+        # Adler's sum is the faster one, and too weak for a few bytes.
+        return zlib.adler32(weights) if weights.nbytes > 4096 else zlib.crc32(weights)
+
+
+@dataclass(frozen=True)
+class WeightBlock(_Weights):
+    """The connections one weight matrix makes between two layers: weight [target, source], zero for none."""
+
+    matrix: object  # a WeightMatrix
+
+    listed_singly = False
+    bytes_of_lengths = 16  # a connection, measured
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape
+
+    @property
+    def connections(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def places(self) -> int:
+        """Places for a weight that each source neuron has."""
+        return self.shape[0]
+
+    @property
+    def where(self):
+        return f"{self.matrix.origin}: "
+
+    def weights(self) -> np.ndarray:
+        return self.matrix.read()
+
+    def with_weights(self, weights):
+        """The same connections with other weights, in memory."""
+        return replace(self, matrix=self.matrix.from_array(self.name, weights, self.matrix.origin))
+
+    def refuse_changed(self):
+        self.matrix.refuse_changed()
+
+    @property
+    def version(self):
+        """The state of the file that the weights are read from."""
+        return self.matrix.version
+
+    def digest(self):
+        """All bytes of the weights, hashed."""
+        return self.matrix.digest()
+
+    def take(self, targets, sources):
+        return WeightBlock(self.name, self.role, self.source, self.target, self.matrix.take(targets, sources))
+
+    def corner(self, size):
+        """Some of its neurons, where there are weights among them, or all."""
+        part = self.take(*(np.arange(min(size, each)) for each in self.shape))
+        return part if part.weights().any() else self
+
+    def edges(self):
+        weights = self.weights()
+        targets, sources = np.nonzero(weights)
+        return sources, targets, weights[targets, sources].astype(np.float64)
+
+    def of_source(self, source):
+        """(targets, weights) of one source neuron, zero weights included; both (targets,)."""
+        return np.arange(self.shape[0]), self.matrix.read(sources=np.array([source]))[:, 0]
+
+    def permuted(self, weights, stream):
+        """The weights, shuffled among the targets of each source."""
+        return stream.permuted(weights, axis=0)
+
+    def degrees(self, lengths):
+        """(sources,) how many lengths each source has."""
+        return np.count_nonzero(~np.isnan(lengths), axis=0)
+
+    def of_sources(self, lengths, kept):
+        """The lengths of the sources kept (sources,) bool."""
+        return lengths[:, kept]
+
+    def count(self, lengths, radii, histogram):
+        """Count each length at the smallest radius that reaches it: histogram (sources, radii + 1)."""
+        count_distances(lengths, radii, histogram)
+
+    def count_rounded(self, low, high, tiles):
+        """Count 1/|weight| in (low, high], rounded, straight from the weights; tiles as in kernels.one_hop."""
+        not_finite, connections = 0, 0
+        for weights in self._stripes():
+            kernel = count_rounded_reciprocals_f32 if weights.dtype == np.float32 else count_rounded_reciprocals_f64
+            bad, good = kernel(weights, low, high, tiles)
+            not_finite, connections = not_finite + bad, connections + good
+        self.refuse_bad(not_finite, connections == 0)
+
+    def extend(self, steps, limit, paths, reached):
+        """Lead paths (n, sources) on to reached (n, targets), where they are shorter."""
+        extend_paths(paths, steps, limit, reached)
+
+    def step_matrix(self, steps):
+        return steps
+
+    def listed_steps(self, method):
+        """(sources, targets, lengths) of every connection, one by one."""
+        steps = self.steps(method)
+        sources, targets = np.nonzero(np.isfinite(steps))
+        return sources, targets, steps[sources, targets]
+
+    def _stripes(self):
+        if self.shape[0] <= ROWS_AT_ONCE:
+            yield self.weights()
+            return
+        for start in range(0, self.shape[0], ROWS_AT_ONCE):
+            yield self.matrix.rows(start, min(start + ROWS_AT_ONCE, self.shape[0]))
+
+    def _some_weights(self, largest=65_536):
+        rows, columns = self.shape
+        if rows * columns <= largest:
+            return self.weights()
+        wanted = max(1, largest // columns)
+        return self.matrix.read(np.linspace(0, rows - 1, wanted).astype(np.int64))
+
+
+@dataclass(frozen=True)
+class EdgeBlock(_Weights):
+    """Connections given one by one: sources, targets (edges,) neuron positions and weights (edges,) float64.
+
+    given (edges,): their lengths, where these were given and 1/|weight| would round them; both_ways: every connection
+    is listed in both directions.
+    """
+
+    sources: np.ndarray = field(repr=False)
+    targets: np.ndarray = field(repr=False)
+    listed: np.ndarray = field(repr=False)
+    shape: tuple[int, int] = (0, 0)
+    given: np.ndarray | None = field(default=None, repr=False)
+    both_ways: bool = False
+
+    listed_singly = True
+    bytes_of_lengths = 20
+    where = ""
+
+    def __post_init__(self):
+        """Kernels count by these positions, so none may lie outside its layer."""
+        for what, ends, size in (("sources", self.sources, self.shape[1]), ("targets", self.targets, self.shape[0])):
+            if len(ends) != len(self.listed) or ends.dtype.kind not in "iu":
+                raise NeuroMFAError(f"{self.name}: {what} must be a whole number for each of {len(self.listed)} edges")
+            if len(ends) and not 0 <= ends.min() <= ends.max() < size:
+                raise NeuroMFAError(f"{self.name}: {what} {ends.min()} to {ends.max()} are not within {size} neurons")
+
+    @property
+    def connections(self) -> int:
+        return len(self.listed)
+
+    @property
+    def places(self) -> np.ndarray:
+        """(sources,) edges that leave each neuron."""
+        return np.bincount(self.sources, minlength=self.shape[1])
+
+    def weights(self) -> np.ndarray:
+        return self.listed
+
+    def with_weights(self, weights):
+        """Other weights have other lengths than those given, and may be others on the way back."""
+        there, back = np.split(weights, 2) if self.both_ways else (weights, None)
+        return replace(self, listed=weights, given=None, both_ways=self.both_ways and np.array_equal(there, back))
+
+    version = None
+
+    def refuse_changed(self):
+        """Nothing: edges are in memory."""
+
+    def digest(self):
+        return b"".join(each.tobytes() for each in (self.sources, self.targets, self.listed))
+
+    def take(self, targets, sources):
+        new_source = _positions(sources, self.shape[1])
+        new_target = _positions(targets, self.shape[0])
+        inside = (new_source[self.sources] >= 0) & (new_target[self.targets] >= 0)
+        return replace(
+            self,
+            sources=new_source[self.sources[inside]],
+            targets=new_target[self.targets[inside]],
+            listed=self.listed[inside],
+            given=None if self.given is None else self.given[inside],
+            shape=(len(targets), len(sources)),
+        )
+
+    def corner(self, size):
+        return self
+
+    def edges(self):
+        there = self.listed != 0
+        return self.sources[there], self.targets[there], self.listed[there]
+
+    def of_source(self, source):
+        """(targets, weights) of one source neuron, (edges of it,) each."""
+        mine = self.sources == source
+        return self.targets[mine], self.listed[mine]
+
+    def permuted(self, weights, stream):
+        """The weights, shuffled among the edges of each source."""
+        shuffled = np.empty_like(weights)
+        places = np.argsort(self.sources, kind="stable")
+        shuffled[places] = weights[np.lexsort((stream.random(len(weights)), self.sources))]
+        return shuffled
+
+    def degrees(self, lengths):
+        return np.bincount(self.sources[~np.isnan(lengths)], minlength=self.shape[1])
+
+    def of_sources(self, lengths, kept):
+        return lengths[kept[self.sources]]
+
+    def count(self, lengths, radii, histogram):
+        count_listed_distances(lengths, self.sources, radii, histogram)
+
+    def count_rounded(self, low, high, tiles):
+        weights = self.checked_weights()
+        with np.errstate(divide="ignore", over="ignore"):
+            lengths = 1.0 / np.abs(weights) if self.given is None else self.given
+        inside = (lengths > low) & (lengths <= high)
+        sources, bins = self.sources[inside], np.rint(lengths[inside]).astype(np.int64)
+        np.add.at(tiles, (sources // LANES, bins, sources % LANES), np.uint32(1))
+
+    def listed_steps(self, method):
+        lengths = self.lengths(method)
+        there = ~np.isnan(lengths)
+        return self.sources[there], self.targets[there], lengths[there]
+
+    def _some_weights(self):
+        return np.concatenate([self.sources, self.targets, self.listed])
+
+
+@dataclass(frozen=True)
+class FixedJoin:
+    """A join of two layers that no weight matrix makes (weight 1): each to its own ("one-to-one") or "all-to-all".
+
+    It counts in paths only. pairs: (targets, sources) positions of the neurons one-to-one, where a sample drew others
+    in the two layers.
+    """
+
+    name: str
+    role: str
+    source: int
+    target: int
+    kind: str
+    shape: tuple[int, int]
+    pairs: tuple | None = field(default=None, repr=False)
+
+    fixed = True
+    both_ways = False
+    listed_singly = False
+
+    @property
+    def connections(self) -> int:
+        if self.pairs is not None:
+            return len(self.pairs[0])
+        return self.shape[1] if self.kind == "one-to-one" else self.shape[0] * self.shape[1]
+
+    def take(self, targets, sources):
+        pairs, shape = None, (len(targets), len(sources))
+        one_to_one = self.kind == "one-to-one" and targets is not sources
+        if self.pairs is not None or (one_to_one and not np.array_equal(targets, sources)):
+            new_source, new_target = _positions(sources, self.shape[1]), _positions(targets, self.shape[0])
+            old_sources, old_targets, _ = self.edges()
+            pairs = new_target[old_targets], new_source[old_sources]
+            pairs = tuple(ends[(pairs[0] >= 0) & (pairs[1] >= 0)] for ends in pairs)
+        return FixedJoin(self.name, self.role, self.source, self.target, self.kind, shape, pairs)
+
+    def edges(self):
+        if self.pairs is not None:
+            targets, sources = self.pairs
+        elif self.kind == "one-to-one":
+            sources = targets = np.arange(self.shape[1])
+        else:
+            targets, sources = (grid.ravel() for grid in np.indices(self.shape))
+        return sources, targets, np.ones(len(sources))
+
+    def steps(self, method):
+        """None where the kind says it all."""
+        return None if self.pairs is None else self._step_matrix()
+
+    def extend(self, steps, limit, paths, reached):
+        if steps is not None:
+            extend_paths(paths, steps, limit, reached)
+        elif self.kind == "one-to-one":
+            join_one_to_one(paths, FIXED_LENGTH, reached)
+        else:
+            join_all_to_all(paths, FIXED_LENGTH, reached)
+
+    def step_matrix(self, steps):
+        return self._step_matrix() if steps is None else steps
+
+    def _step_matrix(self):
+        steps = np.full(self.shape[::-1], np.inf)
+        sources, targets, _ = self.edges()
+        steps[sources, targets] = FIXED_LENGTH
+        return steps
+
+    def listed_steps(self, method):
+        sources, targets, ones = self.edges()
+        return sources, targets, ones * FIXED_LENGTH
+
+
+CONNECTIONS = (WeightBlock, EdgeBlock, FixedJoin)
+
+
+def _positions(kept, size):
+    positions = np.full(size, -1, np.int64)
+    positions[kept] = np.arange(len(kept))
+    return positions

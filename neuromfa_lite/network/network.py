@@ -1,0 +1,342 @@
+"""The neuron interaction network: what can be asked of it, and how it is opened."""
+
+import hashlib
+import os
+from pathlib import PurePath
+
+import numpy as np
+
+from ..errors import NeuroMFAError, SourceError, arguments
+from ..errors.text import plain
+from ..method import identity, label, refuse_no_method
+from ..weights import open_source
+from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
+from .sampling import draw_layers
+from .wirings import joined
+
+LARGEST_DRAWING = 20_000
+
+
+class NeuronNetwork:
+    """A neuron interaction network (NIN): layers of neurons, blocks of connections between them.
+
+    Its weights stay in the file until a measure asks for them, matrix by matrix. Build one with
+    :func:`load_network` or :meth:`from_edges`.
+
+    Attributes:
+        layers: tuple of NeuronLayer, in the order of the flow through the model.
+        blocks: tuple of WeightBlock, EdgeBlock or FixedJoin; ``source`` and ``target`` are positions in ``layers``.
+        origin: the file, folder or object that the weights come from.
+        left_out: (name, shape, reason) of every matrix that is not a part of the network.
+        seed: the seed of the sample, None for a whole network.
+        natural_radii: the radii that an object with a scale of its own asks to be measured at, None where it has none.
+        join: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; "chain" too
+            for a network that is given as it is.
+    """
+
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, join="chain"):
+        self.layers = tuple(layers)
+        self.blocks = tuple(blocks)
+        self.origin = str(origin)
+        self.left_out = tuple(left_out)
+        self.seed = seed
+        self.natural_radii = None
+        self.join = join
+        for block in self.blocks:
+            _refuse_misfit(block, self.layers)
+
+    @property
+    def weight_blocks(self) -> tuple:
+        """The blocks whose weights count in one hop: every block but the fixed joins."""
+        return tuple(block for block in self.blocks if not block.fixed)
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons in all layers."""
+        return sum(len(layer) for layer in self.layers)
+
+    @property
+    def connections(self) -> int:
+        """Number of places for a weight in all weight blocks, zero weights included."""
+        return sum(block.connections for block in self.weight_blocks)
+
+    def __repr__(self):
+        kind = f"sample with seed {self.seed}" if self.seed is not None else "whole network"
+        return plain(
+            f"NeuronNetwork({kind} of {self.origin}: {self.neurons:,} neurons in {len(self.layers)} layers, "
+            f"{self.connections:,} connections in {len(self.weight_blocks)} matrices)"
+        )
+
+    @classmethod
+    def from_edges(cls, sources, targets, weights, name="edges"):
+        """Build a network from a list of edges, of any graph.
+
+        Args:
+            sources, targets: (edges,) whole numbers >= 0: the neuron an edge leaves and the one it enters.
+            weights: (edges,) real numbers; the distance of an edge is 1/|weight|, weight 0 is no edge.
+            name: what error messages call the list.
+
+        Returns:
+            NeuronNetwork with a single layer of max(sources, targets) + 1 neurons.
+
+        Raises:
+            NeuroMFAError: lists of different length, negative or fractional neuron numbers, no edge at all.
+
+        Example:
+            >>> NeuronNetwork.from_edges([0, 0, 1], [1, 2, 2], [0.5, 0.25, 0.1]).neurons
+            3
+        """
+        arguments.text("name", name)
+        layer, block = block_of_edges(sources, targets, weights, name)
+        return cls([layer], [block], origin=name)
+
+    def sample(self, neurons_per_layer, seed=0):
+        """Draw a sampled neuron interaction network (SNIN): the same neurons for the same seed, whatever the weights.
+
+        Args:
+            neurons_per_layer: neurons kept in a hidden layer; a layer with multiplier m keeps m times as many
+                (2 in the MLP layer), and query, key, value and attention of a block share their neurons.
+            seed: whole number; layers draw from independent streams of numpy's generator.
+
+        Returns:
+            NeuronNetwork whose weights are in memory.
+
+        Raises:
+            NeuroMFAError: a layer has fewer neurons than asked for; the message names it.
+
+        Source: Xiao et al. 2025, section 3.1; sizes as in the authors' code.
+
+        Example:
+            >>> ring = NeuronNetwork.from_edges(range(6), [1, 2, 3, 4, 5, 0], [0.1] * 6)
+            >>> ring.sample(3, seed=0).neurons
+            3
+        """
+        size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.seed(seed)
+        drawn = draw_layers(self.layers, self.blocks, size, seed)
+        return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
+
+    def refuse_other_join(self, method):
+        """Raise NeuroMFAError where a method joins the neurons otherwise: what is measured is what was opened."""
+        refuse_no_method(method)
+        if identity(method.join) != identity(self.join):
+            asked, mine = (repr(join) if isinstance(join, str) else label(join) for join in (method.join, self.join))
+            this = "another one of that name" if asked == mine else asked
+            raise NeuroMFAError(
+                f"{self.origin} was opened with join={mine}, but method {method.name!r} asks for {this}: open it "
+                f"with load_network(source, join={asked}), or measure it as it is with method.replace(join={mine})"
+            )
+
+    def without(self, *names):
+        """Return the same network without the matrices of these names (as :meth:`describe` lists them)."""
+        there = {block.name for block in self.blocks}
+        unknown = [name for name in names if not isinstance(name, str) or name not in there]
+        if unknown:
+            said = ", ".join(map(arguments.shown, unknown))
+            raise NeuroMFAError(f"no matrix {said} in this network; see network.describe()")
+        kept = [block for block in self.blocks if block.name not in names]
+        gone = [(block.name, block.shape, "left out by hand") for block in self.blocks if block.name in names]
+        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, join=self.join)
+
+    def describe(self):
+        """Return a pandas DataFrame with a row per matrix: what is read, what is left out and why.
+
+        Returns:
+            DataFrame with columns name, role, source, target (layer names), shape (targets, sources), connections,
+            read, why.
+        """
+        import pandas as pd
+
+        names = [layer.name for layer in self.layers]
+        rows = []
+        for block in self.blocks:
+            why = f"joins {block.kind} with weight 1; counts in paths only" if block.fixed else "weight matrix"
+            ends = (names[block.source], names[block.target])
+            rows.append((block.name, block.role, *ends, tuple(block.shape), block.connections, not block.fixed, why))
+        rows += [(name, "left out", "", "", tuple(shape), 0, False, reason) for name, shape, reason in self.left_out]
+        rows = [(plain(name), *rest) for name, *rest in rows]
+        return pd.DataFrame(rows, columns=["name", "role", "source", "target", "shape", "connections", "read", "why"])
+
+    def outgoing(self, layer, number):
+        """Return the connections one neuron makes by weight matrices, whether a method counts them or not.
+
+        Args:
+            layer: name of the neuron's layer.
+            number: the neuron's number within its layer (in a sample: one of the numbers drawn).
+
+        Returns:
+            pandas DataFrame, a row per place for a weight: target_layer, target (number within it), weight,
+            distance = 1/|weight| (infinite for weight 0, which is no connection).
+
+        Raises:
+            NeuroMFAError: no layer of that name, a neuron that is not in it, or a layer that no weights leave.
+
+        Example:
+            >>> star = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, -0.25])
+            >>> star.outgoing("neurons", 0)["distance"].tolist()
+            [2.0, 4.0]
+        """
+        import pandas as pd
+
+        at, row = self._place(layer, number)
+        parts = []
+        for block in self.weight_blocks:
+            if block.source == at:
+                targets, weights = block.of_source(row)
+                there = self.layers[block.target]
+                columns = {"target": there.numbers[targets], "weight": weights.astype(np.float64)}
+                parts.append(pd.DataFrame({"target_layer": there.name, **columns}))
+        if not parts:
+            having = dict.fromkeys(self.layers[block.source].name for block in self.weight_blocks)
+            raise NeuroMFAError(f"no weight matrix leaves layer {layer!r}; layers with weights: {', '.join(having)}")
+        table = pd.concat(parts, ignore_index=True)
+        with np.errstate(divide="ignore", over="ignore"):
+            return table.assign(distance=1.0 / table["weight"].abs())
+
+    def _place(self, layer, number):
+        """Positions of a layer, and of a neuron in it."""
+        names = [each.name for each in self.layers]
+        if not isinstance(layer, str) or layer not in names:
+            raise NeuroMFAError(f"no layer {arguments.shown(layer)} in this network; it has {', '.join(names)}")
+        number = arguments.whole("number", number)
+        numbers = self.layers[names.index(layer)].numbers
+        rows = np.flatnonzero(numbers == number)
+        if not len(rows):
+            some = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
+            raise NeuroMFAError(f"no neuron {number} in layer {layer!r} of this network; its neurons are {some}")
+        return names.index(layer), int(rows[0])
+
+    def weight_histogram(self, edges):
+        """Return (density (bins,), standard deviation) of all weights; what lies beyond the edges joins the ends."""
+        edges = arguments.numbers("edges", edges)
+        if len(edges) < 2 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+            raise NeuroMFAError("edges must be at least two finite and increasing numbers, the ends of the bins")
+        counts, total, squares, number = np.zeros(len(edges) - 1), 0.0, 0.0, 0
+        for block in self.weight_blocks:
+            weights = np.ravel(block.weights()).astype(np.float64)
+            counts += np.histogram(np.clip(weights, edges[0], edges[-1]), edges)[0]
+            total, squares, number = total + weights.sum(), squares + weights @ weights, number + weights.size
+        return counts / counts.sum() / np.diff(edges), float(np.sqrt(squares / number - (total / number) ** 2))
+
+    def to_networkx(self, largest=LARGEST_DRAWING):
+        """Return a networkx.DiGraph with edge attributes weight and distance = 1/|weight|.
+
+        Args:
+            largest: refuse networks with more connections than this.
+
+        Returns:
+            DiGraph; a node is (layer name, neuron number) with attributes layer, role and position of the layer.
+
+        Raises:
+            NeuroMFAError: more connections than ``largest``.
+
+        Example:
+            >>> graph = NeuronNetwork.from_edges([0], [1], [-0.5]).to_networkx()
+            >>> graph.edges[("neurons", 0), ("neurons", 1)]["distance"]
+            2.0
+        """
+        if np.isnan(arguments.number(largest)):
+            raise NeuroMFAError(f"largest={arguments.shown(largest)} must be a number of connections")
+        return graph_of(self.layers, self.blocks, largest)
+
+    @classmethod
+    def from_networkx(cls, graph, name="graph"):
+        """Build a network of any networkx graph whose edges have a length, the attribute distance.
+
+        Args:
+            graph: Graph, DiGraph or multigraph; a connection of an undirected one runs both ways. Edges from a node to
+                itself never count; of parallel edges all count in one hop, the shortest in paths.
+            name: what error messages call it.
+
+        Returns:
+            NeuronNetwork with one layer, "nodes", numbered in the order of the graph's nodes; natural_radii is the
+            graph's attribute of that name, where it has one.
+
+        Raises:
+            NeuroMFAError: no edge, or one without a length or whose length is not positive and finite.
+
+        Example:
+            >>> import networkx as nx
+            >>> graph = nx.path_graph(4)
+            >>> nx.set_edge_attributes(graph, 2.5, "distance")
+            >>> NeuronNetwork.from_networkx(graph).outgoing("nodes", 1)["distance"].tolist()
+            [2.5, 2.5]
+        """
+        arguments.text("name", name)
+        if not is_graph(graph):
+            raise NeuroMFAError(f"graph must be a networkx graph, not {type(graph).__name__}")
+        layer, block = block_of_graph(graph)
+        network = cls([layer], [block], origin=graph.name or name)
+        network.natural_radii = graph.graph.get("natural_radii")
+        return network
+
+    def content_hash(self) -> str:
+        """Return a short hash of all weights as stored; those of a file are read once in each of its states."""
+        digest = hashlib.blake2b(digest_size=8)
+        for block in self.weight_blocks:
+            digest.update(f"{block.name}{block.shape}".encode())
+            digest.update(block.digest())
+        return digest.hexdigest()
+
+    def hash_later(self):
+        """A callable for :meth:`content_hash`: "" where the weights are no longer those that they are now."""
+        now = self._versions()
+
+        def ask():
+            try:
+                return self.content_hash() if self._versions() == now else ""
+            except SourceError:  # a file that was saved again
+                return ""
+
+        return ask
+
+    def _versions(self):
+        return [block.version for block in self.weight_blocks]
+
+
+def load_network(source, revision=None, config=None, join="chain", read="auto"):
+    """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
+
+    Args:
+        source: a Hugging Face folder, a hub id such as "EleutherAI/pythia-70m-deduped", a checkpoint of a run,
+            a torch nn.Module, or a state dict.
+        revision: branch, tag or commit of a hub id, for instance "step1000".
+        config: dict in the form of config.json, for a state dict.
+        join: which neurons are joined by what, a name or a callable: see :class:`neuromfa_lite.Method`. A callable is
+            asked twice, and its answers are read and compared.
+        read: "auto" copies small matrices and maps the others from a safetensors file; "copy" copies whatever is read,
+            which costs time and is for files that a running training writes to: one that is cut short in the instant
+            of reading is an error then, where a mapped one ends the process.
+
+    Returns:
+        NeuronNetwork, its blocks read from the file when a measure asks for them.
+
+    Raises:
+        SourceError: missing, damaged or unknown files; later, where weights are read, a file that was cut short or
+            saved again since. The message names the file and the way out.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> load_network(load_run("induction").checkpoint(0)).sample(32, seed=0).connections
+        16384
+    """
+    opened = open_source(source, revision=revision, config=config, read=read)
+    # A checkpoint knows a better name for itself ("induction@724") than its folder has.
+    named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
+    origin, made = source if named else opened.origin, joined(opened, join)
+    return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, join=join)
+
+
+def _refuse_misfit(block, layers):
+    """Kernels count by the sizes of the layers, so a block must have their shape."""
+    ends = (block.target, block.source)
+    sizes = [len(layers[end]) if 0 <= end < len(layers) else "no such layer" for end in ends]
+    if tuple(block.shape) != tuple(sizes):
+        raise NeuroMFAError(
+            f"block {block.name!r} has shape {tuple(block.shape)} (targets, sources), but joins layers of "
+            f"{sizes[0]} and {sizes[1]} neurons"
+        )
+
+
+def refuse_no_network(name, what):
+    """Return a NeuronNetwork; refuse anything else and say how to open one."""
+    return arguments.instance(name, what, NeuronNetwork, "open a model with load_network(...)")

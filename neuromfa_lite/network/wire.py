@@ -1,0 +1,206 @@
+"""Put an architecture's record and the stored matrices together, and check that they fit."""
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..errors import SourceError
+from ..weights.matrix import READABLE
+from ..weights.names import PARALLEL, stands_for
+from .architectures import ARCHITECTURES
+from .connections import FixedJoin, WeightBlock
+
+_WIRED = WeakKeyDictionary()  # a source is asked several times
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """Which neurons are joined by what.
+
+    Attributes:
+        layers: tuple of NeuronLayer, in the order of the flow.
+        blocks: tuple of WeightBlock, EdgeBlock or FixedJoin between them.
+        left_out: tuple of (name, shape, reason) of every stored tensor that is no part of them, in the order stored.
+    """
+
+    layers: tuple
+    blocks: tuple
+    left_out: tuple = ()
+
+
+def wire(source):
+    """Wire the matrices of a source by the record of its model_type; SourceError names what misfits, and the file."""
+    if source not in _WIRED:
+        _WIRED[source] = _wire(source)
+    return _WIRED[source]
+
+
+def _wire(source):
+    architecture = find_architecture(source)
+    config, most = source.config, _most(source)
+    for key in architecture.required:
+        value = config.get(key)
+        if not is_count(value):
+            found = f"is {value!r}" if key in config else "is missing"
+            raise SourceError(
+                f"{key} {found} in {source.config_origin}: {architecture.model_type} needs it as a positive whole "
+                "number; take config.json from the model the weights belong to"
+            )
+        if value > most:
+            raise SourceError(
+                f"{key} in {source.config_origin} calls for more than there is of anything in {source.origin}: take "
+                "config.json from the model the weights belong to"
+            )
+    try:
+        layers, joins = architecture.list_layers(config), architecture.list_joins(config)
+    except SourceError as error:
+        raise SourceError(f"{source.config_origin}: {error}") from None
+    except KeyError as error:
+        raise SourceError(
+            f"{error.args[0]} is missing in {source.config_origin}: the record of {architecture.model_type} reads it"
+        ) from None
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise SourceError(
+            f"{source.config_origin} is not as the record of {architecture.model_type} reads it ({error}): take "
+            "config.json from the model the weights belong to"
+        ) from None
+    if source.unwrapped:
+        joins = [replace(join, matrix=join.matrix and join.matrix.removeprefix(PARALLEL)) for join in joins]
+    sizes = {layer.name: layer.size for layer in layers}
+    place = {name: number for number, name in enumerate(sizes)}
+    shapes = _stored_shapes(joins, sizes)
+    prefix = _prefix(architecture, joins, source)
+    blocks = tuple(_block(join, place, sizes, shapes, prefix, source) for join in joins)
+    used = {prefix + join.matrix for join in joins if join.matrix is not None}
+    return Wiring(layers, blocks, tuple(_left_out(architecture, used, source)))
+
+
+def find_architecture(source):
+    """The record of a source's model_type; SourceError of an unknown one tells what was found, and a way out."""
+    model_type = source.config.get("model_type")
+    if isinstance(model_type, str) and model_type in ARCHITECTURES:
+        return _as_named(ARCHITECTURES[model_type], source)
+    names = ((name if name.isprintable() else repr(name), matrix) for name, matrix in source.matrices.items())
+    found = [f"  {name} {matrix.shape}" for name, matrix in names]
+    if len(found) > 20:
+        found[20:] = [f"  ... and {len(found) - 20} more"]
+    said = f"model_type {model_type!r}" if model_type else "no model_type"
+    name = model_type if isinstance(model_type, str) and model_type.isprintable() and model_type else "my-model"
+    raise SourceError(
+        f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
+        f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
+        "To describe it by hand, say which layers there are and which matrix joins which two:\n"
+        "  from neuromfa_lite.network.network import Architecture, Join, NeuronLayer, register\n"
+        f'  register(Architecture("{name}",\n'
+        '      layers=[NeuronLayer("in", 64), NeuronLayer("hidden", 256, role="mlp")],\n'
+        '      joins=[Join("in", "hidden", "NAME OF A MATRIX", role="mlp-in")]))\n'
+        f'and open it again, with config={{"model_type": "{name}"}} if it has no such configuration. A matrix '
+        "stored as (inputs, outputs) takes Join(..., transposed=True)."
+    )
+
+
+def is_count(value):
+    """Whether a value of a configuration is a positive whole number."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _as_named(architecture, source):
+    """The record without the "module." of its prefixes where the names of the source have lost theirs."""
+    if not source.unwrapped:
+        return architecture
+    own = tuple(dict.fromkeys(prefix.removeprefix(PARALLEL) for prefix in architecture.prefixes))
+    return architecture if own == architecture.prefixes else replace(architecture, prefixes=own)
+
+
+def _most(source):
+    """What no number of a configuration may pass, before so many layers are listed: tensors, neurons, or 131,072."""
+    sizes = (size for matrix in source.matrices.values() if 0 not in matrix.shape for size in matrix.shape)
+    return max(1 << 17, len(source.names), *sizes)
+
+
+def _prefix(architecture, joins, source):
+    """The prefix under which most of the joins' matrices are found."""
+    names = [join.matrix for join in joins if join.matrix is not None]
+    stored = {*source.names, *map(stands_for, source.names)}
+    return max(architecture.prefixes, key=lambda prefix: sum(prefix + name in stored for name in names))
+
+
+def _stored_shapes(joins, sizes):
+    """The shape (targets, sources) each matrix must have: the parts of a fused one reach to its last row."""
+    shapes = {}
+    for join in joins:
+        for layer in (join.source, join.target):
+            if layer not in sizes:
+                raise SourceError(
+                    f"the architecture's record joins {join.source!r} to {join.target!r}, but lists no layer "
+                    f"{layer!r}; its layers are {', '.join(list(sizes)[:20])}"
+                )
+        if join.matrix is not None:
+            rows = sizes[join.target] if join.targets is None else int(np.max(join.targets, initial=-1)) + 1
+            reached = shapes.get(join.matrix, (0, 0))[0]
+            shapes[join.matrix] = (max(rows, reached), sizes[join.source])
+    return shapes
+
+
+def _block(join, place, sizes, shapes, prefix, source):
+    """The connections of a Join, checked against the sizes of the two layers."""
+    ends = place[join.source], place[join.target]
+    if join.matrix is None:
+        return _fixed(join, ends, sizes)
+    name = prefix + join.matrix
+    matrix = source.matrices.get(name)
+    if matrix is None:
+        held = f"has shape {source.other[name]}" if name in source.other else "is missing"
+        said = f"{name}, the weights from {join.source} to {join.target}, {held} in {source.origin}"
+        parts = [part for part in source.names if stands_for(part) == name != part]
+        if parts:
+            raise SourceError(
+                f"{said}, which holds what its layer computes it of: {', '.join(parts)} (weight_norm or the like): "
+                'make it one matrix again, by torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") or '
+                "what takes the older kind away: remove_weight_norm, remove_spectral_norm, prune.remove"
+            )
+        raise SourceError(
+            f"{said}, but {source.config_origin} calls for it: are all the weight files there, and of this model?"
+        )
+    if join.transposed:
+        matrix = matrix.T
+    expected, found = shapes[join.matrix], matrix.shape
+    if found != expected:
+        if matrix.dtype not in READABLE:
+            matrix.read()  # raises: packed, as a quantised matrix is
+        raise SourceError(
+            f"{name} in {source.origin}: expected shape {expected} (targets, sources) by {source.config_origin}, "
+            f"found {found}: configuration and weights are not of the same model"
+            + (", or the matrix is stored the other way round (transposed)" if found == expected[::-1] else "")
+        )
+    if join.targets is not None:
+        matrix = matrix.part(join.targets, join.part or join.target)
+        if matrix.shape[0] != sizes[join.target]:
+            raise SourceError(
+                f"{matrix.name}: the record gives it {matrix.shape[0]} rows, but layer {join.target} has "
+                f"{sizes[join.target]} neurons"
+            )
+    return WeightBlock(matrix.name, join.role, *ends, matrix)
+
+
+def _fixed(join, ends, sizes):
+    name = f"{join.source} -> {join.target}"
+    if join.kind not in ("one-to-one", "all-to-all"):
+        raise SourceError(f"{name}: a join needs the name of its matrix, or kind one-to-one or all-to-all")
+    if join.kind == "one-to-one" and sizes[join.source] != sizes[join.target]:
+        raise SourceError(
+            f"{name}: one-to-one joins layers of one size, not {sizes[join.source]} to {sizes[join.target]}"
+        )
+    return FixedJoin(name, join.role, *ends, join.kind, (sizes[join.target], sizes[join.source]))
+
+
+def _left_out(architecture, used, source):
+    """(name, shape, reason) of everything stored that no join uses, in the order of the file."""
+    shapes = {name: matrix.shape for name, matrix in source.matrices.items()} | source.other
+    unnamed = f"no join of the {architecture.model_type} record names it"
+    for name in source.names:
+        if name not in used:
+            reasons = (reason for pattern, reason in architecture.left_out if fnmatchcase(name, pattern))
+            yield name, shapes[name], next(reasons, unnamed)

@@ -1,0 +1,38 @@
+"""Which neurons are joined by what: the ways to make a network of a model's weights.
+
+A join is a function of a WeightSource that lists layers and the blocks of connections between them. It reads no
+weights: products and folded gains are computed when a block is read, for the neurons that are read.
+
+One of your own returns (layers, blocks), most easily some of those that another join returns:
+
+    >>> from neuromfa_lite import PAPER, analyze, load_network, load_run
+    >>> def mlp_only(source):
+    ...     made = chain(source)
+    ...     return made.layers, [block for block in made.blocks if block.role in ("mlp-in", "mlp-out")]
+    >>> network = load_network(load_run("induction").checkpoint(724), join=mlp_only)
+    >>> analyze(network, PAPER.replace(join=mlp_only)).neurons_used   # (64 middle + 256 MLP) in each of 2 blocks
+    640
+"""
+
+from ...method import PARTS
+from .chains import both_directions, chain, folded, joined, with_embeddings
+from .heads import folded_head_products, head_products
+
+__all__ = [
+    "both_directions",
+    "chain",
+    "folded",
+    "folded_head_products",
+    "head_products",
+    "joined",
+    "with_embeddings",
+]
+
+PARTS["join"] |= {
+    "chain": chain,
+    "both-directions": both_directions,
+    "head-products": head_products,
+    "folded": folded,
+    "folded-head-products": folded_head_products,
+    "with-embeddings": with_embeddings,
+}

@@ -1,0 +1,158 @@
+"""The published chain of weight matrices, and what changes it matrix by matrix or adds the tokens at its two ends."""
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from ...errors import ONE_ANSWER, NeuroMFAError, SourceError
+from ...errors.arguments import shown
+from ...method import PAPER, SHIPPED, label
+from ...weights import WeightMatrix
+from ..connections import CONNECTIONS, NeuronLayer, WeightBlock
+from ..parts import embedding_of, gain_of, gains_of, unembedding_of
+from ..wire import Wiring, find_architecture, wire
+
+TOKENS = "tokens"
+
+
+def joined(source, join="chain"):
+    """The Wiring of a WeightSource by a join's name or callable; of a callable's two answers the first."""
+    made = _asked(source, join)
+    if not isinstance(join, str) or join not in SHIPPED["join"]:
+        if _seen(made) != _seen(_asked(source, join)):
+            raise NeuroMFAError(f"join {label(join)!r} gave two answers to one question: {ONE_ANSWER}")
+    return made
+
+
+def _asked(source, join):
+    made = PAPER.replace(join=join, name=f"join={label(join) if callable(join) else shown(join)}").call("join", source)
+    if isinstance(made, (tuple, list)) and len(made) == 2 and all(isinstance(part, (tuple, list)) for part in made):
+        made = Wiring(*map(tuple, made))
+    if not (
+        isinstance(made, Wiring)
+        and all(isinstance(layer, NeuronLayer) for layer in made.layers)
+        and all(isinstance(block, CONNECTIONS) for block in made.blocks)
+    ):
+        raise NeuroMFAError(
+            f"join {label(join)!r} must return (layers, blocks), lists of NeuronLayer and of "
+            "WeightBlock, EdgeBlock or FixedJoin of neuromfa_lite.network.connections"
+        )
+    return made
+
+
+def _seen(made):
+    """The neurons and blocks, and the weights in each as far as a checksum looks."""
+    layers = [(layer.name, len(layer)) for layer in made.layers]
+    blocks = [(block.name, block.source, block.target, block.shape) for block in made.blocks]
+    return layers, blocks, [block.checksum() for block in made.blocks if not block.fixed]
+
+
+def chain(source):
+    """The published network, Xiao et al. 2025, section 3.1: every weight matrix joins its inputs to its outputs."""
+    return wire(source)
+
+
+def both_directions(source):
+    """The chain, and every connection runs back too: what enters a neuron counts like what leaves it."""
+    made = chain(source)
+    backwards = [
+        WeightBlock(f"{block.name} backwards", block.role, block.target, block.source, _turned(block.matrix))
+        for block in made.blocks
+        if not block.fixed
+    ]
+    return replace(made, blocks=(*made.blocks, *backwards))
+
+
+def folded(source):
+    """The chain, each layer norm's gain multiplied into the columns of the matrix behind it: the same function."""
+    made = chain(source)
+    blocks = tuple(
+        block if block.fixed else replace(block, matrix=_with_gain(source, block.matrix)) for block in made.blocks
+    )
+    return Wiring(made.layers, blocks, _folded_left_out(source, made))
+
+
+def with_embeddings(source):
+    """The chain with tokens in front of the first hidden layer (embedding) and behind the output (unembedding).
+
+    A sample draws the same tokens in front and behind, and in all other layers the neurons of a sample of the chain.
+    """
+    made, embedding, unembedding = chain(source), embedding_of(source), unembedding_of(source)
+    for matrix, layer in ((embedding, made.layers[0]), (unembedding, made.layers[-1])):
+        if matrix.shape[1] != layer.size:
+            raise SourceError(
+                f"{matrix.name} in {source.origin} has vectors of {matrix.shape[1]} numbers, but layer {layer.name} "
+                f"has {layer.size} neurons: choose a join without embeddings"
+            )
+    group = TOKENS if embedding.shape == unembedding.shape else ""
+    first, last = (
+        NeuronLayer(f"{TOKENS} {way}", matrix.shape[0], "token", None, group)
+        for way, matrix in (("in", embedding), ("out", unembedding))
+    )
+    layers = (first, *made.layers, last)
+    inner = [replace(block, source=block.source + 1, target=block.target + 1) for block in made.blocks]
+    name = unembedding.name if unembedding.name != embedding.name else f"{unembedding.name}[unembedding]"
+    blocks = (
+        WeightBlock(embedding.name, "embedding", 0, 1, embedding.T),
+        *inner,
+        WeightBlock(name, "unembedding", len(layers) - 2, len(layers) - 1, unembedding),
+    )
+    used = {embedding.name, unembedding.name}
+    return Wiring(layers, blocks, tuple(entry for entry in made.left_out if entry[0] not in used))
+
+
+def _folded_left_out(source, made):
+    """What the published network leaves out, said of the gains that are folded; SourceError where there are none."""
+    architecture, gains = find_architecture(source), gains_of(source)
+    used = {block.matrix.stored_name for block in made.blocks if not block.fixed}
+    if not any(prefix + matrix in used for matrix in gains for prefix in architecture.prefixes):
+        raise SourceError(
+            f"{source.origin}: the record of {architecture.model_type} names no gain in front of a matrix of the "
+            "network, so there is nothing to fold: name them in Architecture(..., gains=), or choose join='chain'"
+        )
+    names = [f"*{gain}" for matrix, gain in gains.items() if matrix != "unembedding"]
+    reason = "layer norm's gain: folded into the matrix behind it"
+    return tuple(
+        (name, shape, reason if any(fnmatchcase(name, pattern) for pattern in names) else why)
+        for name, shape, why in made.left_out
+    )
+
+
+def _with_gain(source, matrix):
+    gain = gain_of(source, matrix.name.partition("[")[0])
+    if gain is None:
+        return matrix
+    return computed(matrix, matrix.shape, lambda rows, columns: matrix.read(rows, columns) * gain[columns], of=[gain])
+
+
+def _turned(matrix):
+    kind = "float64" if matrix.dtype == "float64" else "float32"
+    return computed(matrix, matrix.shape[::-1], lambda rows, columns: matrix.read(columns, rows).T, kind)
+
+
+def computed(like, shape, compute, dtype="float64", name=None, of=()):
+    """A WeightMatrix of compute(rows, columns), integer indices both -> array (rows, columns), when it is read.
+
+    like, of: the matrices and arrays that it is computed of, which are hashed in its place.
+    """
+    return WeightMatrix(name or like.name, like.origin, dtype, _ComputedStorage(tuple(shape), compute, (like, *of)))
+
+
+class _ComputedStorage:
+    """Weights that are computed for the rows and columns that are asked for; see sources.matrix.ArrayStorage."""
+
+    def __init__(self, shape, compute, of):
+        self.shape, self.sample, self._of = shape, compute, of
+
+    def take(self, rows):
+        """(rows, all columns): rows None for all, a slice or indices."""
+        rows = np.arange(self.shape[0])[slice(None) if rows is None else rows]
+        return self.sample(rows, np.arange(self.shape[1]))
+
+    def digest(self):
+        """Of what it is computed of."""
+        return b"".join(each.digest() if isinstance(each, WeightMatrix) else each.tobytes() for each in self._of)
+
+    def refuse_changed(self):
+        """Nothing: the matrices that it is computed of say so when they are read."""

@@ -1,0 +1,106 @@
+"""Attention by what it does: per head one matrix that moves values, one that compares, in place of the four stored.
+
+Scaling V by c and O by 1/c leaves W_O W_V as it is, and scaling Q by c and K by 1/c leaves W_Q^T W_K: what changes
+nothing for the model changes nothing here. With rotary positions W_Q^T W_K is the comparison of a token with itself.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...errors import SourceError
+from ..connections import WeightBlock
+from ..parts import heads_of
+from ..wire import Wiring
+from .chains import chain, computed, folded
+
+NEEDED = ("query", "key", "value", "attention-output")
+
+
+def head_products(source):
+    """Per head W_O W_V (hidden -> hidden) and W_Q^T W_K (compared -> comparing hidden); the MLP as it is.
+
+    The neurons of value, key and attention are gone; a block's query layer holds hidden neurons, those of the token
+    that looks. A sample draws the same hidden and MLP neurons as one of the chain.
+    """
+    return _products_of_heads(source, chain(source))
+
+
+def folded_head_products(source):
+    """The head products and the MLP, each layer norm's gain multiplied into the matrices behind it first."""
+    return _products_of_heads(source, folded(source))
+
+
+def _products_of_heads(source, made):
+    heads, attention = heads_of(source), {}
+    for block in made.blocks:
+        if block.role in NEEDED and not block.fixed:
+            inner = block.source if block.role == "attention-output" else block.target
+            attention.setdefault(made.layers[inner].block, {})[block.role] = block
+    place, layers = {}, []  # place: of each layer that stays, where it was -> where it is
+    for position, layer in enumerate(made.layers):
+        if layer.role == "query":
+            hidden = made.layers[attention[layer.block]["query"].source]
+            layer = replace(layer, size=hidden.size, multiplier=1)
+        if layer.role not in ("key", "value", "attention"):
+            place[position] = len(layers)
+            layers.append(layer)
+    blocks, done = [], set()
+    for block in made.blocks:
+        if block.role in (*NEEDED, "attention"):
+            number = made.layers[block.source].block
+            if number not in done:
+                done.add(number)
+                blocks += _products(source, number, attention.get(number, {}), heads, place)
+        else:
+            blocks.append(replace(block, source=place[block.source], target=place[block.target]))
+    if not done:
+        raise SourceError(_missing(source, NEEDED))
+    return Wiring(tuple(layers), tuple(blocks), made.left_out)
+
+
+def _products(source, number, attention, heads, place):
+    """Two WeightBlocks for each head of one transformer block."""
+    missing = [role for role in NEEDED if role not in attention]
+    if missing:
+        raise SourceError(_missing(source, missing, f" in block {number}"))
+    query, key, value, output = (attention[role].matrix for role in NEEDED)
+    inner = {query.shape[0], key.shape[0], value.shape[0], output.shape[1]}
+    if len(inner) > 1 or next(iter(inner)) % heads:
+        raise SourceError(
+            f"{source.origin}, block {number}: query, key, value and attention output have {sorted(inner)} neurons, "
+            f"which are not {heads} heads of one size: choose a join without head products"
+        )
+    ends = attention["value"].source, attention["query"].target, attention["attention-output"].target
+    start, asking, end = (place[position] for position in ends)
+    for head, inside in enumerate(np.split(np.arange(next(iter(inner))), heads)):
+        name = f"block {number} head {head}"
+        moved = _moved(output, value, inside, f"{name} value-output")
+        yield WeightBlock(moved.name, "value-output", start, end, moved)
+        compared = _compared(query, key, inside, f"{name} query-key")
+        yield WeightBlock(compared.name, "query-key", start, asking, compared)
+
+
+def _moved(output, value, inside, name):
+    def product(rows, columns):
+        return _wide(output.read(rows, inside)) @ _wide(value.read(inside, columns))
+
+    return computed(output, (output.shape[0], value.shape[1]), product, name=name, of=[value])
+
+
+def _compared(query, key, inside, name):
+    def product(rows, columns):
+        return _wide(query.read(inside, rows)).T @ _wide(key.read(inside, columns))
+
+    return computed(query, (query.shape[1], key.shape[1]), product, name=name, of=[key])
+
+
+def _wide(weights):
+    return weights.astype(np.float64)
+
+
+def _missing(source, roles, where=""):
+    return (
+        f"{source.origin} has no matrix of role {' or '.join(roles)}{where} in the record of its architecture, which "
+        "head products need: choose another join, or name the roles in Architecture(joins=[Join(..., role=...)])"
+    )
