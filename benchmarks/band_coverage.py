@@ -27,17 +27,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
-from neuromfa_lite.network.network.connections import WeightBlock
-from neuromfa_lite.spectrum.spectrum.nfd import error_over_connections
-from neuromfa_lite.spectrum.spectrum.regression import weights_of_fit
-from neuromfa_lite.spectrum.spectrum.spread import LEVEL, normal_band
-from neuromfa_lite.study.measure.bootstrap import Steps, Weighted, resample, studentised_band
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.fractals import ParetoFanOut
 from neuromfa_lite.masses.count import count_masses
-from neuromfa_lite.network.network import NeuronLayer
+from neuromfa_lite.network import NeuronLayer
+from neuromfa_lite.network.connections import WeightBlock
+from neuromfa_lite.spectrum.nfd import error_over_connections
+from neuromfa_lite.spectrum.regression import weights_of_fit
 from neuromfa_lite.spectrum.spectrum import spectrum_of_masses
+from neuromfa_lite.spectrum.spread import LEVEL, normal_band
+from neuromfa_lite.study.bootstrap import Steps, Weighted, resample, studentised_band
 from neuromfa_lite.study.measure import degree_of_emergence
 from neuromfa_lite.weights.matrix import WeightMatrix
 

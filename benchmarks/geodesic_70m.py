@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import dijkstra
 from snin_70m import NEURONS_PER_LAYER, seconds, write_model
 
 import neuromfa_lite as nmfa
-from neuromfa_lite.masses.count import count_masses, geodesic_distances
+from neuromfa_lite.masses import count_masses, geodesic_distances
 
 LIMIT = 150.0
 TARGETS = {"geodesic": 30, "geodesic-undirected": 40}

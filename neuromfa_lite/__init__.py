@@ -1,6 +1,6 @@
 """neuromfa_lite: neuron-based multifractal analysis (NeuroMFA) to teach and to explore.
 
-weights -> network -> masses -> spectrum -> emergence -> study -> laboratory
+weights -> network -> masses -> spectrum -> study -> evaluation -> plots -> panels, cli
 """
 
 import importlib
@@ -15,32 +15,24 @@ _HOME_OF = {
     "NeuronNetwork": "network",
     "load_network": "network",
     "Method": "method",
+    "METHODS": "method",
     "PAPER": "method",
     "PUBLISHED": "method",
     "SCALE_FREE": "method",
     "GEODESIC": "method",
     "SANDBOX": "method",
     "ONE_GRAPH": "method",
-    "neuron_fractal_dimension": "dimension",
-    "NeuronDimensions": "dimension",
-    "METHODS": "variants",
-    "load_variant": "variants",
-    "register_method": "variants",
-    "register_part": "variants",
+    "load_variant": "method",
+    "register_method": "method",
+    "neuron_fractal_dimension": "spectrum",
+    "box_counting": "spectrum",
     "analyze": "study",
     "follow": "study",
-    "box_counting": "boxes",
-    "greedy_boxes": "boxes",
+    "confidence": "study",
+    "trajectory_confidence": "study",
     "verify": "fractals.verify",
-    "Spectrum": "spectrum",
-    "Trajectory": "trajectory",
-    "confidence": "bootstrap",
-    "redraws": "bootstrap",
-    "trajectory_confidence": "bootstrap",
-    "Confidence": "bootstrap",
-    "scorecard": "laboratory.scorecards",
-    "shipped_scorecard": "laboratory.scorecards",
-    "Scorecard": "laboratory.scorecards",
+    "scorecard": "evaluation",
+    "shipped_scorecard": "evaluation",
     "load_run": "laboratory",
     "list_runs": "laboratory",
 }

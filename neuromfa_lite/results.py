@@ -12,6 +12,7 @@ import sys
 import zipfile
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from .errors import NeuroMFAError, arguments, said
 
 SCHEMA = 3
 MOST_PACKED = 1032  # bytes that deflate can make of one
+
+
+def picture(name, *given, **named):
+    """Draw by a function of plots, which is fetched here alone: a result that is not drawn needs no matplotlib."""
+    return getattr(import_module("neuromfa_lite.plots"), name)(*given, **named)
 
 
 @cache

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 import neuromfa_lite as nmfa
-from neuromfa_lite.plots.curves import curves as plots
+from neuromfa_lite.plots import curves as plots
 
 PICTURE = Path(__file__).parent.parent / "docs" / "first_picture.png"
 

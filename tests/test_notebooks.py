@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import neuromfa_lite as nmfa
-from neuromfa_lite.masses.count import count as masses
-from neuromfa_lite.network.network import connections as blocks
+from neuromfa_lite.masses import count as masses
+from neuromfa_lite.network import connections as blocks
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -1,10 +1,10 @@
 """The same network twice: as a NeuronNetwork for the package and as lists of connections for the oracle."""
 
 import numpy as np
-from neuromfa_lite.network.network.connections import FixedJoin, WeightBlock
 
 from neuromfa_lite import PAPER
-from neuromfa_lite.network.network import NeuronLayer, NeuronNetwork
+from neuromfa_lite.network import NeuronLayer, NeuronNetwork
+from neuromfa_lite.network.connections import FixedJoin, WeightBlock
 from neuromfa_lite.weights.matrix import WeightMatrix
 
 # few orders, and the ways in which an exponent can be taken from masses

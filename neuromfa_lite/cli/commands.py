@@ -250,7 +250,7 @@ def scorecard(measures, runs, samples, picture, shipped, as_json):
 
     METHOD is a named method, a measure of the shipped scorecard, or a FILE.py with a VARIANT.
     """
-    from ..evaluation import scorecards
+    from .. import evaluation
     from ..evaluation.card import picture_target
     from ..evaluation.shipped import compute_shipped, measure_named
     from ..laboratory import load_run
@@ -263,9 +263,9 @@ def scorecard(measures, runs, samples, picture, shipped, as_json):
         card = compute_shipped()
     elif measures:
         chosen = [load_run(run) for run in runs] or None
-        card = scorecards.scorecard([measure_named(name) for name in measures], chosen, samples=samples)
+        card = evaluation.scorecard([measure_named(name) for name in measures], chosen, samples=samples)
     else:
-        card = scorecards.shipped_scorecard()
+        card = evaluation.shipped_scorecard()
         card = card.of(runs) if runs else card
     try:
         _print(list(card.rows), as_json, card.text())

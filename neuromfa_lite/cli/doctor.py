@@ -6,7 +6,7 @@ import pkgutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .. import results as storage
+from .. import results
 from ..errors import NeuroMFAError
 from ..kernels import threads as parallel
 
@@ -17,7 +17,7 @@ MISSING = "not installed"
 
 def check():
     """Return {"ok": bool, "checks": [{"what", "found", "ok"}]}; nothing is changed or downloaded."""
-    checks = [_line(name, found) for name, found in storage.versions().items()]
+    checks = [_line(name, found) for name, found in results.versions().items()]
     checks += [_line(name, _version(name), _version(name) != MISSING) for name in REQUIRED]
     checks += [_line(f"{name} (for training and .bin files)", _version(name)) for name in OPTIONAL]
     checks += [_line("kernel cache", *_kernel_cache()), _threads(), *_bundled_files()]

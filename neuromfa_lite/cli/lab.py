@@ -17,7 +17,7 @@ LARGEST_PORT = 65535
 
 def find_course(folder=None):
     """The folder that holds `notebooks/`: `folder` (default: the current one) or the package's clone."""
-    places = [Path.cwd() if folder is None else Path(folder), Path(__file__).resolve().parent.parent]
+    places = [Path.cwd() if folder is None else Path(folder), Path(__file__).resolve().parents[2]]
     for place in places:
         if (place / START).is_file():
             return place.resolve()

@@ -11,7 +11,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from .. import results as storage
+from .. import results
 from ..laboratory import manifests
 from .changes import EVERY_CHANGE, changed
 from .controls import abilities_of
@@ -43,7 +43,7 @@ def store(runs):
         for run in runs
         for seed in run.seeds
     }
-    with storage.written(STORED) as file:
+    with results.written(STORED) as file:
         file.write((json.dumps(stored, indent=1) + "\n").encode())
     _stored.cache_clear()
 

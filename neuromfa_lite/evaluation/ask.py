@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from tqdm.auto import tqdm
 
-from .. import results as storage
+from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..laboratory.runs import Run, list_runs, load_run
-from . import questions as properties
+from . import questions
 from .abilities_after import ability_after
 from .card import Scorecard
 from .cells import Cell, row_of, seeds_in_words
@@ -88,27 +88,27 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
                     cells += _cells_of_changes(tables[run.name], settings(measure, neurons_per_layer))
                 rows += [row_of(name, run.name, cell, drawn) for cell in cells]
     rows += [row_of(MODEL, run.name, cell, "nothing drawn") for run in able for cell in _model_cells(run)]
-    return Scorecard(tuple(rows), storage.versions())
+    return Scorecard(tuple(rows), results.versions())
 
 
 def _cells(rises, drawn):
-    return [properties.sign_cell(rises), properties.noise_of_samples(rises, drawn), properties.noise_of_seeds(rises)]
+    return [questions.sign_cell(rises), questions.noise_of_samples(rises, drawn), questions.noise_of_seeds(rises)]
 
 
 def _cells_of_ability(run, runs, rises, baselines):
     mine, ability = rises[run.name], ability_of(run)
-    cells = [*properties.tracking_cells(mine, ability, baselines), properties.timing_cell(mine, ability)]
+    cells = [*questions.tracking_cells(mine, ability, baselines), questions.timing_cell(mine, ability)]
     for control in runs:
         if control.control_of == run.name:
-            cells += properties.control_cells(mine, control.name, rises[control.name])
+            cells += questions.control_cells(mine, control.name, rises[control.name])
     return cells
 
 
 def _cells_of_changes(table, others):
     rises = of_change(table)
-    cells = [properties.change_cell(words, rises, of_change(table, words)) for words in DESTROYING]
+    cells = [questions.change_cell(words, rises, of_change(table, words)) for words in DESTROYING]
     found = [
-        properties.change_cell("symmetry", rises, of_change(table, words), f"most by: {words}") for words in PRESERVING
+        questions.change_cell("symmetry", rises, of_change(table, words), f"most by: {words}") for words in PRESERVING
     ]
     most = max(found, key=lambda cell: abs(cell.value))
     cells.append(most._replace(looks=sum(cell.looks for cell in found)))
@@ -116,7 +116,7 @@ def _cells_of_changes(table, others):
         if isinstance(other, str):
             cells.append(Cell(f"moved by {words}", None, None, None, None, 0, other))
         else:
-            cells.append(properties.change_cell(words, rises, of_change(table, words)))
+            cells.append(questions.change_cell(words, rises, of_change(table, words)))
     return cells
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import results as storage
+from .. import results
 from ..errors import NeuroMFAError, arguments, said
 from ..errors.text import html
 from .cells import COLUMNS
@@ -93,15 +93,13 @@ class Scorecard:
 
     def plot(self, ax=None):
         """Draw every method as a row of marks, one column a question; returns the Axes."""
-        from ..plots.scorecards import plot_scorecard
-
-        return plot_scorecard(self, ax=ax)
+        return results.picture("plot_scorecard", self, ax=ax)
 
     def draw(self, path):
         """Draw the picture into a .png file, under a temporary name first; returns the path."""
         path, content = picture_target(path), io.BytesIO()
         self.plot().figure.savefig(content, format="png", dpi=120)
-        with storage.written(path) as file:
+        with results.written(path) as file:
             file.write(content.getbuffer())
         return path
 
@@ -127,12 +125,12 @@ class Scorecard:
 
     def save(self, path):
         """Write it as JSON, under a temporary name first; returns the path."""
-        path = storage.target(path)
+        path = results.target(path)
         for row in self.rows:
-            storage.refuse_misfit("this scorecard cannot be saved", row, _ROW)
+            results.refuse_misfit("this scorecard cannot be saved", row, _ROW)
         lines = ",\n".join("  " + json.dumps(row, allow_nan=False) for row in self.rows)
         text = f'{{"schema": {SCHEMA}, "versions": {json.dumps(self.versions)}, "cells": [\n{lines}\n]}}\n'
-        with storage.written(path) as file:
+        with results.written(path) as file:
             file.write(text.encode())
         return path
 
@@ -148,9 +146,9 @@ class Scorecard:
             if type(schema) is not int or schema < 1 or not isinstance(rows, list):
                 raise ValueError("no schema or no cells")
             if schema <= SCHEMA:
-                storage.refuse_misfit("its head", {"versions": versions}, {"words": "versions"})
+                results.refuse_misfit("its head", {"versions": versions}, {"words": "versions"})
                 for number, row in enumerate(rows, 1):
-                    storage.refuse_misfit(f"its cell {number}", dict(row), _ROW)
+                    results.refuse_misfit(f"its cell {number}", dict(row), _ROW)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise NeuroMFAError(f"{path} is damaged or no scorecard ({said(error)}): save it again") from None
         if schema > SCHEMA:
@@ -168,7 +166,7 @@ _ROW = {
 
 def picture_target(path):
     """The Path of a picture to draw, its place tried as by :func:`neuromfa_lite.results.target`."""
-    path = storage.target(path)
+    path = results.target(path)
     if path.suffix != ".png":
         raise NeuroMFAError(f"{path}: a picture is drawn into a .png file, give a name that ends so")
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import results as storage
+from .. import results
 from ..method import GEODESIC, METHODS, PAPER, PUBLISHED, SCALE_FREE
 from ..method.file import find_variant
 from ..method.ideas import IDEAS
@@ -67,7 +67,7 @@ def fresh_scorecard() -> Scorecard:
 def compute_shipped(progress=True) -> Scorecard:
     """Compute the shipped scorecard anew from the bundled runs and store it with the package; needs torch."""
     for place in (SHIPPED, STORED):  # refused before the work, not after it
-        storage.target(place)
+        results.target(place)
     runs = bundled_runs()
     store([run for run in runs if has_ability(run)])
     card = scorecard(shipped_measures(), runs, progress=progress)

@@ -14,7 +14,7 @@ import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .. import results as storage
+from .. import results
 from ..errors import NeuroMFAError, SourceError
 from ..weights.files import read_json
 
@@ -160,7 +160,7 @@ def workshop(folder: Path, seed: int):
             try:
                 with _locked(folder):
                     _drop_unmentioned(folder, seed)
-                    for unfinished in folder.glob(".neuromfa-*.tmp"):  # of storage.written
+                    for unfinished in folder.glob(".neuromfa-*.tmp"):  # of results.written
                         unfinished.unlink()
                 shutil.rmtree(hidden / "seed", ignore_errors=True)
                 yield hidden
@@ -187,7 +187,7 @@ def publish(hidden: Path, folder: Path, seed: int, manifest: dict) -> dict:
         content = json.dumps(whole, indent=1) + "\n"
         try:
             os.replace(hidden / "seed", folder / name)
-            with storage.written(path) as file:
+            with results.written(path) as file:
                 file.write(content.encode())
         finally:
             _drop_unmentioned(folder, seed)

@@ -1,6 +1,8 @@
 """Method: every choice of the analysis, in the order of the flow, as one value to name, compare and vary."""
 
 from .choices import Method
+from .file import find_method, load_variant
+from .ideas import IDEAS
 from .identity import identity, label
 from .parts import PAPER_Q, PARTS, ROUNDING, SHIPPED, distinct, register_part
 from .shipped import (
@@ -17,6 +19,7 @@ from .shipped import (
 
 __all__ = [
     "GEODESIC",
+    "IDEAS",
     "METHODS",
     "ONE_GRAPH",
     "PAPER",
@@ -29,8 +32,10 @@ __all__ = [
     "SHIPPED",
     "Method",
     "distinct",
+    "find_method",
     "identity",
     "label",
+    "load_variant",
     "refuse_no_method",
     "register_method",
     "register_part",

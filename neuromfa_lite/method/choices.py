@@ -37,16 +37,16 @@ class Method:
         join: which neurons are joined by what: "chain" (the paper: every weight matrix from its inputs to its outputs),
             "both-directions" (each connection runs back too), "head-products" (for each attention head W_O W_V and
             W_Q^T W_K in place of the four), "folded" (the layer norm's gain in the matrix behind it),
-            "folded-head-products", "with-embeddings" (tokens in front and behind); see :mod:`neuromfa_lite.network.wirings`. Or a
-            callable: WeightSource -> (layers, blocks).
+            "folded-head-products", "with-embeddings" (tokens in front and behind); see :mod:`neuromfa_lite.network`. Or
+            a callable: WeightSource -> (layers, blocks).
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
             median of its weight matrix, in a sample by that of the part sampled), "minus-log" (-ln |w|, 0 where
             |w| > 1), or a callable: weights of one matrix (targets, sources), of a list of edges (edges,) -> distances
             of the same shape, finite and >= 0. Zero weights are no connections, whatever it returns there.
         reach: to whom a distance is taken: "one-hop" (along a neuron's own connections, all published code), "geodesic"
             (along the shortest path to any neuron it can reach, the paper's text) or "geodesic-undirected" (the same,
-            connections running both ways); see :mod:`neuromfa_lite.masses.geodesic`. For the two geodesic ones read "paths"
-            for "connections" below.
+            connections running both ways); see :mod:`neuromfa_lite.masses.geodesic`. For the two geodesic ones read
+            "paths" for "connections" below.
         window: (low, high): connections with low < distance <= high count; None: all of them.
         rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
         minimum_connections: neurons with fewer connections inside the window are left out.

@@ -6,11 +6,9 @@ import traceback
 from types import ModuleType
 
 from ..errors import NeuroMFAError, arguments, said
-from . import (
-    METHODS,
-    Method,
-    ideas,  # noqa: F401  (their names are in METHODS then)
-)
+from . import ideas  # noqa: F401  (their names are in METHODS then)
+from .choices import Method
+from .shipped import METHODS
 
 SHIPPED_METHODS = tuple(METHODS.values())
 LARGEST = 10_000_000  # bytes

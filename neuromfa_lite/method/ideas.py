@@ -1,6 +1,6 @@
 """Ideas to start from, each a line or two. None of them is claimed to be better than the published method."""
 
-from . import METHODS, PAPER, SCALE_FREE
+from .shipped import METHODS, PAPER, SCALE_FREE
 
 IDEAS = (
     # A weight ten times as large is always as much closer, whatever its size.

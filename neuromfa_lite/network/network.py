@@ -12,7 +12,7 @@ from ..method import identity, label, refuse_no_method
 from ..weights import open_source
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
-from .wirings import joined
+from .wiring import joined
 
 LARGEST_DRAWING = 20_000
 

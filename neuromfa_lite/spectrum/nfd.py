@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import results as storage
+from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..errors.text import html
 from ..masses import count_masses
@@ -50,7 +50,7 @@ class NeuronDimensions:
     versions: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        storage.make_read_only(self)
+        results.make_read_only(self)
 
     def __len__(self):
         return len(self.dimension)
@@ -117,19 +117,17 @@ class NeuronDimensions:
 
     def plot(self, ax=None, by="layer"):
         """Draw a dot per neuron, a row per "layer" or "role", with the means; returns the Axes."""
-        from ..plots.curves import plot_dimensions
-
-        return plot_dimensions(self, ax=ax, by=by)
+        return results.picture("plot_dimensions", self, ax=ax, by=by)
 
     def save(self, path):
         """Write everything to an .npz file; returns its path."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return storage.save(path, "dimensions", values, _LAYOUT)
+        return results.save(path, "dimensions", values, _LAYOUT)
 
     @classmethod
     def load(cls, path):
         """Read dimensions written by :meth:`save`; a damaged file or one of another schema is refused."""
-        return cls(**storage.load(path, "dimensions", _LAYOUT))
+        return cls(**results.load(path, "dimensions", _LAYOUT))
 
 
 _COLUMNS = ("layer", "role", "neuron", "dimension", "error", "r2", "radii")
@@ -226,7 +224,7 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
         source=network.origin,
         source_hash=network.content_hash(),
         seed=network.seed,
-        versions=storage.versions(),
+        versions=results.versions(),
     )
 
 

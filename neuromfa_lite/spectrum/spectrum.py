@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .. import results as storage
+from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..errors.text import html, plain
 from ..masses import Masses
@@ -84,7 +84,7 @@ class Spectrum:
     stored_notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self):
-        storage.make_read_only(self)
+        results.make_read_only(self)
 
     def __repr__(self):
         said = ", ".join(f"{name}={self.shown(name)}" for name in ("alpha0", "width"))
@@ -239,21 +239,19 @@ class Spectrum:
 
     def plot(self, ax=None):
         """Draw f(alpha); returns the matplotlib Axes."""
-        from ..plots.curves import plot_spectrum
-
-        return plot_spectrum(self, ax=ax)
+        return results.picture("plot_spectrum", self, ax=ax)
 
     def save(self, path):
         """Write everything but the masses to an .npz file; returns its path."""
         values = {name: getattr(self, name) for name in _STORED} | {"stored_notes": self.band_notes}
         errors = self.errors or [None] * len(NeuronErrors._fields)
         values |= {f"error_of_{name}": value for name, value in zip(NeuronErrors._fields, errors, strict=True)}
-        return storage.save(path, "spectrum", values, _LAYOUT)
+        return results.save(path, "spectrum", values, _LAYOUT)
 
     @classmethod
     def load(cls, path):
         """Read a spectrum written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = storage.load(path, "spectrum", _LAYOUT)
+        values = results.load(path, "spectrum", _LAYOUT)
         for name in ("flags", "scaling_range", "stored_notes"):
             values[name] = tuple(values[name])
         values["hashed"] = values.pop("source_hash")

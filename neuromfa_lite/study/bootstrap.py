@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from .. import results as storage
+from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..errors.memory import refuse_above
 from ..errors.text import html, plain
@@ -326,7 +326,7 @@ class Confidence:
     versions: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        storage.make_read_only(self)
+        results.make_read_only(self)
 
     def _said(self, names):
         """(name, value with the ends of its band) of those quantities that are known; of a run at its end."""
@@ -384,12 +384,10 @@ class Confidence:
             ax: matplotlib Axes; None makes a figure.
             quantity: of a run "emergence", "alpha0" or "width".
         """
-        from ..plots.curves import plot_confidence, plot_trajectory_confidence
-
         arguments.one_of("quantity", quantity, ALONG)
         if self.step is not None:
-            return plot_trajectory_confidence(self, quantity, ax=ax)
-        return plot_confidence(self, ax=ax)
+            return results.picture("plot_trajectory_confidence", self, quantity, ax=ax)
+        return results.picture("plot_confidence", self, ax=ax)
 
     def save(self, path):
         """Write everything to an .npz file; returns its path."""
@@ -398,12 +396,12 @@ class Confidence:
             stored[name] = None if stored[name] is None else np.atleast_1d(np.array(stored[name], dtype=np.float64))
         for name in (f"{name}_band" for name in ALONG):
             stored[name] = None if stored[name] is None else stored[name].reshape(2, -1)
-        return storage.save(path, "confidence", stored, _LAYOUT)
+        return results.save(path, "confidence", stored, _LAYOUT)
 
     @classmethod
     def load(cls, path):
         """Read bands written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = storage.load(path, "confidence", _LAYOUT)
+        values = results.load(path, "confidence", _LAYOUT)
         if values["step"] is None:
             values |= {name: float(values[name][0]) for name in _OF_STEPS if values[name] is not None}
             bands = [f"{name}_band" for name in ALONG]
@@ -501,7 +499,7 @@ def confidence(what, method=None, level=LEVEL, resamples=400, seed=0, start=None
         seed=int(seed),
         neurons=len(strata.of_neuron),
         notes=notes_on(masses, strata, spectrum.choices, spectrum.seed),
-        versions=storage.versions(),
+        versions=results.versions(),
     )
 
 
@@ -562,7 +560,7 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
         method=history.method,
         method_key=history.method_key,
         source_hash=history.source_hash,
-        versions=storage.versions(),
+        versions=results.versions(),
     )
 
 
@@ -617,7 +615,7 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         method_key=method.key,
         source=network.origin,
         source_hash=network.content_hash(),
-        versions=storage.versions(),
+        versions=results.versions(),
     )
 
 

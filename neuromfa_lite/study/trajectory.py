@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from .. import results as storage
+from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..errors.text import html
 from ..method import PAPER, PARTS, Method
@@ -61,7 +61,7 @@ class Trajectory:
     stored_score: str = field(default="emergence", repr=False)
 
     def __post_init__(self):
-        storage.make_read_only(self)
+        results.make_read_only(self)
 
     @property
     def training_seeds(self) -> tuple[int, ...]:
@@ -178,9 +178,7 @@ class Trajectory:
                 its neurons; "redraws": from the smallest to the largest sample, with the probability that a further
                 sample lies there; what :func:`neuromfa_lite.trajectory_confidence` returns: its resampled band.
         """
-        from ..plots.curves import plot_trajectory
-
-        return plot_trajectory(self, ax=ax, bands=bands)
+        return results.picture("plot_trajectory", self, ax=ax, bands=bands)
 
     def redraws(self, quantity):
         """Return the band that the samples span: (2, steps) of the main run, and what may be said of it, in words.
@@ -209,12 +207,12 @@ class Trajectory:
         stored = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
         refuse_score_without_name(self._scoring)
         stored |= {"score": self._scoring.score, "choices": self.choices and _named_choices(self.choices)}
-        return storage.save(path, "trajectory", stored, _LAYOUT)
+        return results.save(path, "trajectory", stored, _LAYOUT)
 
     @classmethod
     def load(cls, path):
         """Read a trajectory written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = storage.load(path, "trajectory", _LAYOUT)
+        values = results.load(path, "trajectory", _LAYOUT)
         seeds, steps = values["training_seed"], values["step"]
         without = sorted(set(seeds.tolist()) - set(seeds[steps == 0].tolist()))
         if without:

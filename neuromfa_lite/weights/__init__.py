@@ -7,24 +7,10 @@ from pathlib import Path
 
 from ..errors import SourceError
 from ..errors.arguments import instance, one_of, text
-from ..network import Architecture, Join, NeuronLayer, register
-from ..network.architectures import ARCHITECTURES
-from ..network.wire import Wiring
 from .matrix import WeightMatrix, WeightVector
 from .weight_source import WeightSource
 
-__all__ = [
-    "ARCHITECTURES",
-    "Architecture",
-    "Join",
-    "NeuronLayer",
-    "WeightMatrix",
-    "WeightSource",
-    "WeightVector",
-    "Wiring",
-    "open_source",
-    "register",
-]
+__all__ = ["WeightMatrix", "WeightSource", "WeightVector", "open_source"]
 
 ACCEPTED = (
     'a model folder, a weight file beside its config.json, a hub model "org/name", a torch model, a state dict with '

@@ -10,11 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import laboratory
+from neuromfa_lite import evaluation, laboratory
 from neuromfa_lite.cli.commands import main
-from neuromfa_lite.evaluation import scorecards
 from neuromfa_lite.laboratory import RECIPES
-from neuromfa_lite.study.measure import measure as study
+from neuromfa_lite.study import measure as study
 
 
 def _call(*words):
@@ -60,7 +59,7 @@ def test_follow_prints_a_summary_with_its_bands():
 def test_follow_saves_what_it_prints(tmp_path):
     out = tmp_path / "history.npz"
     assert _call("follow", "induction", "--samples", "1", "--neurons-per-layer", "8", "--out", str(out)).exit_code == 0
-    assert nmfa.Trajectory.load(out).neurons_per_layer == 8
+    assert nmfa.study.Trajectory.load(out).neurons_per_layer == 8
 
 
 def test_describe_lists_what_is_read_and_what_is_left_out():
@@ -147,8 +146,8 @@ def no_work(monkeypatch):
         raise AssertionError("work began")
 
     monkeypatch.setattr(study, "follow", work)
-    monkeypatch.setattr(scorecards, "scorecard", work)
-    monkeypatch.setattr(scorecards.shipped, "scorecard", work)
+    monkeypatch.setattr(evaluation, "scorecard", work)
+    monkeypatch.setattr(evaluation.shipped, "scorecard", work)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +177,8 @@ def test_an_output_is_tried_before_the_work(tmp_path, monkeypatch, no_work, word
 def test_the_shipped_scorecard_tries_its_place_before_the_work(tmp_path, monkeypatch, no_work):
     for name in ("SHIPPED", "STORED"):
         with monkeypatch.context() as patch:
-            patch.setattr(scorecards.shipped, name, tmp_path / "nowhere" / "x.json")
-            patch.setattr(scorecards.shipped, "store", lambda runs: pytest.fail("work began"))
+            patch.setattr(evaluation.shipped, name, tmp_path / "nowhere" / "x.json")
+            patch.setattr(evaluation.shipped, "store", lambda runs: pytest.fail("work began"))
             result = _call("scorecard", "--shipped")
         assert result.exit_code == 1 and "no such folder" in result.output
 
@@ -187,9 +186,9 @@ def test_the_shipped_scorecard_tries_its_place_before_the_work(tmp_path, monkeyp
 @pytest.mark.parametrize("words", [(*QUICK, "--json", "--out", "x"), ("scorecard", "--json", "--picture", "x.png")])
 def test_a_full_disk_does_not_lose_the_result(tmp_path, monkeypatch, full_disk, words):
     monkeypatch.chdir(tmp_path)
-    card = scorecards.shipped_scorecard().of(["induction"])
-    few = scorecards.Scorecard(tuple(row for row in card.rows if row["method"] == "paper"), {})
-    monkeypatch.setattr(scorecards, "shipped_scorecard", lambda: few)
+    card = evaluation.shipped_scorecard().of(["induction"])
+    few = evaluation.Scorecard(tuple(row for row in card.rows if row["method"] == "paper"), {})
+    monkeypatch.setattr(evaluation, "shipped_scorecard", lambda: few)
     with full_disk():
         result = _call(*words)
     assert result.exit_code == 1 and json.loads(result.stdout)

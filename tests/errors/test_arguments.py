@@ -7,7 +7,6 @@ from functools import cache
 import networkx as nx
 import numpy as np
 import pytest
-from neuromfa_lite.masses.count.balls import ball_masses
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import fractals, panels
@@ -15,7 +14,8 @@ from neuromfa_lite.errors import NeuroMFAError
 from neuromfa_lite.evaluation import controls
 from neuromfa_lite.evaluation.measures import baselines, circuits, token_clouds
 from neuromfa_lite.laboratory.runs import Run
-from neuromfa_lite.masses.count import count_masses, geodesic_distances
+from neuromfa_lite.masses import count_masses, geodesic_distances
+from neuromfa_lite.masses.balls import ball_masses
 
 FRACTALS = [getattr(fractals, name) for name in fractals.__all__ if name != "KnownFractal"]
 MEASURE = fractals.Cascade([0.3, 0.7], 4).measure()

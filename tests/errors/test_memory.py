@@ -8,9 +8,9 @@ from twins import chain, gaussian
 
 from neuromfa_lite import GEODESIC, PAPER, SCALE_FREE, NeuroMFAError, NeuronNetwork, analyze, confidence
 from neuromfa_lite.errors import memory
-from neuromfa_lite.masses.count import count_masses, distances, one_hop, paths
-from neuromfa_lite.network.network import graphs
-from neuromfa_lite.study.measure import bootstrap
+from neuromfa_lite.masses import count_masses, distances, one_hop, paths
+from neuromfa_lite.network import graphs
+from neuromfa_lite.study import bootstrap
 
 UNDIRECTED = GEODESIC.replace(reach="geodesic-undirected")
 EVERY = PAPER.replace(window=None, name="every whole number", minimum_connections=1, distance=lambda w: 1 + np.abs(w))

@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from neuromfa_lite.plots.curves.scorecards import plot_scorecard
 from safetensors.numpy import load_file, save_file
 
 import neuromfa_lite as nmfa
@@ -18,9 +17,10 @@ from neuromfa_lite.cli.commands import main
 from neuromfa_lite.errors import NeuroMFAError
 from neuromfa_lite.errors.text import html, math_free, plain
 from neuromfa_lite.evaluation.card import COLUMNS, Scorecard
-from neuromfa_lite.plots.curves import curves as plots
-from neuromfa_lite.plots.curves import networks as drawings
-from neuromfa_lite.study.measure import measure as study
+from neuromfa_lite.plots import curves as plots
+from neuromfa_lite.plots import networks as drawings
+from neuromfa_lite.plots.scorecards import plot_scorecard
+from neuromfa_lite.study import measure as study
 
 NAMES = ("<img src=x onerror=alert(1)>", "\x1b]0;pwned\x07", "$x^{$", "\u202e\x9b2J", "&amp;", "'\"", "a\nb\r")
 HOSTILE = "".join(NAMES)

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 from models import CONFIG, gpt_neox_tensors
-from neuromfa_lite.network.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows
-from neuromfa_lite.network.network.connections import NeuronLayer
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.errors import NeuroMFAError, SourceError
@@ -22,6 +20,8 @@ from neuromfa_lite.evaluation.controls import (
     scaled,
     shuffled,
 )
+from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows
+from neuromfa_lite.network.connections import NeuronLayer
 from neuromfa_lite.weights import open_source
 
 CHANGES = {

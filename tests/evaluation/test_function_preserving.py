@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from neuromfa_lite.network.network.architectures import fused_rows
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.errors import NeuroMFAError, SourceError
@@ -19,6 +18,7 @@ from neuromfa_lite.evaluation.controls import (
 )
 from neuromfa_lite.laboratory.recipes import find_recipe
 from neuromfa_lite.laboratory.tasks import find_task
+from neuromfa_lite.network.architectures import fused_rows
 from neuromfa_lite.weights import open_source
 
 CLOSE = 1e-10

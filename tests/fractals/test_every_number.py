@@ -13,7 +13,6 @@ import networkx as nx
 import numpy as np
 import oracle
 import pytest
-from neuromfa_lite.network.network.connections import FixedJoin, WeightBlock
 
 from neuromfa_lite import (
     GEODESIC,
@@ -28,8 +27,9 @@ from neuromfa_lite import (
     neuron_fractal_dimension,
 )
 from neuromfa_lite.fractals import Cascade, Flower, Lattice, ParetoFanOut, Ring, WeightedFractal
-from neuromfa_lite.masses.count import geodesic_distances
-from neuromfa_lite.network.network import NeuronLayer
+from neuromfa_lite.masses import geodesic_distances
+from neuromfa_lite.network import NeuronLayer
+from neuromfa_lite.network.connections import FixedJoin, WeightBlock
 from neuromfa_lite.weights.matrix import WeightMatrix
 
 Q = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0)

@@ -14,17 +14,18 @@ import re
 import networkx as nx
 import numpy as np
 import pytest
-from neuromfa_lite.network.network.connections import WeightBlock
-from neuromfa_lite.spectrum.spectrum.partition import PartitionFunction
-from neuromfa_lite.spectrum.spectrum.regression import Lines
 from test_every_number import CASES
 from test_fractals import BY_HAND
 
-from neuromfa_lite import GEODESIC, ONE_GRAPH, PAPER, PUBLISHED, SANDBOX, SCALE_FREE, NeuronNetwork, Spectrum, fractals
+from neuromfa_lite import GEODESIC, ONE_GRAPH, PAPER, PUBLISHED, SANDBOX, SCALE_FREE, NeuronNetwork, fractals
 from neuromfa_lite.fractals import flower
 from neuromfa_lite.fractals.verify import SECTIONS, rows_of
 from neuromfa_lite.masses.count import Masses
 from neuromfa_lite.method import PARTS
+from neuromfa_lite.network.connections import WeightBlock
+from neuromfa_lite.spectrum import Spectrum
+from neuromfa_lite.spectrum.partition import PartitionFunction
+from neuromfa_lite.spectrum.regression import Lines
 from neuromfa_lite.weights.matrix import WeightMatrix
 
 HOW = ("all", "first", "last")
@@ -139,8 +140,9 @@ def stated(thing):
     return [name for name, _ in inspect.getmembers(thing) if not name.startswith("_") and name not in given]
 
 
-NUMERIC = "blocks boxes dimension distances geodesic kernels masses measures one_hop partition paths"
-NUMERIC = {*NUMERIC.split(), "quality", "regression", "scaling", "spectrum", "spread", "study"}
+NUMERIC = "network.connections masses.balls masses.count masses.distances masses.geodesic masses.one_hop masses.paths"
+NUMERIC += " spectrum.boxes spectrum.nfd spectrum.partition spectrum.quality spectrum.regression spectrum.scaling"
+NUMERIC = [*NUMERIC.split(), "spectrum.spectrum", "spectrum.spread", "study.measure"]
 RESULTS = {"count_masses": Masses, "ball_masses": Masses}
 RESULTS |= {"spectrum_of_masses": Spectrum, "spectrum_of_partition": Spectrum, "fit_lines": Lines}
 RESULTS |= {"partition_of_masses": PartitionFunction}
@@ -148,12 +150,12 @@ RESULTS |= {"partition_of_masses": PartitionFunction}
 
 def taken():
     """(module, name) of every function that one numeric room takes from another."""
-    for room in sorted(NUMERIC - {"kernels"}):
-        home = importlib.import_module(f"neuromfa_lite.{room}")
+    for module in sorted(NUMERIC):
+        home = importlib.import_module(f"neuromfa_lite.{module}")
         for name, member in vars(home).items():
-            other = (getattr(member, "__module__", None) or "").split(".")
+            other = (getattr(member, "__module__", None) or "").removeprefix("neuromfa_lite.")
             function = hasattr(member, "__name__") and not inspect.isclass(member)
-            if function and other[0] == "neuromfa_lite" and other[1] in NUMERIC - {room}:
+            if function and other != module and (other in NUMERIC or other.startswith("kernels.")):
                 yield home, name
 
 
@@ -171,11 +173,11 @@ HIDDEN = {("join_one_to_one", "first"), ("count_rounded_reciprocals_f32", "last"
 HIDDEN |= {("total_tiles", "last"), ("geodesic_distances", "first"), ("geodesic_distances", "last")}
 HIDDEN |= {(name, how) for name in ("natural_radii_of", "bins_within") for how in HOW}
 # What other tests look at: which neurons a dimension is of, their mean error, the seed and the places of a sample.
-ELSEWHERE = {"boxes": {"seed"}, "study": {"seed", "places", "weight", "chosen", "content_hash", "checked_measure"}}
+ELSEWHERE = {"boxes": {"seed"}, "measure": {"seed", "places", "weight", "chosen", "content_hash", "checked_measure"}}
 ELSEWHERE["boxes"] |= {"content_hash"}
-ELSEWHERE["dimension"] = set("number inside places neurons_total places_total radii weight chosen".split())
-ELSEWHERE["dimension"] |= {"intercept", "residuals", "standard_error", "strata_of", "normal_band"}
-ELSEWHERE["study"] |= {"degree_of_emergence", "emergence_errors"}
+ELSEWHERE["nfd"] = set("number inside places neurons_total places_total radii weight chosen".split())
+ELSEWHERE["nfd"] |= {"intercept", "residuals", "standard_error", "strata_of", "normal_band"}
+ELSEWHERE["measure"] |= {"degree_of_emergence", "emergence_errors"}
 
 
 MUTANTS = [("object", thing, name, how) for thing in OBJECTS for name in stated(thing) for how in HOW]

@@ -11,8 +11,8 @@ import neuromfa_lite as nmfa
 from neuromfa_lite import GEODESIC, PAPER, SCALE_FREE, NeuroMFAError
 from neuromfa_lite.cli.commands import doctor
 from neuromfa_lite.kernels import threads as parallel
-from neuromfa_lite.masses.count import one_hop
-from neuromfa_lite.spectrum.spectrum import partition, spread
+from neuromfa_lite.masses import one_hop
+from neuromfa_lite.spectrum import partition, spread
 
 
 @pytest.fixture(params=[1, 2, 8])

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neuromfa_lite.masses.count.balls import ball_masses
 
-from neuromfa_lite import ONE_GRAPH, PAPER, SANDBOX, NeuroMFAError, analyze, box_counting, greedy_boxes
+from neuromfa_lite import ONE_GRAPH, PAPER, SANDBOX, NeuroMFAError, analyze, box_counting
 from neuromfa_lite.fractals import Cascade, Flower, Lattice
+from neuromfa_lite.masses.balls import ball_masses
+from neuromfa_lite.spectrum import greedy_boxes
 
 LINE = SANDBOX.replace(radii=[0.5, 1.5, 2.5])
 

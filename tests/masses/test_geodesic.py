@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neuromfa_lite.network.network.connections import FixedJoin, WeightBlock
 from scipy.sparse.csgraph import csgraph_from_dense, dijkstra
 from twins import chain, gaussian
 
@@ -28,9 +27,10 @@ from neuromfa_lite import (
     load_run,
 )
 from neuromfa_lite.cli.commands import main
-from neuromfa_lite.masses.count import count_masses, geodesic, geodesic_distances, paths
+from neuromfa_lite.masses import count_masses, geodesic, geodesic_distances, paths
 from neuromfa_lite.method import METHODS
-from neuromfa_lite.network.network import NeuronLayer
+from neuromfa_lite.network import NeuronLayer
+from neuromfa_lite.network.connections import FixedJoin, WeightBlock
 from neuromfa_lite.weights.matrix import WeightMatrix
 
 UNDIRECTED = GEODESIC.replace(name="undirected", reach="geodesic-undirected")

@@ -9,7 +9,7 @@ from twins import chain, counterexample, edge_lists, from_distances, gaussian
 
 from neuromfa_lite import PAPER, SCALE_FREE, NeuroMFAError, NeuronNetwork
 from neuromfa_lite.masses.count import count_masses
-from neuromfa_lite.spectrum.spectrum import neuron_fractal_dimension
+from neuromfa_lite.spectrum import neuron_fractal_dimension
 
 ORACLE = {"paper": oracle.paper_masses, "scale-free": oracle.scale_free_masses}
 

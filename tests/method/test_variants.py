@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from neuromfa_lite.network.network.connections import FixedJoin
 from numba import njit, vectorize
 
 import neuromfa_lite as nmfa
@@ -20,8 +19,9 @@ from neuromfa_lite.errors import NeuroMFAError
 from neuromfa_lite.evaluation.controls import FUNCTION_PRESERVING, scaled
 from neuromfa_lite.method import PARTS, SHIPPED, register_part
 from neuromfa_lite.method.ideas import IDEAS
-from neuromfa_lite.network.network import chain
-from neuromfa_lite.study.measure import measure as study
+from neuromfa_lite.network import chain
+from neuromfa_lite.network.connections import FixedJoin
+from neuromfa_lite.study import measure as study
 from neuromfa_lite.weights import WeightMatrix
 
 FEW = {"samples": 2, "neurons_per_layer": 16, "steps": [0, 128, 724]}

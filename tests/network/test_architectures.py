@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models import CONFIG, gpt_neox_shapes, gpt_neox_tensors, write_folder
-from neuromfa_lite.network.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows, register
-from neuromfa_lite.network.network.connections import NeuronLayer
-from neuromfa_lite.network.network.parts import gain_of
-from neuromfa_lite.network.network.wire import wire
 
 from neuromfa_lite.errors import SourceError
+from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows, register
+from neuromfa_lite.network.connections import NeuronLayer
+from neuromfa_lite.network.parts import gain_of
+from neuromfa_lite.network.wire import wire
 from neuromfa_lite.weights import open_source
 
 torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")

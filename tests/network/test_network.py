@@ -7,12 +7,12 @@ import networkx as nx
 import numpy as np
 import oracle
 import pytest
-from neuromfa_lite.network.network.connections import EdgeBlock, FixedJoin, WeightBlock
 from twins import chain, edge_lists, gaussian
 
 from neuromfa_lite import NeuroMFAError, NeuronNetwork, analyze, load_network, load_run
-from neuromfa_lite.masses.count import geodesic_distances
-from neuromfa_lite.network.network import NeuronLayer
+from neuromfa_lite.masses import geodesic_distances
+from neuromfa_lite.network import NeuronLayer
+from neuromfa_lite.network.connections import EdgeBlock, FixedJoin, WeightBlock
 from neuromfa_lite.weights import WeightMatrix
 
 

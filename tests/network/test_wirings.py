@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 from models import CONFIG, gpt_neox_tensors
-from neuromfa_lite.network.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows, register
-from neuromfa_lite.network.network.connections import EdgeBlock, WeightBlock
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, SCALE_FREE, NeuronNetwork, load_network
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.evaluation.controls import scaled
-from neuromfa_lite.masses.count import count_masses, geodesic_distances
+from neuromfa_lite.masses import count_masses, geodesic_distances
 from neuromfa_lite.method import PARTS
-from neuromfa_lite.network.network import NeuronLayer, both_directions, chain
+from neuromfa_lite.network import NeuronLayer, both_directions, chain
+from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows, register
+from neuromfa_lite.network.connections import EdgeBlock, WeightBlock
 from neuromfa_lite.weights import WeightMatrix, open_source
 
 HIDDEN, HEADS = CONFIG["hidden_size"], CONFIG["num_attention_heads"]
@@ -175,7 +175,7 @@ MEASURES = {
     "confidence": nmfa.confidence,
     "neuron_fractal_dimension": nmfa.neuron_fractal_dimension,
     "confidence of E": lambda network, method: nmfa.confidence(network, method, start=network),
-    "redraws": lambda network, method: nmfa.redraws(network, 4, method=method, samples=2),
+    "redraws": lambda network, method: nmfa.study.redraws(network, 4, method=method, samples=2),
     "count_masses": count_masses,
     "geodesic_distances": lambda network, method: geodesic_distances(network, method.replace(reach="geodesic")),
 }

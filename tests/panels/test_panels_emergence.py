@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from neuromfa_lite.plots.curves.curves import plot_ability, plot_trajectory
 from safetensors.numpy import load_file, save_file
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.panels import EmergencePanel
+from neuromfa_lite.plots.curves import plot_ability, plot_trajectory
 
 RUNS = ("induction", "induction-control")
 

@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 
 import neuromfa_lite as nmfa
 from neuromfa_lite.panels import NetworkPanel, SpectrumPanel, WindowPanel
-from neuromfa_lite.plots.curves import networks as drawings
-from neuromfa_lite.spectrum.spectrum import neuron_fractal_dimension
+from neuromfa_lite.plots import networks as drawings
+from neuromfa_lite.spectrum import neuron_fractal_dimension
 
 RUNS = ("induction", "induction-control")
 MLP_IN = "gpt_neox.layers.0.mlp.dense_h_to_4h.weight"

@@ -6,7 +6,7 @@ import pytest
 import neuromfa_lite as nmfa
 from neuromfa_lite.panels import WindowPanel
 from neuromfa_lite.panels.window import NUMBERS
-from neuromfa_lite.spectrum.spectrum import neuron_fractal_dimension
+from neuromfa_lite.spectrum import neuron_fractal_dimension
 
 RUNS = ("induction", "induction-control")
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import PAPER, SCALE_FREE, Confidence, NeuroMFAError, Trajectory
+from neuromfa_lite import PAPER, SCALE_FREE, NeuroMFAError
 from neuromfa_lite.evaluation.card import Scorecard
 from neuromfa_lite.method import PARTS, register_part
-from neuromfa_lite.spectrum.spectrum import neuron_fractal_dimension
+from neuromfa_lite.spectrum import neuron_fractal_dimension
+from neuromfa_lite.study import Confidence, Trajectory
 
 RUN = nmfa.load_run("induction")
 
@@ -157,7 +158,7 @@ def test_a_name_as_long_as_the_system_allows_is_saved(card, tmp_path):
 def test_every_field_of_a_result_survives_its_file(results, tmp_path, name):
     result, kind = results[name], type(results[name])
     again = kind.load(result.save(tmp_path / "x"))
-    lost = {"masses", "choices", "stored_errors", "stored_notes", "hashed"} if kind is nmfa.Spectrum else set()
+    lost = {"masses", "choices", "stored_errors", "stored_notes", "hashed"} if kind is nmfa.spectrum.Spectrum else set()
     assert getattr(again, "source_hash", None) == getattr(result, "source_hash", None) != ""
     for name in {each.name for each in dataclasses.fields(kind)} - lost:
         np.testing.assert_equal(getattr(again, name), getattr(result, name), err_msg=name)
@@ -251,7 +252,7 @@ HEADERS = {
 def test_a_damaged_header_is_named(tmp_path, text):
     write(tmp_path / "x.npz", text, {"q": np.ones(3)})
     with pytest.raises(NeuroMFAError, match=r"x\.npz is damaged or not a file of neuromfa_lite"):
-        nmfa.Spectrum.load(tmp_path / "x.npz")
+        nmfa.spectrum.Spectrum.load(tmp_path / "x.npz")
 
 
 def test_another_header_array_more_fields_and_another_schema_are_named(results, tmp_path):
@@ -260,17 +261,17 @@ def test_another_header_array_more_fields_and_another_schema_are_named(results, 
     for text in (np.ones(3), np.array(["a", "b"]), np.array(b"{}")):
         np.savez(path, header=text, **arrays)
         with pytest.raises(NeuroMFAError, match="is damaged or not"):
-            nmfa.Spectrum.load(path)
+            nmfa.spectrum.Spectrum.load(path)
     write(path, header, {**arrays, "extra": np.ones(2)})
     with pytest.raises(NeuroMFAError, match="it holds 'extra', which no such result has"):
-        nmfa.Spectrum.load(path)
+        nmfa.spectrum.Spectrum.load(path)
     write(path, {**header, "plain": {**header["plain"], "masses": 1}}, arrays)
     with pytest.raises(NeuroMFAError, match="it holds 'masses'"):
-        nmfa.Spectrum.load(path)
+        nmfa.spectrum.Spectrum.load(path)
     for schema in (1, 2, 99):
         write(path, {**header, "schema": schema, "plain": []}, {})
         with pytest.raises(NeuroMFAError, match=f"schema {schema}, and this version of neuromfa_lite reads 3"):
-            nmfa.Spectrum.load(path)
+            nmfa.spectrum.Spectrum.load(path)
 
 
 def member_of(dtype, shape, data=b""):
@@ -302,7 +303,7 @@ def test_an_array_that_declares_what_it_does_not_hold_is_refused_before_it_is_al
         for name in old.namelist():
             new.writestr(name, member_of(dtype, shape, data) if name == "tau.npy" else old.read(name))
     with pytest.raises(NeuroMFAError, match=r"x\.npz is damaged.*tau|negative dimensions") as caught:
-        nmfa.Spectrum.load(tmp_path / "x.npz")
+        nmfa.spectrum.Spectrum.load(tmp_path / "x.npz")
     assert "pickle" not in str(caught.value)
 
 
@@ -312,7 +313,7 @@ def test_an_archive_whose_directory_lies_about_sizes_is_refused(results, tmp_pat
     for offset, size in ((20, 2**31), (24, 2**31)):  # compressed, plain
         (tmp_path / "x.npz").write_bytes(whole[: at + offset] + struct.pack("<I", size) + whole[at + offset + 4 :])
         with pytest.raises(NeuroMFAError, match=r"x\.npz is damaged or not.*declares more than"):
-            nmfa.Spectrum.load(tmp_path / "x.npz")
+            nmfa.spectrum.Spectrum.load(tmp_path / "x.npz")
 
 
 def test_every_changed_byte_of_a_small_file_is_read_as_it_was_or_named(results, tmp_path):
@@ -329,7 +330,7 @@ def test_every_changed_byte_of_a_small_file_is_read_as_it_was_or_named(results, 
 @pytest.mark.parametrize("seed", [2**63, 2**64, np.uint64(2**63 + 5)])
 def test_large_seeds_are_kept(tmp_path, seed):
     spectrum = nmfa.analyze(nmfa.load_network(nmfa.load_run("induction").checkpoint(724)).sample(8, seed=seed))
-    assert nmfa.Spectrum.load(spectrum.save(tmp_path / "x")).seed == int(seed)
+    assert nmfa.spectrum.Spectrum.load(spectrum.save(tmp_path / "x")).seed == int(seed)
 
 
 COUNTS = ("Spectrum.neurons_used", "Trajectory.sample", "Trajectory.neurons_used", "Confidence.resamples")
@@ -355,7 +356,7 @@ def test_a_folder_and_a_pipe_are_named_on_loading(tmp_path):
     os.mkfifo(tmp_path / "pipe.npz")
     for place, message in ((tmp_path, "is a folder"), (tmp_path / "pipe.npz", "no such file")):
         with pytest.raises(NeuroMFAError, match=message):
-            nmfa.Spectrum.load(place)
+            nmfa.spectrum.Spectrum.load(place)
 
 
 @pytest.mark.parametrize("place", [None, True, 3, 10**5000, [], b"name", np.ones(2), ""], ids=type)

@@ -4,12 +4,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
-from neuromfa_lite.plots.curves.curves import plot_dimensions
-from neuromfa_lite.plots.curves.networks import plot_network
 from twins import chain, from_distances, gaussian
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import NeuroMFAError, NeuronDimensions, analyze, load_network, load_run, neuron_fractal_dimension
+from neuromfa_lite import NeuroMFAError, analyze, load_network, load_run, neuron_fractal_dimension
+from neuromfa_lite.plots.curves import plot_dimensions
+from neuromfa_lite.plots.networks import plot_network
+from neuromfa_lite.spectrum import NeuronDimensions
 
 
 @pytest.fixture(scope="module")

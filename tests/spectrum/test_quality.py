@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neuromfa_lite.spectrum.spectrum.partition import PartitionFunction
-from neuromfa_lite.spectrum.spectrum.quality import CURVED, POOR_FIT, curvature_of_lines, verdict
-from neuromfa_lite.spectrum.spectrum.scaling import AGREEMENT, SHORTEST, longest_straight_range
-from neuromfa_lite.spectrum.spectrum.spectrum import spectrum_of_partition
 from twins import chain, counterexample, from_distances, gaussian
 
-from neuromfa_lite import PAPER, SANDBOX, NeuroMFAError, QualityWarning, Spectrum, analyze, follow, load_run
+from neuromfa_lite import PAPER, SANDBOX, NeuroMFAError, QualityWarning, analyze, follow, load_run
 from neuromfa_lite.fractals import Cascade, Lattice, ParetoFanOut
-from neuromfa_lite.spectrum.spectrum import quality
+from neuromfa_lite.spectrum import Spectrum, quality
+from neuromfa_lite.spectrum.partition import PartitionFunction
+from neuromfa_lite.spectrum.quality import CURVED, POOR_FIT, curvature_of_lines, verdict
+from neuromfa_lite.spectrum.scaling import AGREEMENT, SHORTEST, longest_straight_range
+from neuromfa_lite.spectrum.spectrum import spectrum_of_partition
 
 ONE_Q = PAPER.replace(q=[-1.0, 0.0, 1.0])
 

@@ -7,14 +7,14 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neuromfa_lite.spectrum.spectrum.partition import log_masses
-from neuromfa_lite.spectrum.spectrum.spectrum import _forward
 from twins import chain, counterexample, edge_lists, from_distances, gaussian
 
 from neuromfa_lite import PAPER, PUBLISHED, SCALE_FREE, NeuroMFAError, NeuronNetwork, analyze, load_network, load_run
 from neuromfa_lite.kernels.partition import log_partition
 from neuromfa_lite.masses.count import count_masses
-from neuromfa_lite.spectrum.spectrum import Spectrum, neuron_fractal_dimension, spectrum_of_masses
+from neuromfa_lite.spectrum import Spectrum, neuron_fractal_dimension, spectrum_of_masses
+from neuromfa_lite.spectrum.partition import log_masses
+from neuromfa_lite.spectrum.spectrum import _forward
 
 FORWARD_SCALE_FREE = SCALE_FREE.replace(derivative="forward", name="scale-free forward")
 METHODS = [PAPER, PUBLISHED, SCALE_FREE, FORWARD_SCALE_FREE]

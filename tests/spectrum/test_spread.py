@@ -6,13 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neuromfa_lite.plots.curves.curves import plot_partition, plot_spectrum, plot_tau
-from neuromfa_lite.spectrum.spectrum.nfd import error_over_connections
-from neuromfa_lite.spectrum.spectrum.partition import log_masses
-from neuromfa_lite.spectrum.spectrum.regression import weights_of_fit
-from neuromfa_lite.spectrum.spectrum.spread import influences_of
-from neuromfa_lite.study.measure.bootstrap import Steps, Weighted
-from neuromfa_lite.study.measure.emergence import emergence_errors
 from oracle import PAPER_Q
 from oracle import pulls as plain_pulls
 from oracle import standard_error as plain_error
@@ -20,21 +13,18 @@ from twins import FEW, chain, from_distances, gaussian
 from twins import WAYS as OF_COUNTS
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import (
-    PAPER,
-    PUBLISHED,
-    SANDBOX,
-    SCALE_FREE,
-    NeuroMFAError,
-    Spectrum,
-    analyze,
-    load_network,
-    load_run,
-)
+from neuromfa_lite import PAPER, PUBLISHED, SANDBOX, SCALE_FREE, NeuroMFAError, analyze, load_network, load_run
 from neuromfa_lite.fractals import Cascade, ParetoFanOut
 from neuromfa_lite.kernels.influence import influence_of_counts, influence_of_neurons
 from neuromfa_lite.masses.count import count_masses
-from neuromfa_lite.spectrum.spectrum import neuron_fractal_dimension, spectrum_of_masses, spread
+from neuromfa_lite.plots.curves import plot_partition, plot_spectrum, plot_tau
+from neuromfa_lite.spectrum import Spectrum, neuron_fractal_dimension, spectrum_of_masses, spread
+from neuromfa_lite.spectrum.nfd import error_over_connections
+from neuromfa_lite.spectrum.partition import log_masses
+from neuromfa_lite.spectrum.regression import weights_of_fit
+from neuromfa_lite.spectrum.spread import influences_of
+from neuromfa_lite.study.bootstrap import Steps, Weighted
+from neuromfa_lite.study.emergence import emergence_errors
 from neuromfa_lite.study.measure import degree_of_emergence
 
 WAYS = [*OF_COUNTS, SCALE_FREE.replace(q=[-1.0, 0.5, 2.0], minimum_connections=3)]
@@ -264,7 +254,7 @@ def test_the_error_of_emergence_is_that_of_the_resampled_pair(trained):
 
 
 def test_the_score_is_differentiated_in_every_argument():
-    from neuromfa_lite.study.measure.emergence import slopes_of_score
+    from neuromfa_lite.study.emergence import slopes_of_score
 
     a, w, a0, w0 = 0.8, 0.7, 1.4, 0.6
     slopes = slopes_of_score(np.array([[a], [w], [a0], [w0]]))[:, 0]
@@ -275,7 +265,7 @@ def test_the_score_is_differentiated_in_every_argument():
 def test_e_of_the_start_has_no_error_and_a_width_of_0_has_a_slope(trained):
     spectrum = analyze(trained)
     assert emergence_errors([spectrum], [spectrum])[0] == 0
-    from neuromfa_lite.study.measure.emergence import slopes_of_score
+    from neuromfa_lite.study.emergence import slopes_of_score
 
     root = PAPER.replace(score=lambda alpha0, width, alpha0_start, width_start: np.sqrt(width) + alpha0)
     slopes = slopes_of_score(np.array([[1.0], [0.0], [1.0], [1.0]]), root)
@@ -298,7 +288,7 @@ def test_a_run_of_one_sample_has_its_errors_in_place_of_a_spread(tmp_path):
     assert "standard error over the neurons of one sample" in one.plot().get_title()
     two = nmfa.follow(run, samples=2, steps=[0, 724])
     assert "emergence_error" not in two.summary() and "sd over 2 samples" in repr(two)
-    again = nmfa.Trajectory.load(two.save(tmp_path / "run"))
+    again = nmfa.study.Trajectory.load(two.save(tmp_path / "run"))
     assert again.frame("all").equals(two.frame("all"))
     spectrum = analyze(load_network(run.checkpoint(724)).sample(32, seed=0))
     assert row["alpha0_error"] == spectrum.errors.alpha0 and row["width_error"] == spectrum.errors.width

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neuromfa_lite.masses.count.balls import ball_masses
-from neuromfa_lite.plots.curves.curves import plot_tau
-from neuromfa_lite.spectrum.spectrum.spread import Strata, normal_band, strata_of_masses
-from neuromfa_lite.study.measure.bootstrap import Steps, Weighted, draw_weights, resample, studentised_band
 from threadpoolctl import threadpool_info, threadpool_limits
 from twins import FEW, WAYS, chain, from_distances, gaussian
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import PAPER, PUBLISHED, Confidence, NeuroMFAError, analyze, load_network, load_run
+from neuromfa_lite import PAPER, PUBLISHED, NeuroMFAError, analyze, load_network, load_run
 from neuromfa_lite.evaluation.controls import permuted_outgoing
 from neuromfa_lite.fractals import ParetoFanOut
+from neuromfa_lite.masses.balls import ball_masses
 from neuromfa_lite.masses.count import count_masses
+from neuromfa_lite.plots.curves import plot_tau
 from neuromfa_lite.spectrum.spectrum import spectrum_of_masses
-from neuromfa_lite.study.measure import bootstrap
+from neuromfa_lite.spectrum.spread import Strata, normal_band, strata_of_masses
+from neuromfa_lite.study import Confidence, bootstrap
+from neuromfa_lite.study.bootstrap import Steps, Weighted, draw_weights, resample, studentised_band
 
 FEW_ORDERS = PAPER.replace(q=(-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0))
 BANDS = ("tau_band", "alpha_band", "f_band", "alpha0_band", "width_band")
@@ -233,7 +233,7 @@ def test_pictures_show_the_bands(bands, steps):
 
 
 def test_no_room_hides_the_function_of_its_name():
-    assert nmfa.confidence is bootstrap.confidence and callable(nmfa.redraws)
+    assert nmfa.confidence is bootstrap.confidence and callable(nmfa.study.redraws)
 
 
 def test_emergence_of_a_network_against_itself_is_zero_in_every_resample(steps):
@@ -286,11 +286,11 @@ def test_neurons_used_at_one_step_only_are_counted_there_alone():
 
 def test_redraws_reach_from_the_smallest_to_the_largest_sample():
     whole = load_network(load_run("induction").checkpoint(724))
-    found = nmfa.redraws(whole, 16, samples=5)
+    found = nmfa.study.redraws(whole, 16, samples=5)
     spectra = [analyze(whole.sample(16, seed)) for seed in range(5)]
     widths = [each.width for each in spectra]
     assert found.width_band.tolist() == [min(widths), max(widths)] and found.width == pytest.approx(np.mean(widths))
-    assert found.level == pytest.approx(4 / 6) and nmfa.redraws(whole, 16).level == 0.9
+    assert found.level == pytest.approx(4 / 6) and nmfa.study.redraws(whole, 16).level == 0.9
     assert found.tau_band[1] == pytest.approx(np.max([each.tau for each in spectra], axis=0))
     assert found.kind == "redraws" and "5 samples" in repr(found)
 
@@ -317,7 +317,7 @@ def test_what_has_no_spread_or_no_masses_is_refused(steps, tmp_path):
     loose = PAPER.replace(minimum_connections=1)
     with pytest.raises(NeuroMFAError, match="spread"):
         nmfa.confidence(analyze(one, loose, centres=[0]), resamples=20)
-    read = nmfa.Spectrum.load(analyze(steps[0]).save(tmp_path / "s"))
+    read = nmfa.spectrum.Spectrum.load(analyze(steps[0]).save(tmp_path / "s"))
     with pytest.raises(NeuroMFAError, match="no masses"):
         nmfa.confidence(read)
     with pytest.raises(NeuroMFAError, match="computed with method 'paper'"):
@@ -329,9 +329,9 @@ def test_what_has_no_spread_or_no_masses_is_refused(steps, tmp_path):
     with pytest.raises(NeuroMFAError, match="computed with method 'scale-free'"):
         nmfa.confidence(steps[1], start=analyze(steps[0], nmfa.SCALE_FREE))
     with pytest.raises(NeuroMFAError, match="not a sample"):
-        nmfa.redraws(steps[0])
+        nmfa.study.redraws(steps[0])
     with pytest.raises(NeuroMFAError, match="samples=1"):
-        nmfa.redraws(network(), samples=1)
+        nmfa.study.redraws(network(), samples=1)
 
 
 # --- coverage ----------------------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def test_a_trajectory_survives_its_file(history, tmp_path):
 
 def test_a_spectrum_survives_its_file(run, tmp_path):
     spectrum = nmfa.analyze(_sample(run, 724))
-    again = nmfa.Spectrum.load(spectrum.save(tmp_path / "spectrum.npz"))
+    again = nmfa.spectrum.Spectrum.load(spectrum.save(tmp_path / "spectrum.npz"))
     np.testing.assert_array_equal(again.tau, spectrum.tau)
     np.testing.assert_array_equal(again.residuals, spectrum.residuals)
     assert (again.alpha0, again.flags, again.seed) == (spectrum.alpha0, spectrum.flags, spectrum.seed)
@@ -163,7 +163,7 @@ def test_a_damaged_result_is_named_and_nobody_is_told_to_unpickle_it(run, tmp_pa
         changed = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
         path.write_bytes({"empty": b"", "text": b"xx", "cut short": whole[:middle], "a byte changed": changed}[damage])
     with pytest.raises(nmfa.NeuroMFAError, match=r"spectrum\.npz is damaged or not a file of neuromfa_lite") as caught:
-        nmfa.Spectrum.load(path)
+        nmfa.spectrum.Spectrum.load(path)
     assert "pickle" not in str(caught.value)
 
 

@@ -3,13 +3,14 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from neuromfa_lite.plots.curves.curves import plot_heterogeneity, plot_regularity, plot_trajectory
-from neuromfa_lite.study.measure.bootstrap import ALONG, Weighted, draw_weights
 
 import neuromfa_lite as nmfa
-from neuromfa_lite import PAPER, Confidence, NeuroMFAError, load_network, load_run, trajectory_confidence
+from neuromfa_lite import PAPER, NeuroMFAError, load_network, load_run, trajectory_confidence
 from neuromfa_lite.masses.count import count_masses
+from neuromfa_lite.plots.curves import plot_heterogeneity, plot_regularity, plot_trajectory
 from neuromfa_lite.spectrum.spectrum import spectrum_of_masses
+from neuromfa_lite.study import Confidence
+from neuromfa_lite.study.bootstrap import ALONG, Weighted, draw_weights
 
 STEPS = [0, 128, 724]
 PLOTS = {"emergence": plot_trajectory, "alpha0": plot_regularity, "width": plot_heterogeneity}

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models import CONFIG, gpt_neox_tensors, write_folder, write_raw, write_shards
-from neuromfa_lite.network.network.architectures import ARCHITECTURES, Architecture, Join
-from neuromfa_lite.network.network.connections import NeuronLayer
-from neuromfa_lite.network.network.wire import wire
 from safetensors.numpy import save_file
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, analyze, kernels, load_network
 from neuromfa_lite.errors import NeuroMFAError, SourceError
+from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join
+from neuromfa_lite.network.connections import NeuronLayer
+from neuromfa_lite.network.wire import wire
 from neuromfa_lite.weights import open_source, safetensors_file
 from neuromfa_lite.weights.folder import open_folder
 
@@ -447,7 +447,7 @@ def test_the_hash_is_computed_when_a_save_asks_and_never_while_a_network_is_anal
     spectra = [analyze(each, method) for each in (network, network.sample(8))]
     monkeypatch.undo()
     assert [each.source_hash for each in spectra] == [network.content_hash(), network.sample(8).content_hash()]
-    again = nmfa.Spectrum.load(spectra[0].save(tmp_path / "whole"))
+    again = nmfa.spectrum.Spectrum.load(spectra[0].save(tmp_path / "whole"))
     assert again.source_hash == spectra[0].source_hash
 
 
@@ -457,7 +457,8 @@ def test_the_hash_of_weights_that_were_changed_meanwhile_is_not_that_of_others(t
     os.utime(folder / "model.safetensors", ns=(0, 0))
     spectrum = analyze(load_network(folder), method)
     save_again(folder / "model.safetensors")
-    assert spectrum.source_hash == "" and nmfa.Spectrum.load(spectrum.save(tmp_path / "late")).source_hash == ""
+    again = nmfa.spectrum.Spectrum.load(spectrum.save(tmp_path / "late"))
+    assert spectrum.source_hash == again.source_hash == ""
     module = torch.nn.Module()
     tensors = gpt_neox_tensors()
     state = {name: torch.tensor(array) for name, array in tensors.items()}

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...errors import SourceError
-from ..connections import WeightBlock
-from ..parts import heads_of
-from ..wire import Wiring
-from .chains import chain, computed, folded
+from ..errors import SourceError
+from .connections import WeightBlock
+from .parts import heads_of
+from .wire import Wiring
+from .wiring import chain, computed, folded
 
 NEEDED = ("query", "key", "value", "attention-output")
 

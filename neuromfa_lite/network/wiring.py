@@ -5,13 +5,13 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from ...errors import ONE_ANSWER, NeuroMFAError, SourceError
-from ...errors.arguments import shown
-from ...method import PAPER, SHIPPED, label
-from ...weights import WeightMatrix
-from ..connections import CONNECTIONS, NeuronLayer, WeightBlock
-from ..parts import embedding_of, gain_of, gains_of, unembedding_of
-from ..wire import Wiring, find_architecture, wire
+from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
+from ..errors.arguments import shown
+from ..method import PAPER, SHIPPED, label
+from ..weights import WeightMatrix
+from .connections import CONNECTIONS, NeuronLayer, WeightBlock
+from .parts import embedding_of, gain_of, gains_of, unembedding_of
+from .wire import Wiring, find_architecture, wire
 
 TOKENS = "tokens"
 

@@ -1,9 +1,9 @@
-"""Which neurons are joined by what: the ways to make a network of a model's weights.
+"""Which neurons, wired by what: networks of a model's weights, of graphs and of lists of edges.
 
-A join is a function of a WeightSource that lists layers and the blocks of connections between them. It reads no
-weights: products and folded gains are computed when a block is read, for the neurons that are read.
+A wiring is a function of a WeightSource that lists layers and the connections between them. It reads no weights:
+products and folded gains are computed when connections are read, for the neurons that are read.
 
-One of your own returns (layers, blocks), most easily some of those that another join returns:
+One of your own returns (layers, blocks), most easily some of those that another wiring returns:
 
     >>> from neuromfa_lite import PAPER, analyze, load_network, load_run
     >>> def mlp_only(source):
@@ -14,17 +14,29 @@ One of your own returns (layers, blocks), most easily some of those that another
     640
 """
 
-from ...method import PARTS
-from .chains import both_directions, chain, folded, joined, with_embeddings
+from ..method import PARTS
+from .architectures import ARCHITECTURES, Architecture, Join, register
+from .connections import NeuronLayer
 from .heads import folded_head_products, head_products
+from .network import NeuronNetwork, load_network, refuse_no_network
+from .wire import wire
+from .wiring import both_directions, chain, folded, with_embeddings
 
 __all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Join",
+    "NeuronLayer",
+    "NeuronNetwork",
     "both_directions",
     "chain",
     "folded",
     "folded_head_products",
     "head_products",
-    "joined",
+    "load_network",
+    "refuse_no_network",
+    "register",
+    "wire",
     "with_embeddings",
 ]
 
