@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 import neuromfa_lite
-from neuromfa_lite.cli.commands import lab as launch
+from neuromfa_lite.cli import lab as launch
 from neuromfa_lite.cli.commands import main as command_line
 from neuromfa_lite.errors import NeuroMFAError
 
@@ -119,9 +119,9 @@ def course(tmp_path):
 def test_the_course_is_found_here_or_beside_the_package(course, tmp_path, monkeypatch):
     monkeypatch.chdir(course)
     assert launch.find_course() == course
-    monkeypatch.setattr(launch, "__file__", str(course / "neuromfa_lite" / "launch.py"))
+    monkeypatch.setattr(launch, "__file__", str(course / "neuromfa_lite" / "cli" / "lab.py"))
     assert launch.find_course(tmp_path) == course
-    monkeypatch.setattr(launch, "__file__", str(tmp_path / "site-packages" / "neuromfa_lite" / "launch.py"))
+    monkeypatch.setattr(launch, "__file__", str(tmp_path / "site-packages" / "neuromfa_lite" / "cli" / "lab.py"))
     with pytest.raises(NeuroMFAError, match="git clone"):
         launch.find_course(tmp_path)
 

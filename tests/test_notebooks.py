@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 import neuromfa_lite as nmfa
-from neuromfa_lite.masses import count as masses
-from neuromfa_lite.network import connections as blocks
+from neuromfa_lite.network import connections
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -100,7 +99,7 @@ def test_the_notation_names_only_what_the_code_has():
     named = re.findall(r"`([A-Z]\w+)\.(\w+)`", text)
     assert len(named) > 20
     for owner, name in named:
-        kind = next(getattr(room, owner) for room in (nmfa, masses, blocks) if hasattr(room, owner))
+        kind = next(getattr(room, owner) for room in (nmfa, nmfa.masses, nmfa.spectrum, nmfa.study, connections) if hasattr(room, owner))
         assert hasattr(kind, name) or name in getattr(kind, "__dataclass_fields__", {}), f"{owner}.{name}"
     assert all(hasattr(nmfa, name) for name in re.findall(r"`nmfa\.(\w+)`", text))
 

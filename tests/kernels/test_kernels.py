@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuromfa_lite import kernels
-from neuromfa_lite.cli.commands import doctor
+from neuromfa_lite.cli import doctor
 from neuromfa_lite.kernels.one_hop import (
     LANES,
     count_distances,

@@ -9,7 +9,7 @@ from twins import chain, gaussian
 
 import neuromfa_lite as nmfa
 from neuromfa_lite import GEODESIC, PAPER, SCALE_FREE, NeuroMFAError
-from neuromfa_lite.cli.commands import doctor
+from neuromfa_lite.cli import doctor
 from neuromfa_lite.kernels import threads as parallel
 from neuromfa_lite.masses import one_hop
 from neuromfa_lite.spectrum import partition, spread

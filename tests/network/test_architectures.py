@@ -417,7 +417,7 @@ def write_sparse_model(folder, config):
 SAMPLE_HUGE_MODEL = """
 import json, resource, sys
 import numpy as np
-from neuromfa_lite.network.network import load_network
+from neuromfa_lite.network import load_network
 from neuromfa_lite.weights import open_source
 from neuromfa_lite.network.wire import wire
 network = load_network(sys.argv[1])

@@ -256,7 +256,7 @@ def test_bands_beside_e_are_those_without_a_start(steps):
 def test_emergence_is_that_of_the_spectra_and_its_error_that_of_small_changes(steps):
     start, now = (spectrum_of_masses(count_masses(each, FEW), FEW) for each in steps)
     both = Steps([start, now])
-    expected = nmfa.emergence.degree_of_emergence(now.alpha0, now.width, start.alpha0, start.width)
+    expected = nmfa.study.degree_of_emergence(now.alpha0, now.width, start.alpha0, start.width)
     n, step = len(both.strata.of_neuron), 1e-5
     values, errors = both.at(np.ones((1, n)))[1]
     assert values[0, 0] == pytest.approx(expected, abs=1e-12)
@@ -280,7 +280,7 @@ def test_neurons_used_at_one_step_only_are_counted_there_alone():
     drawn = np.ones((1, 12))
     drawn[0, 3] = 0  # without it the start is analyzed without it, and now does not change
     expected = spectrum_of_masses(masses[0].subset(np.arange(12) != 3), FEW_ORDERS)
-    score = nmfa.emergence.degree_of_emergence(now.alpha0, now.width, expected.alpha0, expected.width)
+    score = nmfa.study.degree_of_emergence(now.alpha0, now.width, expected.alpha0, expected.width)
     assert both.at(drawn)[1][0][0, 0] == pytest.approx(score, abs=1e-10)
 
 
