@@ -99,7 +99,8 @@ def test_the_notation_names_only_what_the_code_has():
     named = re.findall(r"`([A-Z]\w+)\.(\w+)`", text)
     assert len(named) > 20
     for owner, name in named:
-        kind = next(getattr(room, owner) for room in (nmfa, nmfa.masses, nmfa.spectrum, nmfa.study, connections) if hasattr(room, owner))
+        rooms = (nmfa, nmfa.masses, nmfa.spectrum, nmfa.study, connections)
+        kind = next(getattr(room, owner) for room in rooms if hasattr(room, owner))
         assert hasattr(kind, name) or name in getattr(kind, "__dataclass_fields__", {}), f"{owner}.{name}"
     assert all(hasattr(nmfa, name) for name in re.findall(r"`nmfa\.(\w+)`", text))
 
