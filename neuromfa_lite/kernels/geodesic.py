@@ -13,12 +13,9 @@ NO_LIMIT = 1.7976931348623157e308  # the largest number there is
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def extend_paths(paths, steps, limit, reached):
-    """reached[i, j] = min(reached[i, j], min_k paths[i, k] + steps[k, j]): one more step for every path.
-
-    paths (sources, middle), steps (middle, targets), reached (sources, targets), each in C order. Eight values of k and
-    two sources (an odd last one twice) are handled together, so that each reached distance is read and written once
-    for eight candidates, and each step is read once for two.
-    """
+    """reached[i, j] = min(reached[i, j], min_k paths[i, k] + steps[k, j]): one more step for every path."""
+    # Eight k and two sources (an odd last one twice) at a time: a distance is read and written once for eight
+    # candidates, a step is read once for two.
     sources, middle = paths.shape
     targets = steps.shape[1]
     whole = middle - middle % 8
@@ -82,12 +79,9 @@ def join_all_to_all(paths, length, reached):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def close_paths(distances):
-    """Floyd and Warshall's closure in place: distances (neurons, neurons) become those of the shortest paths.
-
-    Eight intermediate neurons at a time: first the paths among them, then from and to them, then through them.
-    """
+    """Floyd and Warshall's closure in place: distances (neurons, neurons) become those of the shortest paths."""
     neurons = distances.shape[0]
-    for start in range(0, neurons, 8):
+    for start in range(0, neurons, 8):  # the paths among eight neurons, then from and to them, then through them
         stop = min(start + 8, neurons)
         for k in range(start, stop):
             for i in range(start, stop):
@@ -102,11 +96,7 @@ def close_paths(distances):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def dijkstra(starts, neighbours, lengths, source, limit, distances):
-    """Dijkstra's shortest paths from one neuron of any graph, nearest neuron first, in a binary heap.
-
-    starts (neurons + 1,), neighbours (edges,), lengths (edges,): the edges that leave neuron i are those from
-    starts[i] up to starts[i + 1]; distances (neurons,) receives the distances, infinite where no path leads.
-    """
+    """Dijkstra's distances (neurons,) from one neuron; edges starts[i] up to starts[i + 1] leave neuron i."""
     distances[:] = np.inf
     distances[source] = 0.0
     keys, neurons = np.empty(len(neighbours) + 1), np.empty(len(neighbours) + 1, np.int64)
@@ -132,26 +122,6 @@ def dijkstra(starts, neighbours, lengths, source, limit, distances):
 
 
 @njit(nogil=True, cache=True)
-def walk_in_rounds(starts, neighbours, step, source, limit, distances):
-    """The same where every edge has the length step > 0: round k meets the neurons that are k steps away."""
-    distances[:] = np.inf
-    distances[source] = 0.0
-    waiting = np.empty(len(distances), np.int64)
-    waiting[0], first, last, rounds = source, 0, 1, 0
-    while first < last and rounds * step <= limit:
-        rounds += 1
-        end = last
-        for place in range(first, end):
-            for e in range(starts[waiting[place]], starts[waiting[place] + 1]):
-                there = neighbours[e]
-                if distances[there] == np.inf:
-                    distances[there] = rounds * step
-                    waiting[last] = there
-                    last += 1
-        first = end
-
-
-@njit(nogil=True, cache=True)
 def _sift_down(keys, neurons, key, neuron, size):
     """Put an entry at the top of a heap and let it sink until no entry below it is nearer."""
     place = 0
@@ -168,11 +138,7 @@ def _sift_down(keys, neurons, key, neuron, size):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def count_rounded_paths(paths, low, high, sources, targets, both_ways, histogram):
-    """Count each distance with low < d <= high in the bin round(d), halves to even, of its source neuron.
-
-    paths (sources, targets); sources, targets int64: their rows in histogram (neurons, bins) uint32, where the target
-    counts the path too if both_ways.
-    """
+    """Count each low < d <= high in the bin round(d), halves to even, of its source, and of its target if both_ways."""
     for i in range(paths.shape[0]):
         mine = histogram[sources[i]]
         for j in range(paths.shape[1]):
@@ -186,10 +152,7 @@ def count_rounded_paths(paths, low, high, sources, targets, both_ways, histogram
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def count_paths(paths, radii, sources, targets, both_ways, histogram):
-    """The same in the bin of the smallest of the radii (radii,) that reaches each distance; NaN counts nowhere.
-
-    histogram (neurons, radii + 1) uint32, its last bin takes what no radius reaches.
-    """
+    """The same in the bin of the smallest radius that reaches each distance, or in the last; infinite ones nowhere."""
     for i in range(paths.shape[0]):
         for j in range(paths.shape[1]):
             if paths[i, j] < np.inf:

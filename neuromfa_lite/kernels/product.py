@@ -5,12 +5,8 @@ from . import njit
 
 @njit(nogil=True, cache=True)
 def multiply(left, right, product):
-    """product = left right: left (rows, terms), right (terms, columns), product (rows, columns), all float64.
-
-    A library of linear algebra sums in an order that depends on its number of threads, which is a setting of the whole
-    process: whoever limits it, limits everybody. On a busy machine its threads wait for each other much longer than
-    they compute.
-    """
+    """product (rows, columns) = left (rows, terms) right (terms, columns), all float64."""
+    # A library of linear algebra sums in an order that depends on how many threads the process gives it.
     rows, terms = left.shape
     columns = right.shape[1]
     product[:] = 0.0
