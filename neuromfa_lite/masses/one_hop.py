@@ -108,8 +108,7 @@ class Connections(_OneHop):
             sum(block.connections * (pooled + block.bytes_of_lengths) for block in self.network.weight_blocks),
             f"{self.network.origin}: method {self.method.name!r} holds the distances of "
             f"{self.network.connections:,} connections",
-            "draw a sample, network.sample(32, seed=0), leave matrices out, network.without(name, ...), or use PAPER "
-            "or PUBLISHED, which count the weights in stripes",
+            "draw a sample, network.sample(32, seed=0), or use PAPER, which counts the weights in stripes",
         )
 
     def _in_window(self, lengths):
@@ -141,7 +140,7 @@ class Connections(_OneHop):
 
 
 def _for_each(work, sources, connections):
-    # Every task owns the rows of one layer, so the result does not depend on who runs when.
+    """Call work for every layer: each owns its rows, so the result does not depend on who runs when."""
     if connections < SHARED_FROM:
         for source in sources:
             work(source)
