@@ -30,9 +30,7 @@ _OWN = set()
 
 
 def refuse_no_method(method):
-    """Refuse what is no Method; of a method's name, say where it is."""
-    if isinstance(method, str) and method in METHODS:
-        raise NeuroMFAError(f"method={method!r} is the name of a method: give nmfa.METHODS[{method!r}]")
+    """Refuse what is no Method; the error says where the named ones are."""
     if not isinstance(method, Method):
         raise NeuroMFAError(
             f"method={arguments.shown(method)} must be a Method such as nmfa.PAPER; the named ones are in nmfa.METHODS"
