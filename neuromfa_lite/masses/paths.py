@@ -1,5 +1,7 @@
 """Finding shortest paths: layer by layer, stage by stage, or from neuron to neuron in any graph."""
 
+from graphlib import CycleError, TopologicalSorter
+
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -17,7 +19,7 @@ def shortest_paths(network, method, centres=None):
 
     Each way has ``tiles(limit)``, which yields (sources (s,), targets (t,), lengths (s, t), both_ways): positions over
     all layers, each pair once, infinite from a neuron to itself; both_ways: the lengths hold from the targets to the
-    sources as well. Paths longer than limit may come out too long. The next tile overwrites the lengths.
+    sources as well. Paths longer than limit may come out too long.
 
     Directed paths through layers without a cycle go layer by layer, undirected ones stage by stage, where every block
     leads from one to the next: thirty times as fast as Dijkstra's algorithm, which takes anything else. That alone
@@ -71,12 +73,12 @@ class LayeredPaths:
         self.last_use = {source: target for target, into in enumerate(self.into) for source, *_ in into}
 
     def tiles(self, limit=NO_LIMIT):
-        for sources, own_rows, memory in _panels(self.places):
+        for sources, own_rows in _panels(self.places):
             reached = {}
             for target, (there, own) in enumerate(zip(self.places, own_rows, strict=True)):
                 if own.stop == 0:
                     continue  # a layer before these sources
-                reached[target] = memory.infinite(own.stop, len(there))
+                reached[target] = np.full((own.stop, len(there)), np.inf)
                 for source, join, steps in self.into[target]:
                     if source in reached:
                         join.extend(steps, limit, reached[source], reached[target][: len(reached[source])])
@@ -85,35 +87,18 @@ class LayeredPaths:
                 own_neurons = np.searchsorted(there, sources[own])
                 reached[target][np.arange(own.start, own.stop), own_neurons] = 0.0
                 for done in [layer for layer in reached if self.last_use.get(layer, -1) <= target]:  # not needed again
-                    memory.take_back(reached.pop(done))
+                    del reached[done]
 
 
 def _panels(places):
-    """Yield (sources, own_rows, memory): some neurons in the order of the parts, and which rows each part has there."""
+    """Yield (sources, own_rows): some neurons in the order of the parts, and which rows each part has there."""
     sources = np.concatenate(places)
     ends = np.concatenate([[0], np.cumsum([len(part) for part in places])])
-    memory = _Memory(max(256, PANEL // max(map(len, places))))
-    for start in _progress(range(0, len(sources), memory.rows), len(sources) ** 2 * max(map(len, places))):
-        panel = sources[start : start + memory.rows]
+    rows = max(256, PANEL // max(map(len, places)))
+    for start in _progress(range(0, len(sources), rows), len(sources) ** 2 * max(map(len, places))):
+        panel = sources[start : start + rows]
         own = np.clip(ends - start, 0, len(panel))
-        yield panel, [slice(*own[k : k + 2]) for k in range(len(places))], memory
-
-
-class _Memory:
-    """Distances from a panel of neurons in memory used again: fresh memory costs as much as the paths."""
-
-    def __init__(self, rows):
-        self.rows, self.free = rows, {}
-
-    def infinite(self, rows, width):
-        """(rows, width) in C order, all infinite."""
-        kept = self.free.setdefault(width, [])
-        distances = (kept.pop() if kept else np.empty((self.rows, width)))[:rows]
-        distances.fill(np.inf)
-        return distances
-
-    def take_back(self, distances):
-        self.free[distances.shape[1]].append(distances.base)
+        yield panel, [slice(*own[k : k + 2]) for k in range(len(places))]
 
 
 class StagedPaths:
@@ -142,16 +127,15 @@ class StagedPaths:
         self.inside = inside
 
     def tiles(self, limit=NO_LIMIT):
-        for sources, own_rows, memory in _panels(self.places):
+        for sources, own_rows in _panels(self.places):
             reached = None
             for stage, (there, own) in enumerate(zip(self.places, own_rows, strict=True)):
                 if own.stop == 0:
                     continue  # a stage before these sources
-                farther = memory.infinite(own.stop, len(there))
+                farther = np.full((own.stop, len(there)), np.inf)
                 if reached is not None:
                     extend_paths(reached, self.across[stage - 1], limit, farther[: len(reached)])
                     yield sources[: own.start], there, farther[: own.start], True
-                    memory.take_back(reached)
                 own_neurons = np.searchsorted(there, sources[own])
                 farther[own] = self.inside[stage][own_neurons]
                 if len(own_neurons):
@@ -222,12 +206,11 @@ class GraphPaths:
 
 def _order(joins, layers):
     """The layers so that every join leads onwards, or None where they go in a circle."""
-    waiting = {layer: {join.source for join in joins if join.target == layer} for layer in range(layers)}
-    order = []
-    while ready := [layer for layer, before in waiting.items() if not before]:
-        order += ready
-        waiting = {layer: before - set(ready) for layer, before in waiting.items() if layer not in ready}
-    return None if waiting else order
+    before = {layer: {join.source for join in joins if join.target == layer} for layer in range(layers)}
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError:
+        return None
 
 
 def _stages(joins, layers):
