@@ -14,37 +14,26 @@ NO_LIMIT = 1.7976931348623157e308  # the largest number there is
 @njit(nogil=True, cache=True, error_model="numpy")
 def extend_paths(paths, steps, limit, reached):
     """reached[i, j] = min(reached[i, j], min_k paths[i, k] + steps[k, j]): one more step for every path."""
-    # Eight k and two sources (an odd last one twice) at a time: a distance is read and written once for eight
-    # candidates, a step is read once for two.
+    # Eight k at a time: a distance is read and written once for eight candidates.
     sources, middle = paths.shape
-    targets = steps.shape[1]
     whole = middle - middle % 8
-    for i in range(0, sources, 2):
-        row, other = paths[i], paths[min(i + 1, sources - 1)]
-        best, best_other = reached[i], reached[min(i + 1, sources - 1)]
+    for i in range(sources):
+        row, best = paths[i], reached[i]
         for k in range(0, whole, 8):
-            if min(_shortest_of_eight(row, k), _shortest_of_eight(other, k)) > limit:
+            if _shortest_of_eight(row, k) > limit:
                 continue
             a, b, c, d = row[k], row[k + 1], row[k + 2], row[k + 3]
             e, f, g, h = row[k + 4], row[k + 5], row[k + 6], row[k + 7]
-            a2, b2, c2, d2 = other[k], other[k + 1], other[k + 2], other[k + 3]
-            e2, f2, g2, h2 = other[k + 4], other[k + 5], other[k + 6], other[k + 7]
             to_a, to_b, to_c, to_d = steps[k], steps[k + 1], steps[k + 2], steps[k + 3]
             to_e, to_f, to_g, to_h = steps[k + 4], steps[k + 5], steps[k + 6], steps[k + 7]
-            for j in range(targets):
-                p, q, r, s = to_a[j], to_b[j], to_c[j], to_d[j]
-                t, u, v, w = to_e[j], to_f[j], to_g[j], to_h[j]
-                left = _less(_less(a + p, b + q), _less(c + r, d + s))
-                right = _less(_less(e + t, f + u), _less(g + v, h + w))
+            for j in range(steps.shape[1]):
+                left = _less(_less(a + to_a[j], b + to_b[j]), _less(c + to_c[j], d + to_d[j]))
+                right = _less(_less(e + to_e[j], f + to_f[j]), _less(g + to_g[j], h + to_h[j]))
                 best[j] = _less(_less(left, right), best[j])
-                left = _less(_less(a2 + p, b2 + q), _less(c2 + r, d2 + s))
-                right = _less(_less(e2 + t, f2 + u), _less(g2 + v, h2 + w))
-                best_other[j] = _less(_less(left, right), best_other[j])
         for k in range(whole, middle):
-            a, a2, to_a = row[k], other[k], steps[k]
-            for j in range(targets):
+            a, to_a = row[k], steps[k]
+            for j in range(steps.shape[1]):
                 best[j] = _less(a + to_a[j], best[j])
-                best_other[j] = _less(a2 + to_a[j], best_other[j])
 
 
 @njit(nogil=True, cache=True, inline="always")
