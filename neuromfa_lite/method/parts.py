@@ -71,16 +71,7 @@ SHIPPED = {field: frozenset(named) for field, named in PARTS.items()}
 
 
 def register_part(field, name, function):
-    """Give a callable a name that a Method (and the command line) can ask for.
-
-    Args:
-        field: "join", "distance", "radii", "mass" or "score".
-        name: the name to register; a name that is taken is refused.
-        function: see :class:`Method` for what each part receives and returns.
-
-    Raises:
-        NeuroMFAError: unknown field, no callable, or the name is taken.
-    """
+    """Give a callable a name that a Method can ask for; field is "join", "distance", "radii", "mass" or "score"."""
     arguments.one_of("field", field, PARTS)
     if arguments.text("name", name) in PARTS[field]:
         raise NeuroMFAError(f"{field} {name!r} is taken; choose another name")
