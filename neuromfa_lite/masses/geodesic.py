@@ -41,17 +41,11 @@ def geodesic_distances(network, method=GEODESIC):
         )
     matrix = np.full((network.neurons, network.neurons), np.inf)
     for sources, targets, lengths, both_ways in shortest_paths(network, method).tiles():
-        matrix[_block(sources, targets)] = lengths
+        matrix[np.ix_(sources, targets)] = lengths
         if both_ways:
-            matrix[_block(targets, sources)] = lengths.T
+            matrix[np.ix_(targets, sources)] = lengths.T
     np.fill_diagonal(matrix, 0.0)
     return matrix
-
-
-def _block(rows, columns):
-    """The index of a block; slices, where both are runs of neighbours, are copied several times faster."""
-    runs = [slice(part[0], part[-1] + 1) if (np.diff(part) == 1).all() else None for part in (rows, columns)]
-    return np.ix_(rows, columns) if None in runs else tuple(runs)
 
 
 def paths_of(network, method, centres=None):
