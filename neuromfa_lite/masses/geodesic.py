@@ -125,7 +125,8 @@ class Paths(_ShortestPaths):
         # These two rules look at the different numbers alone, so all distances are shown to them.
         look = {"integer": lambda lengths: np.unique(np.rint(lengths)), "every": distinct}.get(self.method.radii)
         chosen = np.zeros(len(kept), bool)
-        chosen[np.flatnonzero(kept)[:: 1 if look else -(-int(self.inside[kept].sum()) // LARGEST_POOL)]] = True
+        apart = 1 if look else -(-int(self.inside[kept].sum()) // LARGEST_POOL)
+        chosen[np.flatnonzero(kept)[::apart]] = True
         pooled = [np.empty(0)]
         for sources, targets, lengths, both_ways in self._in_window():
             parts = [lengths[chosen[sources]].ravel()] + [lengths[:, chosen[targets]].ravel()] * both_ways
