@@ -14,6 +14,7 @@ import numpy as np
 from .. import __version__
 from ..errors import NeuroMFAError, said
 from ..errors.text import plain
+from ..method.file import find_method
 
 TRACEBACK = "NEUROMFA_TRACEBACK"  # set to anything, an error is raised with its traceback
 MOST_SAMPLES = 10_000
@@ -39,14 +40,6 @@ class _Commands(click.Group):
             click.echo(f"Error: {words}", err=True)
         sys.exit(1)
 
-    def invoke(self, ctx):
-        try:
-            return super().invoke(ctx)
-        except NeuroMFAError as error:
-            if os.environ.get(TRACEBACK):
-                raise
-            raise click.ClickException(str(error)) from None
-
 
 class _Measuring(click.Command):
     """A command that runs functions of the user's: what these print goes to standard error, what we say past it."""
@@ -58,7 +51,9 @@ class _Measuring(click.Command):
 
 
 def _last_words(error):
-    """What to say of an exception that nobody expected."""
+    """What to say of an exception: one of ours has its words, all others nobody expected."""
+    if isinstance(error, NeuroMFAError):
+        return str(error)
     if isinstance(error, MemoryError):
         return "this takes more memory than there is: take a smaller sample or fewer radii"
     if isinstance(error, OSError) and error.filename is None and error.errno in FULL:  # files of ours have their names
@@ -74,7 +69,7 @@ def _say(text):
 
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog=f"{TRACEBACK}=1 before a command shows where an error arose.",
 )
 @click.version_option(__version__, prog_name="neuromfa-lite")
@@ -86,35 +81,26 @@ _method = click.option(
     "--method",
     metavar="NAME",
     default="paper",
-    show_default=True,
     help="A named method (a wrong name lists them all), or your own: FILE.py or FILE.py:NAME.",
 )
 _neurons = click.option(
-    "--neurons-per-layer",
-    metavar="K",
-    default="32",
-    show_default=True,
-    help="Size of a sample, or 'all' for the whole network.",
+    "--neurons-per-layer", metavar="K", default="32", help="Size of a sample, or 'all' for the whole network."
 )
 _samples = click.option(
-    "--samples",
-    type=click.IntRange(1, MOST_SAMPLES),
-    default=10,
-    show_default=True,
-    help="Number of sampled networks.",
+    "--samples", type=click.IntRange(1, MOST_SAMPLES), default=10, help="Number of sampled networks."
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _revision = click.option("--revision", help="Branch, tag or commit of a hub id.")
 
 
 @main.command()
-@click.option("--port", type=int, help="Port on 127.0.0.1; a free one by default.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; a free one by default.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def lab(port, no_browser):
     """Open JupyterLab at the first notebook."""
     from .lab import launch_lab
 
-    sys.exit(launch_lab(port=port, browser=False if no_browser else None))
+    launch_lab(port, browser=not no_browser)
 
 
 @main.command()
@@ -134,8 +120,6 @@ def runs(as_json):
 @_json
 def describe(source, revision, method, as_json):
     """List every matrix of SOURCE as the method joins it: what is read, what is left out and why."""
-    from ..method.file import find_method
-
     network = _network(source, revision, find_method(method).join)
     table = network.describe()
     _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
@@ -146,12 +130,11 @@ def describe(source, revision, method, as_json):
 @_revision
 @_method
 @_neurons
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sample.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the sample.")
 @_json
 def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
     from ..masses.distances import refuse_bad_network
-    from ..method.file import find_method
     from ..spectrum.quality import quietly
     from ..study import analyze as measured
 
@@ -180,7 +163,6 @@ def analyze(source, revision, method, neurons_per_layer, seed, as_json):
 def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     """Follow RUN (a bundled name or a folder) over its checkpoints: spectrum, degree of emergence, ability."""
     from ..laboratory import load_run
-    from ..method.file import find_method
     from ..results import result_target
     from ..spectrum.quality import quietly
     from ..study import follow as followed
@@ -197,11 +179,10 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     table = history.summary()
     seeds = {str(seed): history.summary(seed) for seed in history.training_seeds}
     names = "run ability_name method method_key neurons_per_layer flags source_hash versions".split()
-    about = {name: getattr(history, name) for name in names}
-    shown = table.drop(columns=["training_seeds"]).round(4)
-    fields = {**about, "samples": int(history.sample.max()) + 1, "summary": table, "by_training_seed": seeds}
+    fields = {name: getattr(history, name) for name in names}
+    fields |= {"samples": int(history.sample.max()) + 1, "summary": table, "by_training_seed": seeds}
     try:
-        _print(fields, as_json, shown)
+        _print(fields, as_json, table.drop(columns=["training_seeds"]).round(4))
     finally:  # where one of the two places fails, the result is in the other
         if out is not None:
             click.echo(f"saved {history.save(out)}", err=True)
@@ -209,10 +190,8 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
 
 @main.command()
 @click.argument("run")
-@click.option("--seed", default=0, show_default=True, help="Training seed.")
-@click.option(
-    "--folder", type=click.Path(file_okay=False), help="The run folder to write; RUN in this folder by default."
-)
+@click.option("--seed", default=0, help="Training seed.")
+@click.option("--folder", type=click.Path(file_okay=False), help="The run folder to write; by default RUN, here.")
 @click.option("--steps", type=int, help="Stop after this many steps.")
 @click.option("--overwrite", is_flag=True, help="Replace this seed where FOLDER has it already.")
 def train(run, seed, folder, steps, overwrite):
@@ -286,7 +265,7 @@ def doctor(as_json):
     sys.exit(0 if report["ok"] else 1)
 
 
-def _network(source, revision, join="chain"):
+def _network(source, revision, join):
     from ..laboratory import load_checkpoint
     from ..network import load_network
 
@@ -310,9 +289,7 @@ def _size(text):
     if text == "all":
         return None
     if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
-        raise click.BadParameter(
-            f"{text!r} is neither a whole number of at least 1 nor 'all'", param_hint="--neurons-per-layer"
-        )
+        raise click.BadParameter(f"{text!r} is neither a whole number nor 'all'", param_hint="--neurons-per-layer")
     return int(text)
 
 
@@ -330,10 +307,10 @@ def _plain(value):
         return {str(key): _plain(item) for key, item in value.items()}
     if hasattr(value, "to_dict"):
         return [_plain(row) for row in value.to_dict("records")]
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -6,7 +6,7 @@ import pkgutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .. import results
+from .. import kernels, results
 from ..errors import NeuroMFAError
 from ..kernels import threads as parallel
 
@@ -37,8 +37,6 @@ def _version(name):
 
 def _kernel_cache():
     """(what was found, whether all is well)."""
-    from .. import kernels
-
     for module in pkgutil.iter_modules(kernels.__path__):
         importlib.import_module(f"{kernels.__name__}.{module.name}")
     if kernels.numba.config.DISABLE_JIT:

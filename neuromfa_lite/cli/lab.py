@@ -12,18 +12,17 @@ from ..errors import NeuroMFAError
 START = Path("notebooks") / "00_start_here.ipynb"
 # Asks every newcomer about Jupyter news, over the notebook, and looks for updates on the internet.
 ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
-LARGEST_PORT = 65535
 
 
-def find_course(folder=None):
-    """The folder that holds `notebooks/`: `folder` (default: the current one) or the package's clone."""
-    places = [Path.cwd() if folder is None else Path(folder), Path(__file__).resolve().parents[2]]
+def find_course():
+    """The folder that holds `notebooks/`: the current one or the package's clone."""
+    places = Path.cwd(), Path(__file__).resolve().parents[2]
     for place in places:
         if (place / START).is_file():
             return place.resolve()
     raise NeuroMFAError(
-        f"{START} is neither in {places[0]} nor in {places[1]}: the installed package holds no notebooks. "
-        "Get the repository (git clone, or its archive) and give the same command in its folder."
+        f"{START} is neither in {places[0]} nor in {places[1]}: git clone the repository, whose notebooks no installed "
+        "package holds, and give the same command in its folder"
     )
 
 
@@ -55,15 +54,6 @@ def lab_arguments(course, port=None, browser=False):
     return arguments
 
 
-def _refuse_bad_port(port):
-    if not 1 <= port <= LARGEST_PORT:
-        raise NeuroMFAError(f"port {port!r} is none: use a whole number from 1 to {LARGEST_PORT}, or leave it out.")
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError as error:
-        raise NeuroMFAError(f"port {port}: {error.strerror}. Name another one, or leave it out.") from error
-
-
 def _without_announcements(handler, page_config):
     """JupyterLab's hook for the settings of a page."""
     page_config["disabledExtensions"] = [*page_config.get("disabledExtensions", []), ANNOUNCEMENTS]
@@ -71,17 +61,13 @@ def _without_announcements(handler, page_config):
 
 
 def _closed_server(token):
-    """The class of Jupyter's server that lets nobody in without the token, whatever its configuration says.
-
-    Arguments of the command line would not do: a configuration in old names (NotebookApp) would have the last word.
-    """
+    """The class of Jupyter's server that lets nobody in without the token, whatever its configuration says."""
     from jupyter_server.auth.identity import PasswordIdentityProvider
     from jupyter_server.auth.login import LoginFormHandler
     from jupyter_server.serverapp import ServerApp
 
     class ClosedServer(ServerApp):
-        def init_configurables(self):
-            """The first that Jupyter does when all configuration has been read."""
+        def init_configurables(self):  # the first thing after all configuration, which overrules any argument
             self.ip, self.sock, self.file_to_run = "127.0.0.1", "", ""
             self.allow_remote_access, self.local_hostnames = False, ["localhost"]
             self.allow_origin_pat, self.allow_credentials = "", False
@@ -106,23 +92,20 @@ def _closed_server(token):
     return ClosedServer
 
 
-def launch_lab(port=None, browser=None):
-    """Open the first notebook in JupyterLab, print its address, and stay until it is stopped (Ctrl-C).
-
-    port: the first free one from 8888 if None; browser: a window where one is possible if None.
-    """
+def launch_lab(port=None, browser=True):
+    """Open the first notebook in JupyterLab, in a browser where there is one, and stay until Ctrl-C."""
     course = find_course()
-    if port is not None:
-        _refuse_bad_port(port)
+    try:
+        socket.create_server(("127.0.0.1", port or 0)).close()
+    except OSError as error:
+        raise NeuroMFAError(f"port {port}: {error.strerror}. Name another one, or leave it out.") from error
     try:
         from jupyterlab.labapp import LabApp
     except ImportError as error:
         raise NeuroMFAError(f"JupyterLab cannot be imported ({error}): `make lab` installs it.") from error
-    if browser is None:
-        browser = has_browser()
     LabApp.serverapp_class = _closed_server(secrets.token_hex(24))
     try:
-        server = LabApp.initialize_server(argv=lab_arguments(course, port, browser))
+        server = LabApp.initialize_server(argv=lab_arguments(course, port, browser and has_browser()))
     except SystemExit as stopped:
         raise NeuroMFAError("JupyterLab did not start; its message stands above.") from stopped
     server.web_app.settings["page_config_hook"] = _without_announcements

@@ -10,7 +10,7 @@ from . import NeuroMFAError
 
 LARGEST_WHOLE = 10**18
 LARGEST_SEED = 2**64
-EXACT = 2**53  # whole numbers above it are not all float64 numbers, and would be changed without a word
+EXACT = 2**53  # whole numbers above it are not all float64 numbers
 
 
 def whole(name, value, least=0, most=LARGEST_WHOLE):
@@ -44,11 +44,7 @@ def number(value):
 
 
 def numbers(name, values, dimensions=(1,)):
-    """A float64 array of real numbers; not a copy where it is one already.
-
-    Refused are masked arrays, whose hidden values would be used, complex numbers, whose imaginary part would be lost,
-    whole numbers beyond what a float64 holds, text, dates, True and False, other dimensions (None: any are right).
-    """
+    """A float64 array of real numbers that lose nothing, of one of the dimensions (None: any); a copy if need be."""
     array = _array(name, values)
     if array.dtype.kind == "O" and all(isinstance(value, Real) and not isinstance(value, bool) for value in array.flat):
         _refuse_inexact(name, [value for value in array.flat if isinstance(value, int)])
@@ -133,6 +129,4 @@ def _array(name, values):
 def _refuse_inexact(name, values):
     inexact = [value for value in values if abs(value) > EXACT]
     if inexact:
-        raise NeuroMFAError(
-            f"{name} holds {shown(inexact[0])}: whole numbers beyond 2**53 are not all float64 numbers, give floats"
-        )
+        raise NeuroMFAError(f"{name} holds {shown(inexact[0])}: give floats for whole numbers beyond 2**53")

@@ -1,8 +1,4 @@
-"""numba kernels: arrays in, arrays out; no validation, no defaults, no files.
-
-Every kernel is compiled with nogil, so that a thread pool can run it on several stripes at once, and cached on disk,
-so that only the first call on a machine pays for compiling.
-"""
+"""numba kernels: arrays in, arrays out; no validation, no defaults, no files. Compiled once, cached on disk."""
 
 import os
 

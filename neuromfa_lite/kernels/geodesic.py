@@ -13,41 +13,27 @@ NO_LIMIT = 1.7976931348623157e308  # the largest number there is
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def extend_paths(paths, steps, limit, reached):
-    """reached[i, j] = min(reached[i, j], min_k paths[i, k] + steps[k, j]): one more step for every path.
-
-    paths (sources, middle), steps (middle, targets), reached (sources, targets), each in C order. Eight values of k and
-    two sources (an odd last one twice) are handled together, so that each reached distance is read and written once
-    for eight candidates, and each step is read once for two.
-    """
+    """reached[i, j] = min(reached[i, j], min_k paths[i, k] + steps[k, j]): one more step for every path."""
+    # Eight k at a time: a distance is read and written once for eight candidates.
     sources, middle = paths.shape
-    targets = steps.shape[1]
     whole = middle - middle % 8
-    for i in range(0, sources, 2):
-        row, other = paths[i], paths[min(i + 1, sources - 1)]
-        best, best_other = reached[i], reached[min(i + 1, sources - 1)]
+    for i in range(sources):
+        row, best = paths[i], reached[i]
         for k in range(0, whole, 8):
-            if min(_shortest_of_eight(row, k), _shortest_of_eight(other, k)) > limit:
+            if _shortest_of_eight(row, k) > limit:
                 continue
             a, b, c, d = row[k], row[k + 1], row[k + 2], row[k + 3]
             e, f, g, h = row[k + 4], row[k + 5], row[k + 6], row[k + 7]
-            a2, b2, c2, d2 = other[k], other[k + 1], other[k + 2], other[k + 3]
-            e2, f2, g2, h2 = other[k + 4], other[k + 5], other[k + 6], other[k + 7]
             to_a, to_b, to_c, to_d = steps[k], steps[k + 1], steps[k + 2], steps[k + 3]
             to_e, to_f, to_g, to_h = steps[k + 4], steps[k + 5], steps[k + 6], steps[k + 7]
-            for j in range(targets):
-                p, q, r, s = to_a[j], to_b[j], to_c[j], to_d[j]
-                t, u, v, w = to_e[j], to_f[j], to_g[j], to_h[j]
-                left = _less(_less(a + p, b + q), _less(c + r, d + s))
-                right = _less(_less(e + t, f + u), _less(g + v, h + w))
+            for j in range(steps.shape[1]):
+                left = _less(_less(a + to_a[j], b + to_b[j]), _less(c + to_c[j], d + to_d[j]))
+                right = _less(_less(e + to_e[j], f + to_f[j]), _less(g + to_g[j], h + to_h[j]))
                 best[j] = _less(_less(left, right), best[j])
-                left = _less(_less(a2 + p, b2 + q), _less(c2 + r, d2 + s))
-                right = _less(_less(e2 + t, f2 + u), _less(g2 + v, h2 + w))
-                best_other[j] = _less(_less(left, right), best_other[j])
         for k in range(whole, middle):
-            a, a2, to_a = row[k], other[k], steps[k]
-            for j in range(targets):
+            a, to_a = row[k], steps[k]
+            for j in range(steps.shape[1]):
                 best[j] = _less(a + to_a[j], best[j])
-                best_other[j] = _less(a2 + to_a[j], best_other[j])
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -82,12 +68,9 @@ def join_all_to_all(paths, length, reached):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def close_paths(distances):
-    """Floyd and Warshall's closure in place: distances (neurons, neurons) become those of the shortest paths.
-
-    Eight intermediate neurons at a time: first the paths among them, then from and to them, then through them.
-    """
+    """Floyd and Warshall's closure in place: distances (neurons, neurons) become those of the shortest paths."""
     neurons = distances.shape[0]
-    for start in range(0, neurons, 8):
+    for start in range(0, neurons, 8):  # the paths among eight neurons, then from and to them, then through them
         stop = min(start + 8, neurons)
         for k in range(start, stop):
             for i in range(start, stop):
@@ -102,11 +85,7 @@ def close_paths(distances):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def dijkstra(starts, neighbours, lengths, source, limit, distances):
-    """Dijkstra's shortest paths from one neuron of any graph, nearest neuron first, in a binary heap.
-
-    starts (neurons + 1,), neighbours (edges,), lengths (edges,): the edges that leave neuron i are those from
-    starts[i] up to starts[i + 1]; distances (neurons,) receives the distances, infinite where no path leads.
-    """
+    """Dijkstra's distances (neurons,) from one neuron; edges starts[i] up to starts[i + 1] leave neuron i."""
     distances[:] = np.inf
     distances[source] = 0.0
     keys, neurons = np.empty(len(neighbours) + 1), np.empty(len(neighbours) + 1, np.int64)
@@ -132,26 +111,6 @@ def dijkstra(starts, neighbours, lengths, source, limit, distances):
 
 
 @njit(nogil=True, cache=True)
-def walk_in_rounds(starts, neighbours, step, source, limit, distances):
-    """The same where every edge has the length step > 0: round k meets the neurons that are k steps away."""
-    distances[:] = np.inf
-    distances[source] = 0.0
-    waiting = np.empty(len(distances), np.int64)
-    waiting[0], first, last, rounds = source, 0, 1, 0
-    while first < last and rounds * step <= limit:
-        rounds += 1
-        end = last
-        for place in range(first, end):
-            for e in range(starts[waiting[place]], starts[waiting[place] + 1]):
-                there = neighbours[e]
-                if distances[there] == np.inf:
-                    distances[there] = rounds * step
-                    waiting[last] = there
-                    last += 1
-        first = end
-
-
-@njit(nogil=True, cache=True)
 def _sift_down(keys, neurons, key, neuron, size):
     """Put an entry at the top of a heap and let it sink until no entry below it is nearer."""
     place = 0
@@ -168,11 +127,7 @@ def _sift_down(keys, neurons, key, neuron, size):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def count_rounded_paths(paths, low, high, sources, targets, both_ways, histogram):
-    """Count each distance with low < d <= high in the bin round(d), halves to even, of its source neuron.
-
-    paths (sources, targets); sources, targets int64: their rows in histogram (neurons, bins) uint32, where the target
-    counts the path too if both_ways.
-    """
+    """Count each low < d <= high in the bin round(d), halves to even, of its source, and of its target if both_ways."""
     for i in range(paths.shape[0]):
         mine = histogram[sources[i]]
         for j in range(paths.shape[1]):
@@ -186,10 +141,7 @@ def count_rounded_paths(paths, low, high, sources, targets, both_ways, histogram
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def count_paths(paths, radii, sources, targets, both_ways, histogram):
-    """The same in the bin of the smallest of the radii (radii,) that reaches each distance; NaN counts nowhere.
-
-    histogram (neurons, radii + 1) uint32, its last bin takes what no radius reaches.
-    """
+    """The same in the bin of the smallest radius that reaches each distance, or in the last; infinite ones nowhere."""
     for i in range(paths.shape[0]):
         for j in range(paths.shape[1]):
             if paths[i, j] < np.inf:

@@ -9,11 +9,8 @@ from . import njit
 def influence_of_neurons(log_masses, weights, q, fit, first, stop, of_tau, of_alpha):
     """d tau/d v_i = sum_r c_r p_i(r) and d alpha/d v_i = sum_r c_r p_i(r) [ln mu_i(r) - sum_k p_k(r) ln mu_k(r)].
 
-    p_i = w_i mu_i^q / Z_q is the share of neuron i of the partition function, c_r the weight of a radius in the
-    regression, v_i how often a neuron counts, which is once.
-
-    log_masses (radii, neurons) float64; weights (neurons,) float64 the w_i; q (q,) float64; fit (radii,) float64 the
-    c_r; first, stop: the orders to do; of_tau and of_alpha (q, neurons) float64 receive the results.
+    v_i is how often a neuron counts (once), p_i = w_i mu_i^q / Z_q, w (neurons,) the weights and c (radii,) the fit;
+    log_masses (radii, neurons); of_tau and of_alpha (q, neurons), of which the orders from first to stop are done.
     """
     radii, neurons = log_masses.shape
     share = np.empty(neurons)
@@ -31,11 +28,7 @@ def influence_of_neurons(log_masses, weights, q, fit, first, stop, of_tau, of_al
 
 @njit(nogil=True, cache=True)
 def influence_of_counts(counts, last, logarithms, weights, q, fit, first, stop, of_tau, of_alpha):
-    """The same for mu_i(r) = N_i(r)/N_i(r_max): powers of whole numbers are looked up, not computed for each neuron.
-
-    counts (radii, neurons) uint32; last (neurons,) uint32, N_i(r_max); logarithms (largest count + 1,) float64, ln of
-    whole numbers; the others as above.
-    """
+    """The same for mu_i(r) = counts[r, i]/last[i], with the powers of whole numbers from a table."""
     radii, neurons = counts.shape
     power, share, log_mass = np.empty(logarithms.shape[0]), np.empty(neurons), np.empty(neurons)
     for j in range(first, stop):
@@ -53,11 +46,10 @@ def influence_of_counts(counts, last, logarithms, weights, q, fit, first, stop, 
 
 @njit(nogil=True, cache=True)
 def influence_in_resamples(shares, log_masses, scale, mean, of_tau, of_alpha):
-    """Add the pulls of a neuron that counts once, for resamples whose sums over neurons are known.
+    """Add the pulls of every neuron in resamples whose sums over neurons are known.
 
-    shares (radii, neurons) float64, w_i mu_i^q up to a factor for each radius; log_masses likewise the ln mu_i; scale
-    (resamples, radii) the c_r over the sum of all shares in the resample, mean likewise the mean of ln mu_i; of_tau and
-    of_alpha (resamples, neurons) are added to.
+    shares and log_masses (radii, neurons): w_i mu_i^q and ln mu_i; scale and mean (resamples, radii): c_r over the sum
+    of the shares, and the mean of ln mu_i; of_tau and of_alpha (resamples, neurons) are added to.
     """
     for row in range(scale.shape[0]):
         for r in range(scale.shape[1]):

@@ -17,14 +17,11 @@ PANEL = 256  # rows between two changes of the table
 def count_rounded_reciprocals_f32(weights, low, high, tiles):
     """Count d = 1/|w| with low < d <= high in the bin round(d), for float32 weights, without a division in double.
 
-    weights (targets, sources) float32; tiles (sources/64 rounded up, bins, 64) uint32, [s // 64, :, s % 64] the bins of
-    source s, the last of which takes everything outside the window. Returns how many weights are NaN or infinite, and
-    how many are neither these nor zero.
-
-    floor(1/|w|) in single precision is right or, just below an integer, one too high; in both cases one exact product
-    decides whether to round up: |w| has 24 bits and f + 1/2 few, so |w| (f + 1/2) < 1 is decided without error, and
-    it is never an equality.
+    weights (targets, sources); tiles (tiles, bins, 64) uint32: [s // 64, :, s % 64] are the bins of source s, the last
+    takes what is outside the window. Returns how many weights are NaN or infinite, and how many are connections.
     """
+    # floor(1/|w|) in single precision is right or, just below an integer, one too high. In both cases the product
+    # |w| (f + 1/2) < 1 decides whether to round up: |w| has 24 bits and f + 1/2 few, so it is exact, and never equal.
     targets, sources = weights.shape
     outside = np.uint32(tiles.shape[1] - 1)
     bins = np.empty(LANES, np.uint32)
@@ -74,11 +71,7 @@ def count_rounded_reciprocals_f64(weights, low, high, tiles):
 
 @njit(nogil=True, cache=True)
 def total_tiles(tiles, minimum, degrees, occurring):
-    """Add up each neuron's bins, and over the neurons with enough connections each bin; the last bin never counts.
-
-    tiles (tiles, bins, 64) uint32; degrees (tiles, 64) int64 receives the connections of each neuron;
-    occurring (bins - 1,) int64 receives the connections in each bin of the neurons that have at least ``minimum``.
-    """
+    """The degrees (tiles, 64) of all neurons, and how often each bin occurs among those of at least the minimum."""
     inside, kept = tiles.shape[1] - 1, np.empty(LANES, np.uint32)
     for tile in range(tiles.shape[0]):
         degree, histogram = np.zeros(LANES, np.uint32), tiles[tile]
@@ -97,17 +90,13 @@ def total_tiles(tiles, minimum, degrees, occurring):
 
 @njit(nogil=True, cache=True)
 def cumulate_tiles(tiles, neurons, last_bins, counts):
-    """N_i(r) = 1 + the connections in all bins up to the last one of radius r.
-
-    tiles (tiles, bins, 64) uint32; neurons (neurons,) int64 those to take, increasing, neuron n in lane n % 64 of tile
-    n // 64; last_bins (radii,) int64, not falling; counts (radii, neurons) uint32 receives the masses.
-    """
+    """N_i(r) = 1 + the connections in all bins up to the last one of radius r, counts (radii, neurons)."""
     stop, mass = 0, np.empty(LANES, np.uint32)
     for tile in range(tiles.shape[0]):
         start, first = stop, tile * LANES
         while stop < neurons.shape[0] and neurons[stop] < first + LANES:
             stop += 1
-        lanes, all_kept, b = neurons[start:stop] - first, stop - start == LANES, 0
+        lanes, b = neurons[start:stop] - first, 0
         mass[:] = 1
         for r in range(last_bins.shape[0]):
             while b <= last_bins[r]:
@@ -115,81 +104,44 @@ def cumulate_tiles(tiles, neurons, last_bins, counts):
                     mass[s] += tiles[tile, b, s]
                 b += 1
             of_radius = counts[r, start:stop]
-            if all_kept:
-                for s in range(LANES):  # a length the compiler knows
-                    of_radius[s] = mass[s]
-            else:
-                for k in range(lanes.shape[0]):
-                    of_radius[k] = mass[lanes[k]]
+            for k in range(lanes.shape[0]):
+                of_radius[k] = mass[lanes[k]]
 
 
 @njit(nogil=True, cache=True)
 def count_distances(distances, radii, histogram):
-    """Count each distance in the bin of the smallest radius that reaches it.
+    """Count each distance (targets, sources) in the bin of the smallest radius that reaches it; no connection is NaN.
 
-    distances (targets, sources) float64, NaN where there is no connection; radii (radii,) increasing;
-    histogram (sources, radii + 1) uint32, its last bin takes what no radius reaches.
+    histogram (sources, radii + 1) uint32: its last bin takes what no radius reaches.
     """
     targets, sources = distances.shape
     for t in range(targets):
         for s in range(sources):
-            histogram[s, _first_radius(distances[t, s], radii)] += np.uint32(1)
+            histogram[s, np.searchsorted(radii, distances[t, s])] += np.uint32(1)
 
 
 @njit(nogil=True, cache=True)
 def count_listed_distances(distances, sources, radii, histogram):
-    """The same for a list of edges: distances (edges,) float64, sources (edges,) int64 the neuron each leaves."""
+    """The same for a list of edges."""
     for e in range(distances.shape[0]):
-        histogram[sources[e], _first_radius(distances[e], radii)] += np.uint32(1)
-
-
-@njit(nogil=True, cache=True)
-def _first_radius(distance, radii):
-    if not (distance <= radii[-1]):  # NaN, no connection, lands here too
-        return radii.shape[0]
-    first, last = 0, radii.shape[0] - 1
-    while first < last:
-        middle = (first + last) // 2
-        if distance <= radii[middle]:
-            last = middle
-        else:
-            first = middle + 1
-    return first
+        histogram[sources[e], np.searchsorted(radii, distances[e])] += np.uint32(1)
 
 
 @njit(nogil=True, cache=True)
 def cumulate(histogram, neurons, last_bins, counts):
-    """N_i(r) = 1 + the connections in all bins up to the last one of radius r.
-
-    histogram (all neurons, bins) uint32; neurons (neurons,) int64 the rows to take; last_bins (radii,) int64, not
-    falling; counts (radii, neurons) uint32 receives the masses, the neurons of one radius side by side.
-    """
-    bins = histogram.shape[1]
-    masses = np.empty((16, bins), np.uint32)  # of 16 neurons: the cache holds them while they are turned round
-    for start in range(0, neurons.shape[0], 16):
-        n = min(16, neurons.shape[0] - start)
-        for i in range(n):
-            row, mass = histogram[neurons[start + i]], np.uint32(1)
-            for b in range(bins):
-                mass += row[b]
-                masses[i, b] = mass
+    """The same for a histogram (all neurons, bins)."""
+    for i in range(neurons.shape[0]):
+        row, mass, b = histogram[neurons[i]], 1, 0
         for r in range(last_bins.shape[0]):
-            of_radius, turned = masses[:, last_bins[r]], counts[r, start : start + n]
-            if n == 16:
-                for i in range(16):  # a length the compiler knows: four times as fast as the loop below
-                    turned[i] = of_radius[i]
-            else:
-                for i in range(n):
-                    turned[i] = of_radius[i]
+            while b <= last_bins[r]:
+                mass += row[b]
+                b += 1
+            counts[r, i] = mass
 
 
 @njit(nogil=True, cache=True)
 def log_ratio_to_final(counts, logarithms, log_masses):
-    """ln mu_i(r) = ln N_i(r) - ln N_i(r_max), the logarithms of whole numbers taken from a table.
-
-    counts (radii, neurons) uint32; logarithms (largest count + 1,); log_masses (radii, neurons) float64 receives the
-    result.
-    """
+    """ln mu_i(r) = ln N_i(r) - ln N_i(r_max), the logarithms of whole numbers taken from a table."""
     radii, neurons = counts.shape
     for r in range(radii):
         for i in range(neurons):

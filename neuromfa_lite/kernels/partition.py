@@ -11,22 +11,17 @@ import numpy as np
 
 from . import njit
 
-# Beyond this the series needs more terms than a direct exponential costs.
-LONGEST_RANGE = 20.0
-# The terms of the series cancel when few neurons lie at one end of the range: Z_{-q} >> Z_q.
-# Their ratio bounds the loss of digits; above this the sum is taken directly.
+LONGEST_RANGE = 20.0  # beyond it the series needs more terms than a direct exponential costs
+# The terms cancel where few neurons lie at one end of the range, Z_{-q} >> Z_q: their ratio bounds the loss of digits.
 WORST_CANCELLATION = 30.0
-# Neurons at a time: their powers stay in the first-level cache, and no sum gets long. (A hundred thousand equal terms
-# added one by one are rounded the same way each time and lose five digits; in tiles they lose three.)
-TILE = 1024
+TILE = 1024  # neurons at a time: powers that stay in the first-level cache, and no long sums, which lose digits
 
 
 @njit(nogil=True, cache=True)
 def log_partition(log_masses, q, log_z, mean_log_mass, weights):
     """ln Z_q(r) = ln sum_i w_i mu_i(r)^q and its derivative in q, sum_i p_i ln mu_i with p_i = w_i mu_i^q / Z_q.
 
-    log_masses (radii, neurons) float64; q (q,) float64; log_z and mean_log_mass (q, radii) float64 receive the results;
-    weights (neurons,) float64 the positive w_i, or None: all 1.
+    log_masses (radii, neurons); log_z and mean_log_mass (q, radii); weights (neurons,) positive, or None: all 1.
     """
     for r in range(log_masses.shape[0]):
         _at_one_radius(log_masses[r], weights, q, log_z[:, r], mean_log_mass[:, r])
@@ -34,11 +29,7 @@ def log_partition(log_masses, q, log_z, mean_log_mass, weights):
 
 @njit(nogil=True, cache=True)
 def log_partition_of_counts(counts, logarithms, q, first, stop, log_z, mean_log_mass):
-    """The same for mu_i(r) = N_i(r)/N_i(r_max), whose logarithms are held for one radius at a time.
-
-    counts (radii, neurons) uint32; logarithms (largest count + 1,) float64, ln of whole numbers; first, stop: the radii
-    to do; the others as above.
-    """
+    """The same for mu_i(r) = N_i(r)/N_i(r_max), radii from first to stop, the logarithms held for one at a time."""
     radii, neurons = counts.shape
     log_mass, log_final = np.empty(neurons), np.empty(neurons)
     for i in range(neurons):
@@ -52,7 +43,7 @@ def log_partition_of_counts(counts, logarithms, q, first, stop, log_z, mean_log_
 @njit(nogil=True, cache=True)
 def _at_one_radius(log_mass, weights, q, log_z, mean_log_mass):
     largest_q = max(np.max(np.abs(q)), 1e-300)
-    low, high = _range(log_mass)
+    low, high = np.min(log_mass), np.max(log_mass)
     centre, reach = (low + high) / 2.0, (high - low) / 2.0 * largest_q
     short = reach <= LONGEST_RANGE
     if short:
@@ -65,20 +56,6 @@ def _at_one_radius(log_mass, weights, q, log_z, mean_log_mass):
             mean_log_mass[j] = centre + slope[j] / z / largest_q
         else:
             log_z[j], mean_log_mass[j] = _direct(log_mass, weights, q[j])
-
-
-@njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
-def _range(log_mass):
-    n, first = log_mass.shape[0], log_mass[0]
-    a = b = c = d = e = f = g = h = first
-    for i in range(0, n - 3, 4):  # four at a time, so that no comparison waits for the one before
-        a, e = min(a, log_mass[i]), max(e, log_mass[i])
-        b, f = min(b, log_mass[i + 1]), max(f, log_mass[i + 1])
-        c, g = min(c, log_mass[i + 2]), max(g, log_mass[i + 2])
-        d, h = min(d, log_mass[i + 3]), max(h, log_mass[i + 3])
-    for i in range(n - n % 4, n):
-        a, e = min(a, log_mass[i]), max(e, log_mass[i])
-    return min(min(a, b), min(c, d)), max(max(e, f), max(g, h))
 
 
 @njit(nogil=True, cache=True)
@@ -143,7 +120,7 @@ def _sum_series(moments, s):
 
 @njit(nogil=True, cache=True)
 def _direct(log_mass, weights, q):
-    low, high = _range(log_mass)
+    low, high = np.min(log_mass), np.max(log_mass)
     largest = max(q * low, q * high)
     total, weighted = 0.0, 0.0
     for start in range(0, log_mass.shape[0], TILE):  # in tiles: one long sum of equal terms would lose digits

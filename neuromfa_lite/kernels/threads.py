@@ -21,15 +21,14 @@ def threads():
         return min(allowed, _share_of_container() or allowed)
     if not re.fullmatch(r"[1-9][0-9]{0,4}", named):
         raise NeuroMFAError(
-            f"NEUROMFA_THREADS={named!r} is no number of threads: set it to a whole number of at least 1, or leave it "
-            "out for all processors that this process may use"
+            f"NEUROMFA_THREADS={named!r} is no number of threads: set a whole number of at least 1, or leave it out"
         )
     return int(named)
 
 
 @lru_cache(maxsize=1)
 def _share_of_container():
-    """The processors that a container's limit comes to, a part of one counted as a whole; None without a limit."""
+    """The processors that a container's limit comes to, rounded up; None without a limit."""
     for files in SHARES:
         try:
             quota, period = " ".join(Path(file).read_text() for file in files).split()

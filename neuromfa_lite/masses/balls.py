@@ -10,6 +10,9 @@ from ..network import NeuronLayer
 from .count import Masses
 from .distances import LARGEST_MASSES, natural_radii_of, usable_radii
 
+FEWEST_BOXES = 4
+LIGHTEST = 1e-300
+
 
 def known_object(what):
     """(the measure or graph that an object of fractals is measured as, its natural radii); anything else, None."""
@@ -17,23 +20,19 @@ def known_object(what):
         return what, None
     return what.measure() if hasattr(what, "measure") else what.graph(), what.natural_radii()
 
-FEWEST_BOXES = 4
-LIGHTEST = 1e-300
-
 
 def ball_masses(measure, method=SANDBOX, centres=None, natural_radii=None):
     """Masses of the balls around the boxes of a line (n,) or a grid (m, n), each a sum of positive terms.
 
-    The ball of r boxes to every side, on a grid a square, has the radius r + 1/2 in units of a box; boxes beyond the
-    end hold nothing. "integer" and "every" radii are all r below half the shorter side, "log-spaced" about 20 of them;
-    numbers are rounded down to some r + 1/2. The sandbox method: T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989.
+    The ball of r boxes to every side, on a grid a square, has the radius r + 1/2; boxes beyond the end hold nothing.
+    The sandbox method: T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989.
     """
     refuse_no_method(method)
     measure = checked_measure(measure)
     if method.mass == "others-share":
         raise NeuroMFAError(
             f"method {method.name!r} takes 1 from every mass, a neuron's own, but a measure is not counted in neurons: "
-            'use method.replace(mass="total-share"), as SANDBOX does'
+            'use method.replace(mass="total-share")'
         )
     chosen = _centres(measure, centres)
     radii = _radii(measure, method, natural_radii)
@@ -77,8 +76,7 @@ def checked_measure(measure):
         )
     if measure[measure > 0].min() < LIGHTEST * measure.sum():
         raise NeuroMFAError(
-            f"the lightest box of this measure holds less than {LIGHTEST:g} of it and would be rounded to nothing: set "
-            "such boxes to 0"
+            f"the lightest box of this measure holds less than {LIGHTEST:g} of it: set such boxes to 0"
         )
     return measure
 
@@ -89,6 +87,7 @@ def content_hash(measure):
 
 
 def _centres(measure, centres):
+    """The flat numbers of the boxes with mass, of all or of those named."""
     there = np.flatnonzero(measure.ravel() > 0)
     if centres is None:
         return there
@@ -104,6 +103,7 @@ def _centres(measure, centres):
 
 
 def _radii(measure, method, natural_radii):
+    """Numbers r + 1/2, every one below half the shorter side where the method has no rule of its own."""
     every = np.arange(max(1, (min(measure.shape) - 1) // 2 + 1)) + 0.5
     if isinstance(method.radii, tuple):
         radii = np.array(method.radii)

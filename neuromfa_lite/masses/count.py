@@ -18,14 +18,13 @@ class Masses:
 
     Attributes:
         radii: (radii,) distances, increasing.
-        counts: (neurons, radii) N_i(r), the neuron itself counted as 1: uint32; of a measure float64, its mass inside.
-        layer: (neurons,) position of each neuron's layer in ``layers``.
-        number: (neurons,) the neuron's number within its layer.
+        counts: (neurons, radii) N_i(r), uint32; of a measure its mass inside, float64.
+        layer, number: (neurons,) the position of each neuron's layer in ``layers``, and its number there.
+        inside, places: (neurons,) its connections inside the window, and all its places for a weight.
         layers: the network's NeuronLayers.
-        inside: (neurons,) connections of each neuron inside the window; places: (neurons,) all its places for a weight.
-        neurons_total, places_total: the same of the whole network, neurons that were not kept included.
-        weight: (neurons,) the measure at each neuron, where neurons carry one; None: the same for all.
-        chosen: whether the neurons were named as centres; then those of their layers that were not are no part of them.
+        neurons_total, places_total: of the whole network, neurons that were not kept included.
+        weight: (neurons,) the measure at each neuron; None: the same for all.
+        chosen: whether the neurons were named as centres.
     """
 
     radii: np.ndarray
@@ -65,25 +64,16 @@ class Masses:
         names = np.array([layer.name if by == "layer" else layer.role for layer in self.layers])
         return names[self.layer]
 
-    def frame(self):
-        """pandas DataFrame: a row per neuron and radius, columns layer, role, neuron, radius, mass."""
-        import pandas as pd
-
-        neurons, radii = self.counts.shape
-        columns = {"layer": self.labels("layer"), "role": self.labels("role"), "neuron": self.number}
-        table = {name: np.repeat(values, radii) for name, values in columns.items()}
-        return pd.DataFrame({**table, "radius": np.tile(self.radii, neurons), "mass": self.counts.ravel()})
-
 
 def count_masses(network, method=PAPER, centres=None):
     """Count, for every neuron that a method keeps, its connections, or the neurons it reaches, within each radius.
 
-    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded first where the method asks for it; by paths
-    where its reach is geodesic, see :mod:`neuromfa_lite.masses.geodesic`.
+    N_i(r) = 1 + #{j : d_ij <= r}, d_ij the method's distance, rounded where the method asks for it; along paths where
+    its reach is geodesic, see :mod:`neuromfa_lite.masses.geodesic`.
 
     Args:
         network: NeuronNetwork, sampled or whole; method: Method.
-        centres: positions of the neurons to measure, counted over all layers one after another; None: every one.
+        centres: positions of the neurons to measure, over all layers one after another; None: every one.
 
     Source: Xiao et al. 2025, section 3.2; the authors' code (one hop, window (1, 150], more than 10 connections).
 

@@ -12,14 +12,7 @@ LARGEST_CHECK = 1 << 24  # weights
 
 
 class Neurons:
-    """Neurons that masses are counted of, layer after layer.
-
-    Attributes:
-        layers: of the whole network.
-        rows: {position of a layer: where its neurons stand here}.
-        layer, number: (neurons,) the position of each one's layer, and its number there.
-        places: (neurons,) how many it could be connected to.
-    """
+    """Neurons that masses are counted of, layer after layer: in which rows, of which layer, with how many places."""
 
     def __init__(self, layers, places):
         """places: {position of a layer: what each of its neurons, or all alike, could be connected to}."""
@@ -43,11 +36,8 @@ class Neurons:
 
 
 def refuse_bad_network(network):
-    """Refuse NaN, infinite and all-zero matrices before a part of them is sampled, which might miss the bad ones.
-
-    Networks of more than 16,777,216 connections are not read through for this: there each sample is checked alone.
-    """
-    if network.connections <= LARGEST_CHECK:
+    """Refuse NaN, infinite and all-zero matrices before a part of them is sampled, which might miss the bad ones."""
+    if network.connections <= LARGEST_CHECK:  # of larger networks each sample is checked alone
         for block in network.weight_blocks:
             block.checked_weights()
 
@@ -102,25 +92,24 @@ def natural_radii_of(origin, given):
         radii = np.array([np.nan])
     if radii.size == 0:
         raise NeuroMFAError(
-            f"{origin} has no natural radii: objects of neuromfa_lite.fractals have, a graph of yours can be given "
-            'them as graph.graph["natural_radii"] = [...]; or name the radii with method.replace(radii=[...])'
+            f'{origin} has no natural radii: give a graph its own, graph.graph["natural_radii"] = [...], or name the '
+            "radii with method.replace(radii=[...])"
         )
     if not ((radii > 0) & np.isfinite(radii)).all() or (np.diff(radii) <= 0).any():
         raise NeuroMFAError(
-            f'{origin}: its natural_radii (of a graph, graph.graph["natural_radii"]) are {arguments.shown(given)}, and '
-            "must be a flat list of positive, finite and increasing numbers"
+            f'{origin}: graph.graph["natural_radii"] is {arguments.shown(given)}, and must be a flat list of positive '
+            "and increasing numbers"
         )
     if len(radii) == 1:
         raise NeuroMFAError(
-            f"{origin} has a single natural radius, {radii[0]:g}, and an exponent needs two: this object is too small, "
-            "or has no scales at which it looks like itself; take a later generation or a larger one, or name the "
-            'radii with method.replace(radii=[...]) or radii="every"'
+            f"{origin} has a single natural radius, {radii[0]:g}, and an exponent needs two: take a larger object, or "
+            'method.replace(radii="every")'
         )
     return radii
 
 
 def usable_radii(radii, method):
-    """Radii as float64; radius 0, where distances below 1/2 round to, has no logarithm and is left out."""
+    """Radii as float64 without radius 0, where distances below 1/2 round to: it has no logarithm."""
     try:
         radii = np.asarray(radii, dtype=np.float64)
     except (TypeError, ValueError):

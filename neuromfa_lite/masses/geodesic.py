@@ -1,17 +1,7 @@
 """Geodesic reach: the shortest paths through a network, and how many neurons they bring within each radius.
 
-The paper speaks of shortest paths; the published code takes one hop only, so what follows is our reading of the text:
-
-* A path may run through every block, the fixed joins of attention (query to its own output, every key and value to
-  every output) included: each of their connections has length 1, whatever the method's distance.
-* "geodesic" follows the flow of the model; "geodesic-undirected" lets connections be used both ways.
-* The distance of two neurons is the sum of the lengths along the shortest path. Window and rounding act on that sum
-  once, never on its parts: a connection shorter or longer than the window still carries paths.
-* Every neuron of every layer can be a source and a target. One that no path reaches is at infinite distance and never
-  counts; a neuron is no target of its own, its mass starts from 1 as in one hop.
-* A radius reaches a distance, a sum of lengths, that is above it by rounding only (1 part in 1e9).
-* A neuron is kept if at least minimum_connections neurons lie at a distance inside the window.
-* The share inside the window is taken of all pairs whose layers are joined by some path of blocks.
+The paper's text, as we read it: paths run through every block (the fixed joins of attention have length 1), between any
+two neurons of any layers; window and rounding act on the length of a whole path, never on its parts.
 """
 
 import numpy as np
@@ -30,8 +20,8 @@ LARGEST_MATRIX = 8192  # neurons, 512 MB
 def geodesic_distances(network, method=GEODESIC):
     """Compute the matrix of shortest-path distances between all neurons, for a look or a comparison.
 
-    d_ij = min over paths i = n_0, n_1, ..., n_m = j of sum_k d(n_k, n_{k+1}), d the method's distance, of which nothing
-    acts besides but its reach: (neurons, neurons) float64 in the order of the layers, infinite where no path leads.
+    d_ij = min over paths i = n_0, n_1, ..., n_m = j of sum_k d(n_k, n_{k+1}), with the method's distance and reach:
+    (neurons, neurons) float64 in the order of the layers, infinite where no path leads.
 
     Example:
         >>> from neuromfa_lite import NeuronNetwork
@@ -47,21 +37,15 @@ def geodesic_distances(network, method=GEODESIC):
     if network.neurons > LARGEST_MATRIX:
         raise NeuroMFAError(
             f"{network.origin}: a matrix of {network.neurons:,} neurons squared is too large (limit "
-            f"{LARGEST_MATRIX:,}): draw a sample, or analyze(), which never holds the matrix"
+            f"{LARGEST_MATRIX:,}): draw a sample"
         )
     matrix = np.full((network.neurons, network.neurons), np.inf)
     for sources, targets, lengths, both_ways in shortest_paths(network, method).tiles():
-        matrix[_block(sources, targets)] = lengths
+        matrix[np.ix_(sources, targets)] = lengths
         if both_ways:
-            matrix[_block(targets, sources)] = lengths.T
+            matrix[np.ix_(targets, sources)] = lengths.T
     np.fill_diagonal(matrix, 0.0)
     return matrix
-
-
-def _block(rows, columns):
-    """Both as slices where they are runs of neighbours, which NumPy copies several times faster."""
-    runs = [slice(part[0], part[-1] + 1) if (np.diff(part) == 1).all() else None for part in (rows, columns)]
-    return np.ix_(rows, columns) if None in runs else tuple(runs)
 
 
 def paths_of(network, method, centres=None):
@@ -118,14 +102,10 @@ class Paths(_ShortestPaths):
                 self.inside[targets] += np.count_nonzero(there, axis=0)
 
     def _refuse_too_many(self):
-        """Refuse radii="every" before all paths are found, where the distances from one neuron are too many already.
-
-        Only where it is sure how many neurons are kept: both ways and without a window all that reach every other are.
-        """
+        """Refuse radii="every" before all paths are found, where the distances from one neuron are too many already."""
         method, paths = self.method, self.paths
-        if method.radii != "every" or method.window is not None or not isinstance(paths, GraphPaths):
-            return
-        if not _both_ways(self.network, method):
+        everyone_is_kept = method.window is None and _both_ways(self.network, method)
+        if method.radii != "every" or not everyone_is_kept or not isinstance(paths, GraphPaths):
             return
         lengths = paths.lengths_from(paths.centres[0])
         lengths = lengths[np.isfinite(lengths)]
@@ -141,14 +121,12 @@ class Paths(_ShortestPaths):
             yield sources, targets, lengths, both_ways
 
     def pooled(self, kept):
-        """The distances of the kept neurons; above 4,194,304 of them those of every second, third, ... neuron.
-
-        For radii="integer" the whole numbers that occur among all of them, which is all that this rule looks at;
-        likewise for "every" the different distances.
-        """
+        """The distances of the kept neurons; above 4,194,304 of them those of every second, third, ... neuron."""
+        # These two rules look at the different numbers alone, so all distances are shown to them.
         look = {"integer": lambda lengths: np.unique(np.rint(lengths)), "every": distinct}.get(self.method.radii)
         chosen = np.zeros(len(kept), bool)
-        chosen[np.flatnonzero(kept)[:: 1 if look else -(-int(self.inside[kept].sum()) // LARGEST_POOL)]] = True
+        apart = 1 if look else -(-int(self.inside[kept].sum()) // LARGEST_POOL)
+        chosen[np.flatnonzero(kept)[::apart]] = True
         pooled = [np.empty(0)]
         for sources, targets, lengths, both_ways in self._in_window():
             parts = [lengths[chosen[sources]].ravel()] + [lengths[:, chosen[targets]].ravel()] * both_ways
@@ -159,7 +137,7 @@ class Paths(_ShortestPaths):
     def masses(self, radii, kept):
         """(radii, kept neurons) uint32."""
         refuse_too_many(self.network, len(radii), np.count_nonzero(kept))
-        reaching = radii if self.method.rounding else radii * (1 + ROUNDING)
+        reaching = radii if self.method.rounding else radii * (1 + ROUNDING)  # sums of lengths are rounded
         histogram = np.zeros((len(self.neurons), len(radii) + 1), np.uint32)
         for sources, targets, lengths, both_ways in self._in_window():
             count_paths(lengths, reaching, sources, targets, both_ways, histogram)
@@ -168,8 +146,7 @@ class Paths(_ShortestPaths):
 
 def refuse_pieces(network, method, inside, centres):
     """Shares of a whole that most centres cannot reach would mix the dimension of a piece with the size of others."""
-    shares = method.convention == "standard" or method.mass in ("total-share", "others-share")
-    if not shares:
+    if method.convention != "standard" and method.mass not in ("total-share", "others-share"):
         return
     if centres is None:
         centres = np.ones(len(inside), bool)
@@ -189,8 +166,8 @@ def refuse_pieces(network, method, inside, centres):
     if cut_off.any():
         raise NeuroMFAError(
             f"{network.origin} is in pieces: {found}, and method {method.name!r} takes shares of the whole: measure "
-            "the largest piece, graph.subgraph(max(networkx.connected_components(graph), key=len)), of a directed "
-            "graph max(networkx.weakly_connected_components(graph), key=len)"
+            "the largest piece, graph.subgraph(max(networkx.connected_components(graph), key=len)) (of a directed "
+            "graph, weakly_connected_components)"
         )
 
 

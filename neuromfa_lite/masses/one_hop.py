@@ -1,7 +1,5 @@
 """One-hop reach: how many of each neuron's own connections lie within each radius."""
 
-import threading
-
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -13,7 +11,6 @@ from .distances import Neurons, bins_within, cumulated, has_a_bin_for_each, refu
 
 POOLED, POOLED_WHOLE = 12, 20  # bytes a connection: copies that a rule for radii makes of all distances, measured
 SHARED_FROM = 2_000_000  # connections: fewer are counted sooner than a second thread is woken
-LARGEST_KEPT = 1 << 22  # numbers in a histogram whose memory is used again, 16 MB
 
 
 def connections_of(network, method, centres=None):
@@ -51,7 +48,7 @@ class RoundedConnections(_OneHop):
     def count(self):
         low, high = self.method.window
         of_layer, self._slots, number = self._tiles_of_layers()
-        self._tiles = tiles = _empty_histogram(number, bins_within(self.network, high))
+        self._tiles = tiles = np.zeros((number, bins_within(self.network, high), LANES), np.uint32)
 
         def count(source):
             for block in self.blocks[source]:
@@ -111,8 +108,7 @@ class Connections(_OneHop):
             sum(block.connections * (pooled + block.bytes_of_lengths) for block in self.network.weight_blocks),
             f"{self.network.origin}: method {self.method.name!r} holds the distances of "
             f"{self.network.connections:,} connections",
-            "draw a sample, network.sample(32, seed=0), leave matrices out, network.without(name, ...), or use PAPER "
-            "or PUBLISHED, which count the weights in stripes",
+            "draw a sample, network.sample(32, seed=0), or use PAPER, which counts the weights in stripes",
         )
 
     def _in_window(self, lengths):
@@ -143,22 +139,8 @@ class Connections(_OneHop):
         return cumulated(histogram, kept, np.arange(len(radii)))
 
 
-_kept = threading.local()
-
-
-def _empty_histogram(tiles, bins):
-    """Zeros (tiles, bins, 64) uint32, in memory that the thread keeps: fresh memory costs more than filling it."""
-    size = tiles * bins * LANES
-    if size > LARGEST_KEPT:
-        return np.zeros((tiles, bins, LANES), np.uint32)
-    if getattr(_kept, "memory", np.empty(0)).size < size:
-        _kept.memory = np.empty(size, np.uint32)
-    _kept.memory[:size] = 0
-    return _kept.memory[:size].reshape(tiles, bins, LANES)
-
-
 def _for_each(work, sources, connections):
-    # Every task owns the rows of one layer, so the result does not depend on who runs when.
+    """Call work for every layer: each owns its rows, so the result does not depend on who runs when."""
     if connections < SHARED_FROM:
         for source in sources:
             work(source)

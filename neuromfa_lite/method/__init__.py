@@ -1,10 +1,9 @@
 """Method: every choice of the analysis, in the order of the flow, as one value to name, compare and vary."""
 
 from .choices import Method
-from .file import find_method, load_variant
-from .ideas import IDEAS
+from .file import load_variant
 from .identity import identity, label
-from .parts import PAPER_Q, PARTS, ROUNDING, SHIPPED, distinct, register_part
+from .parts import PARTS, ROUNDING, SHIPPED, distinct, register_part
 from .shipped import (
     GEODESIC,
     METHODS,
@@ -19,11 +18,9 @@ from .shipped import (
 
 __all__ = [
     "GEODESIC",
-    "IDEAS",
     "METHODS",
     "ONE_GRAPH",
     "PAPER",
-    "PAPER_Q",
     "PARTS",
     "PUBLISHED",
     "ROUNDING",
@@ -32,7 +29,6 @@ __all__ = [
     "SHIPPED",
     "Method",
     "distinct",
-    "find_method",
     "identity",
     "label",
     "load_variant",

@@ -27,50 +27,46 @@ CLOSEST_Q = 1e-9  # two orders of a difference quotient, whose rounding errors a
 class Method:
     """The choices of one NeuroMFA analysis, in the order in which they act.
 
-    A part (join, distance, radii, mass, score) is a name or any callable. All but a join take and return float64
-    arrays (a mass takes uint32), whole ones: NumPy functions and functions compiled by ``numba.njit`` alike, a function
-    of one number after ``numba.vectorize``. Each is asked twice on a few numbers before any work starts: its answer
-    depends on what it is given alone, which it leaves as it is.
+    A part (join, distance, radii, mass, score) is a name or any callable of whole arrays, of NumPy or compiled by
+    ``numba.njit``. Each callable is asked twice on a few numbers before any work starts: its answer depends on what it
+    is given alone, which it leaves as it is.
 
     Attributes:
         name: what plots and tables call it.
         join: which neurons are joined by what: "chain" (the paper: every weight matrix from its inputs to its outputs),
             "both-directions" (each connection runs back too), "head-products" (for each attention head W_O W_V and
             W_Q^T W_K in place of the four), "folded" (the layer norm's gain in the matrix behind it),
-            "folded-head-products", "with-embeddings" (tokens in front and behind); see :mod:`neuromfa_lite.network`. Or
-            a callable: WeightSource -> (layers, blocks).
+            "folded-head-products", "with-embeddings" (tokens in front and behind), or a callable: WeightSource ->
+            (layers, blocks); see :mod:`neuromfa_lite.network`.
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
             median of its weight matrix, in a sample by that of the part sampled), "minus-log" (-ln |w|, 0 where
-            |w| > 1), or a callable: weights of one matrix (targets, sources), of a list of edges (edges,) -> distances
-            of the same shape, finite and >= 0. Zero weights are no connections, whatever it returns there.
-        reach: to whom a distance is taken: "one-hop" (along a neuron's own connections, all published code), "geodesic"
-            (along the shortest path to any neuron it can reach, the paper's text) or "geodesic-undirected" (the same,
-            connections running both ways); see :mod:`neuromfa_lite.masses.geodesic`. For the two geodesic ones read
-            "paths" for "connections" below.
+            |w| > 1), or a callable: weights (targets, sources) of a matrix or (edges,) of a list -> distances of the
+            same shape, finite and >= 0. Zero weights are no connections.
+        reach: "one-hop" (a neuron's own connections, all published code), "geodesic" (the shortest path to any neuron
+            it can reach, the paper's text) or "geodesic-undirected" (connections running both ways). For the last two
+            read "paths" for "connections" below; see :mod:`neuromfa_lite.masses.geodesic`.
         window: (low, high): connections with low < distance <= high count; None: all of them.
         rounding: True rounds distances to whole numbers (halves to even) before counting, as the authors do.
         minimum_connections: neurons with fewer connections inside the window are left out.
         radii: "integer" (the rounded distances that occur), "log-spaced" (20 between the 2 % and 90 % quantiles of all
-            distances), "every" (every distinct distance), "natural" (the object's own, such as the diameters of the
-            copies that a fractal is made of), increasing numbers, or a callable: pooled distances (n,) -> increasing
-            radii.
+            distances), "every" (every distinct distance), "natural" (the object's own, such as the diameters of a
+            fractal's copies), increasing numbers, or a callable: pooled distances (n,) -> increasing radii.
         radii_scope: "network": each network its own radii; "run": :func:`neuromfa_lite.follow` gives all networks of
             a run the same ones, those of the interval which every one of them covers.
         mass: "final-share" (mu_i(r) = N_i(r)/N_i(r_max), the paper), "total-share" (N_i(r) over the largest mass of
-            all, the sandbox), "others-share" (the neuron itself left out: (N_i(r) - 1)/(n - 1), n that largest mass),
-            or a callable: masses N (neurons, radii) -> mu of the same shape.
+            all, the sandbox), "others-share" ((N_i(r) - 1)/(n - 1), n that largest mass), or a callable: masses N
+            (neurons, radii) uint32 -> mu of the same shape.
         convention: "paper": Z_q(r) = sum_i mu_i(r)^q, so tau(0) = 0; "standard", that of the sandbox method:
-            Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at the centre of the ball (1/n for the n neurons of a
-            network), so tau(1) = 0 and tau(0) = -D_0.
+            Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at neuron i or 1/n, so tau(1) = 0 and tau(0) = -D_0.
         q: the moment orders, increasing.
-        scaling_range: the radii that exponents are fitted on: "whole" (all of them, the paper), (low, high) chosen by
-            hand, or "automatic": the longest range whose local slopes agree, see :mod:`neuromfa_lite.spectrum.scaling`.
+        scaling_range: the radii that exponents are fitted on: "whole" (all, the paper), (low, high), or "automatic":
+            the longest range whose local slopes agree, see :mod:`neuromfa_lite.spectrum.scaling`.
         derivative: "exact" (alpha = d tau/d q as a regression slope of its own) or "forward" (the authors' difference
-            quotient: alpha and f then have one value less than q and belong to q[:-1]).
+            quotient: alpha and f belong to q[:-1]).
         score: "emergence", "regularity" (ln[alpha0(0)/alpha0(t)] alone), or a callable: alpha0, width, alpha0 at step
             0, width at step 0, (n,) each -> (n,) numbers.
 
-    Source: Xiao et al., ICLR 2025, arXiv:2402.09099, sections 3.1-3.3, and the settings of the authors' published code.
+    Source: Xiao et al., ICLR 2025, arXiv:2402.09099, sections 3.1-3.3, and the authors' published code.
 
     Example:
         >>> Method(name="mine").replace(minimum_connections=5).name
@@ -116,45 +112,35 @@ class Method:
         put("q", _increasing("q", self.q))
         if max(map(abs, self.q)) > LARGEST_Q:
             raise NeuroMFAError(
-                f"q holds {max(self.q, key=abs):g}: orders beyond {LARGEST_Q:,.0f} in size tell nothing more, a single "
-                "neuron is all that counts long before"
+                f"q holds {max(self.q, key=abs):g}: leave out orders beyond {LARGEST_Q:,.0f}, where one neuron decides"
             )
-        if self.derivative == "forward" and len(self.q) < 2:
-            raise NeuroMFAError('derivative="forward" needs at least two q values; q has one')
-        if self.derivative == "forward" and min(np.diff(self.q)) < CLOSEST_Q:
-            raise NeuroMFAError(f'derivative="forward" needs q values at least {CLOSEST_Q:g} apart')
-
-    def part(self, field):
-        """Return the callable behind a part ("join", "distance", "radii", "mass" or "score")."""
-        value = getattr(self, field)
-        return value if callable(value) else PARTS[field][value]
+        if self.derivative == "forward" and (len(self.q) < 2 or min(np.diff(self.q)) < CLOSEST_Q):
+            raise NeuroMFAError(f'derivative="forward" needs at least two q values, {CLOSEST_Q:g} apart')
 
     def call(self, field, *arguments):
         """Return what a part makes of its arguments; NeuroMFAError, naming the part, where it raises or exits."""
+        part = getattr(self, field)
+        named = f"{field} {label(part)!r} of method {self.name!r}"
         try:
-            answer = self.part(field)(*arguments)
-            if np.ma.isMaskedArray(answer):
-                raise NeuroMFAError(
-                    f"{field} {label(getattr(self, field))!r} of method {self.name!r} returned a masked array, whose "
-                    "hidden numbers would be used: return .filled(value)"
-                )
-            return answer
+            answer = (part if callable(part) else PARTS[field][part])(*arguments)
         except NeuroMFAError:
             raise
         except (Exception, SystemExit) as error:
+            given = ", ".join(map(_kind, arguments))
+            raise NeuroMFAError(f"{named} raised {said(error)} (it was given {given})") from error
+        if np.ma.isMaskedArray(answer):
             raise NeuroMFAError(
-                f"{field} {label(getattr(self, field))!r} of method {self.name!r} raised {said(error)} (it was given "
-                f"{', '.join(map(_kind, arguments))})"
-            ) from error
+                f"{named} returned a masked array, whose hidden numbers would be used: return .filled(value)"
+            )
+        return answer
 
     def own_parts(self):
-        """The fields (tuple of str) whose part is a callable, or named by the user: those not shipped here."""
-        parts = {field: getattr(self, field) for field in PARTS}
-        return tuple(
-            field
-            for field, part in parts.items()
-            if callable(part) or (isinstance(part, str) and part not in SHIPPED[field])
-        )
+        """The fields whose part is the user's own: a callable, or a name not shipped here."""
+
+        def own(field, part):
+            return callable(part) or (isinstance(part, str) and part not in SHIPPED[field])
+
+        return tuple(field for field in PARTS if own(field, getattr(self, field)))
 
     def replace(self, **changes):
         """Return a copy with some choices changed; its name says which, unless a name is given."""
@@ -172,10 +158,7 @@ class Method:
 
     @cached_property
     def key(self) -> str:
-        """A short hash of every choice, of a function also its code: equal keys mean the same choices.
-
-        What a function reads elsewhere, a global name or the state of an object, is not in it.
-        """
+        """A short hash of every choice, of a function also its code, but not of what it reads elsewhere."""
         choices = repr([(key, identity(value)) for key, value in self._choices().items() if key != "name"])
         return hashlib.sha256(choices.encode()).hexdigest()[:12]
 
@@ -194,12 +177,9 @@ def _increasing(argument, values, positive=False):
 
 def _window(argument, window):
     edges = numbers(argument, window)
-    if len(edges) != 2:
-        raise NeuroMFAError(f"{argument}={shown(window)} must be two numbers (low, high)")
-    low, high = edges.tolist()
-    if not 0 <= low < high:
-        raise NeuroMFAError(f"{argument}=({low}, {high}) must satisfy 0 <= low < high")
-    return low, high
+    if len(edges) != 2 or not 0 <= edges[0] < edges[1]:
+        raise NeuroMFAError(f"{argument}={shown(window)} must be two numbers (low, high), 0 <= low < high")
+    return tuple(edges.tolist())
 
 
 def _kind(argument):

@@ -1,4 +1,4 @@
-"""A variant in an ordinary Python file: written by ``%%writefile``, read by importing it, never a pickle."""
+"""A variant in an ordinary Python file: written by ``%%writefile``, read by running it, never a pickle."""
 
 import os
 import sys
@@ -15,17 +15,9 @@ LARGEST = 10_000_000  # bytes
 
 
 def load_variant(path, name=None):
-    """Import a Python file and return the variant it defines. The file's code runs: load files you trust.
+    """Run a Python file, which ``%%writefile`` may have written, and return the variant it defines.
 
-    In a notebook ``%%writefile my_variant.py`` at the top of a cell writes such a file, for instance
-
-        import numpy as np
-        import neuromfa_lite as nmfa
-
-        def distance(weights):
-            return -np.log(np.abs(weights))
-
-        VARIANT = nmfa.SCALE_FREE.replace(name="mine", distance=distance)
+    The file's code runs: load files you trust.
 
     Args:
         path: the .py file.
@@ -35,8 +27,7 @@ def load_variant(path, name=None):
         Method, or a function of a checkpoint.
 
     Raises:
-        NeuroMFAError: no such file, an error inside it (the message names the line), no Method or several, a name that
-            is none.
+        NeuroMFAError: no such file, an error inside it (the message names the line), no Method or several.
 
     Example:
         >>> import tempfile
@@ -49,10 +40,10 @@ def load_variant(path, name=None):
     path = arguments.path("path", path)
     if path.suffix != ".py":
         raise NeuroMFAError(f"{path}: a variant is an ordinary Python file, such as my_variant.py")
-    if not os.path.isfile(path):
-        if os.path.lexists(path):
-            raise NeuroMFAError(f"{path} is a folder or no ordinary file: a variant is an ordinary Python file")
+    if not os.path.lexists(path):
         raise NeuroMFAError(f"{path}: no such file; %%writefile {path.name} at the top of a notebook cell writes it")
+    if not os.path.isfile(path):
+        raise NeuroMFAError(f"{path} is a folder or no ordinary file: a variant is an ordinary Python file")
     if os.path.getsize(path) > LARGEST:
         raise NeuroMFAError(f"{path} has more than {LARGEST:,} bytes: keep data out of the file, it holds code alone")
     names = {key: value for key, value in _import(path).items() if not key.startswith("__")}
@@ -62,29 +53,20 @@ def load_variant(path, name=None):
         return _variant(names[name], f"{name} in {path}")
     if "VARIANT" in names:
         return _variant(names["VARIANT"], f"VARIANT in {path}")
-    own = {
-        id(value): (key, value)
-        for key, value in names.items()
-        if isinstance(value, Method) and not any(value is shipped for shipped in SHIPPED_METHODS)
-    }
+    shipped = set(map(id, SHIPPED_METHODS))
+    own = {id(value): key for key, value in names.items() if isinstance(value, Method) and id(value) not in shipped}
     if not own:
-        raise NeuroMFAError(
-            f"{path} makes no Method: end it with VARIANT = nmfa.PAPER.replace(...), or VARIANT = a function of a "
-            "checkpoint"
-        )
+        raise NeuroMFAError(f"{path} makes no Method: end it with VARIANT = nmfa.PAPER.replace(...)")
     if len(own) > 1:
-        found = ", ".join(key for key, _ in own.values())
-        raise NeuroMFAError(f"{path} makes several Methods ({found}): call one of them VARIANT, or ask for it by name")
-    return next(iter(own.values()))[1]
+        raise NeuroMFAError(f"{path} makes several Methods ({', '.join(own.values())}): call one of them VARIANT")
+    return names[own.popitem()[1]]
 
 
 def find_method(word):
     """The Method that a word of the command line stands for: a name, FILE.py, or FILE.py:NAME."""
     found = find_variant(word, METHODS, "method")
     if not isinstance(found, Method):
-        raise NeuroMFAError(
-            f"{word} holds a function of a checkpoint, but a spectrum needs a Method: nmfa.PAPER.replace(...)"
-        )
+        raise NeuroMFAError(f"{word} holds a function of a checkpoint and this needs a Method: nmfa.PAPER.replace(...)")
     return found
 
 
@@ -97,11 +79,6 @@ def find_variant(word, known, kind):
         return load_variant(f"{file}.py", name)
     if word.endswith(".py"):
         return load_variant(word)
-    if word == "token-cloud":
-        raise NeuroMFAError(
-            "'token-cloud' is no method but a measure of a checkpoint: `neuromfa-lite scorecard 'token cloud'`, or "
-            "token_cloud of neuromfa_lite.evaluation.measures.token_clouds"
-        )
     raise NeuroMFAError(f"no {kind} {word!r}: use one of {', '.join(known)}, or FILE.py, or FILE.py:NAME")
 
 

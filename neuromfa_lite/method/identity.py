@@ -16,10 +16,7 @@ def label(value):
 
 
 def identity(value, inside=()):
-    """A text that changes when the value does; of a callable also the code, because names are reused freely.
-
-    inside: the functions around it, which it may call.
-    """
+    """A text that changes when the value does, a callable's code too; inside: the functions around it."""
     if isinstance(value, np.ndarray) and value.dtype.kind != "O":  # NumPy shortens the text of a long one
         return f"array{value.shape}{value.dtype}{hashlib.sha256(value.tobytes()).hexdigest()}"
     if not callable(value):

@@ -58,22 +58,11 @@ def _emergence(alpha0, width, alpha0_start, width_start):
     return width / width_start * np.log(alpha0_start / alpha0)
 
 
-# The room of joins puts the functions behind these names here; natural radii are the object's own, no rule makes them.
-JOINS = (
-    "chain",
-    "both-directions",
-    "head-products",
-    "folded",
-    "folded-head-products",
-    "with-embeddings",
-)
+# The room of networks puts the functions behind these names here; natural radii are the object's own.
+JOINS = ("chain", "both-directions", "head-products", "folded", "folded-head-products", "with-embeddings")
 PARTS: dict[str, dict[str, Callable | None]] = {
     "join": dict.fromkeys(JOINS),
-    "distance": {
-        "inverse": _inverse,
-        "inverse-over-median": _inverse_over_median,
-        "minus-log": _minus_log,
-    },
+    "distance": {"inverse": _inverse, "inverse-over-median": _inverse_over_median, "minus-log": _minus_log},
     "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": distinct, "natural": None},
     "mass": {"final-share": _final_share, "total-share": _total_share, "others-share": _others_share},
     "score": {"emergence": _emergence, "regularity": _regularity},
@@ -82,16 +71,7 @@ SHIPPED = {field: frozenset(named) for field, named in PARTS.items()}
 
 
 def register_part(field, name, function):
-    """Give a callable a name that a Method (and the command line) can ask for.
-
-    Args:
-        field: "join", "distance", "radii", "mass" or "score".
-        name: the name to register; a name that is taken is refused.
-        function: see :class:`Method` for what each part receives and returns.
-
-    Raises:
-        NeuroMFAError: unknown field, no callable, or the name is taken.
-    """
+    """Give a callable a name that a Method can ask for; field is "join", "distance", "radii", "mass" or "score"."""
     arguments.one_of("field", field, PARTS)
     if arguments.text("name", name) in PARTS[field]:
         raise NeuroMFAError(f"{field} {name!r} is taken; choose another name")

@@ -30,9 +30,7 @@ _OWN = set()
 
 
 def refuse_no_method(method):
-    """Refuse what is no Method; of a method's name, say where it is."""
-    if isinstance(method, str) and method in METHODS:
-        raise NeuroMFAError(f"method={method!r} is the name of a method: give nmfa.METHODS[{method!r}]")
+    """Refuse what is no Method; the error says where the named ones are."""
     if not isinstance(method, Method):
         raise NeuroMFAError(
             f"method={arguments.shown(method)} must be a Method such as nmfa.PAPER; the named ones are in nmfa.METHODS"
@@ -40,16 +38,10 @@ def refuse_no_method(method):
 
 
 def register_method(method):
-    """Give a method's name to the command line (``--method NAME``) and to ``METHODS``.
-
-    Args:
-        method: Method; its name must not be that of a shipped one, one's own of that name is replaced.
-
-    Returns:
-        The same Method.
+    """Put a method into ``METHODS`` and on the command line (``--method NAME``) by its name, and return it.
 
     Raises:
-        NeuroMFAError: it is no Method, or a shipped one has that name.
+        NeuroMFAError: it is no Method, or a shipped one has that name; one's own of that name is replaced.
 
     Example:
         >>> mine = register_method(SCALE_FREE.replace(name="doctest", q=(0.0, 1.0)))

@@ -80,7 +80,7 @@ def test_centres_are_boxes_with_mass():
         ([1, 2, np.nan, 3], "finite"),
         ([1, np.inf, 2, 3], "finite"),
         ([0, 0, 0, 0, 0], "some mass"),
-        ([0, 5e-324, 1, 1, 0], "rounded to nothing"),
+        ([0, 5e-324, 1, 1, 0], "lightest box"),
         ([1, 2, 3], "at least 4 boxes"),
         (np.ones((4, 3)), "at least 4 boxes"),
         (np.ones((4, 4, 4)), "line .* or a grid"),

@@ -182,11 +182,8 @@ def test_results_are_read_only():
 
 
 @pytest.mark.small
-def test_frame_and_labels():
+def test_labels():
     masses = count_masses(chain(gaussian(30, 2), gaussian(20, 30)))
-    frame = masses.frame()
-    assert list(frame.columns) == ["layer", "role", "neuron", "radius", "mass"]
-    assert len(frame) == masses.counts.size
     assert set(masses.labels("layer")) <= {"layer 0", "layer 1"}
     with pytest.raises(NeuroMFAError, match="colour"):
         masses.labels("colour")

@@ -334,7 +334,6 @@ def test_a_missing_file_or_name_is_refused(file, tmp_path):
     "word, message",
     [
         ("no-such", "use one of paper,.*folded-heads.*FILE.py:NAME"),
-        ("token-cloud", "no method but a measure.*scorecard 'token cloud'"),
         ("{}:level", "needs a Method"),
     ],
 )
