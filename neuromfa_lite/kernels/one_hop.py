@@ -96,7 +96,7 @@ def cumulate_tiles(tiles, neurons, last_bins, counts):
         start, first = stop, tile * LANES
         while stop < neurons.shape[0] and neurons[stop] < first + LANES:
             stop += 1
-        lanes, b = neurons[start:stop] - first, 0
+        lanes, all_kept, b = neurons[start:stop] - first, stop - start == LANES, 0
         mass[:] = 1
         for r in range(last_bins.shape[0]):
             while b <= last_bins[r]:
@@ -104,8 +104,12 @@ def cumulate_tiles(tiles, neurons, last_bins, counts):
                     mass[s] += tiles[tile, b, s]
                 b += 1
             of_radius = counts[r, start:stop]
-            for k in range(lanes.shape[0]):
-                of_radius[k] = mass[lanes[k]]
+            if all_kept:
+                for s in range(LANES):  # a length the compiler knows
+                    of_radius[s] = mass[s]
+            else:
+                for k in range(lanes.shape[0]):
+                    of_radius[k] = mass[lanes[k]]
 
 
 @njit(nogil=True, cache=True)
@@ -117,14 +121,28 @@ def count_distances(distances, radii, histogram):
     targets, sources = distances.shape
     for t in range(targets):
         for s in range(sources):
-            histogram[s, np.searchsorted(radii, distances[t, s])] += np.uint32(1)
+            histogram[s, _first_radius(distances[t, s], radii)] += np.uint32(1)
 
 
 @njit(nogil=True, cache=True)
 def count_listed_distances(distances, sources, radii, histogram):
     """The same for a list of edges."""
     for e in range(distances.shape[0]):
-        histogram[sources[e], np.searchsorted(radii, distances[e])] += np.uint32(1)
+        histogram[sources[e], _first_radius(distances[e], radii)] += np.uint32(1)
+
+
+@njit(nogil=True, cache=True)
+def _first_radius(distance, radii):
+    if not (distance <= radii[-1]):  # NaN, no connection, lands here too
+        return radii.shape[0]
+    first, last = 0, radii.shape[0] - 1
+    while first < last:
+        middle = (first + last) // 2
+        if distance <= radii[middle]:
+            last = middle
+        else:
+            first = middle + 1
+    return first
 
 
 @njit(nogil=True, cache=True)
