@@ -37,10 +37,7 @@ def measure_named(name):
 
 
 def shipped_scorecard() -> Scorecard:
-    """Read the scorecard that comes with the package.
-
-    Returns:
-        Scorecard; made by `neuromfa-lite scorecard --shipped`.
+    """Read the Scorecard that comes with the package, made by `neuromfa-lite scorecard --shipped`.
 
     Example:
         >>> "published" in shipped_scorecard().methods
@@ -52,10 +49,8 @@ def shipped_scorecard() -> Scorecard:
 def fresh_scorecard() -> Scorecard:
     """Read how the published E and the frozen measures did on trainings, of the same tasks, that picked none of them.
 
-    Returns:
-        Scorecard of training seeds 3 and 4 of every run and control, all younger than the definitions but those of
-        induction and its control, which are older than token agreement and reciprocity (these were never asked on them
-        before); made by `benchmarks/fresh_seeds.py --write`.
+    Training seeds 3 and 4 of every run and control, made by `benchmarks/fresh_seeds.py --write`: younger than the
+    definitions, but those of induction and its control are older than token agreement and reciprocity.
 
     Example:
         >>> "reciprocity" in fresh_scorecard().methods

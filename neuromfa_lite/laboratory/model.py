@@ -7,8 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import NeuroMFAError
 from .recipes import Recipe
 from .tasks import seed_sequence
+
+
+def refuse_without_torch(what: str) -> None:
+    """Say in words that something needs torch and transformers, where one is missing."""
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise NeuroMFAError(
+            f"{what} needs torch and transformers ({error}): pip install 'neuromfa_lite[train]'"
+        ) from None
 
 
 def build_model(recipe: Recipe, seed: int = 0):

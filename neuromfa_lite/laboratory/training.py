@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError, arguments
 from . import manifests
-from .model import as_stored, build_model, build_optimizer, save_checkpoint
+from .model import as_stored, build_model, build_optimizer, refuse_without_torch, save_checkpoint
 from .recipes import Recipe, find_recipe
 from .tasks import NOT_ASKED, Task, find_task, measure_abilities, seed_sequence
 
@@ -67,7 +67,7 @@ def train(
     """
     recipe = find_recipe(name)
     folder = arguments.path("folder", name if folder is None else folder).absolute()
-    _refuse_without_torch()
+    refuse_without_torch("training")
     seed_sequence("train", seed)  # refuses an impossible seed before any work
     last = recipe.steps if steps is None else arguments.whole("steps", steps, 0, recipe.steps)
     stored_steps = [step for step in recipe.checkpoints(seed) if step <= last]
@@ -82,16 +82,6 @@ def train(
     except OSError as error:
         why = error.strerror or error
         raise NeuroMFAError(f"cannot write in {folder} ({why}): give another folder or make room") from error
-
-
-def _refuse_without_torch():
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise NeuroMFAError(
-            f"training needs torch and transformers ({error}): pip install 'neuromfa_lite[train]'"
-        ) from None
 
 
 def _refuse_what_is_no_run(folder: Path, name: str) -> None:

@@ -1,8 +1,4 @@
-"""Controls: the same network with one thing changed, so that one sees what a measure feels and what it does not.
-
-What destroys (shuffled, permuted, re-signed, redrawn, grown weights) works on a NeuronNetwork and on a checkpoint; what
-preserves the function, on a checkpoint. A checkpoint is changed into a ChangedCheckpoint, which opens like any other.
-"""
+"""Controls: a network or a checkpoint with one thing changed, to see what a measure feels and what it does not."""
 
 from .checkpoint import ChangedCheckpoint
 from .comparison import emergence_from

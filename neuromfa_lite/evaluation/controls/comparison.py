@@ -1,4 +1,4 @@
-"""The degree of emergence of networks that no run holds."""
+"""The degree of emergence of networks that no run holds, and the spectra of their samples."""
 
 import numpy as np
 

@@ -1,13 +1,7 @@
-"""Changes of a GPT-NeoX model that leave its function as it is: other weights, the same logits.
+"""Changes of a GPT-NeoX model that leave its function as it is: other weights, the same logits up to rounding.
 
 A measure of the weights that moves under one of them measures a choice of coordinates, not what the network does.
-Each takes a checkpoint of a GPT-NeoX model, or what :func:`neuromfa_lite.weights.open_source` takes, and returns a
-ChangedCheckpoint, computed in float64; logits agree to rounding. Another architecture and a tensor that is missing are
-refused. For instance
-
-    >>> from neuromfa_lite import load_run
-    >>> scale_values(load_run("induction").checkpoint(724)).change
-    'values x 3, attention output / 3'
+Each takes a checkpoint, or what `open_source` takes, and returns a ChangedCheckpoint, computed in float64.
 """
 
 import numpy as np
@@ -37,7 +31,13 @@ def fold_layer_norms(checkpoint):
 
 
 def scale_values(checkpoint, factor=3.0):
-    """Multiply every value by a factor and divide the attention's output matrix by it; value biases too."""
+    """Multiply every value by a factor and divide the attention's output matrix by it; value biases too.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> scale_values(load_run("induction").checkpoint(724)).change
+        'values x 3, attention output / 3'
+    """
     source, arrays = _opened(checkpoint)
     factor = checked_factor(factor)
     for name in _block_names(source):
@@ -83,7 +83,7 @@ def _opened(checkpoint):
     if model_type != "gpt_neox":
         raise NeuroMFAError(
             f"{source.origin} is of model_type {model_type!r}: changes that preserve the function are known of "
-            "gpt_neox only; for another architecture write one and compare the logits"
+            "gpt_neox only"
         )
     wire(source)  # refuses a matrix that is missing or does not fit
     arrays = arrays_of(source, np.float64)
@@ -94,8 +94,7 @@ def _opened(checkpoint):
     missing = [name for name in needed if name not in arrays]
     if missing:
         raise NeuroMFAError(
-            f"{source.origin} lacks {', '.join(missing[:3])}: a change that preserves the function needs all "
-            "tensors of the model, its biases and layer norms among them"
+            f"{source.origin} lacks {', '.join(missing[:3])}: give all tensors of the model, biases and layer norms too"
         )
     return source, arrays
 

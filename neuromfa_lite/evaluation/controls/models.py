@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...errors import NeuroMFAError
+from ...laboratory.model import refuse_without_torch
 from ...laboratory.recipes import find_recipe
 from ...laboratory.tasks import measure_abilities
 from ...weights import open_source
@@ -41,7 +42,7 @@ def abilities_of(checkpoint, dtype="float32"):
         dict from names of abilities to shares from 0 to 1.
 
     Raises:
-        NeuroMFAError: it belongs to no run, or to a run of an unknown recipe; else as :func:`model_of`.
+        NeuroMFAError: it belongs to no run, or no model can be built of it.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -53,20 +54,17 @@ def abilities_of(checkpoint, dtype="float32"):
     run = getattr(checkpoint, "run", None)
     if run is None:
         raise NeuroMFAError(
-            f"{checkpoint!r} belongs to no run, so it is not known what to test: give a checkpoint such as "
-            'load_run("induction").checkpoint(724), or a changed one'
+            f"{checkpoint!r} belongs to no run, so it is not known what to test: give a checkpoint of a run, or a "
+            "changed one"
         )
     return measure_abilities(model_of(checkpoint, dtype), find_recipe(run))
 
 
 def _empty_model(source):
-    try:
-        import torch
-        from transformers import AutoConfig, AutoModelForCausalLM
-    except ImportError as error:
-        raise NeuroMFAError(
-            f"running a model needs torch and transformers ({error}): pip install 'neuromfa_lite[train]'"
-        ) from None
+    refuse_without_torch("running a model")
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     # The type of the file would round what the model computes on the way, its rotary frequencies for one.
     config = {key: value for key, value in source.config.items() if key not in ("dtype", "torch_dtype")}
     try:

@@ -1,13 +1,8 @@
 """Controls that destroy something: the weights of every matrix shuffled, redrawn, re-signed or grown.
 
-Each takes a NeuronNetwork and returns one, or takes a checkpoint (a Checkpoint of a run, or whatever
-:func:`neuromfa_lite.weights.open_source` takes) and returns a ChangedCheckpoint; what is given stays as it was. The
-weights of both are the same, block by block. Change the whole network first and sample it afterwards.
-
-Of a checkpoint the matrices of the blocks are changed; with embeddings=True token embedding and unembedding too.
-Biases and layer norms stay.
+Each takes a NeuronNetwork and returns one, or a checkpoint (or what `open_source` takes) and returns a
+ChangedCheckpoint of the same weights, block by block. Biases and layer norms stay. Change first, sample afterwards.
 """
-
 
 import numpy as np
 
@@ -17,7 +12,7 @@ from ...network import NeuronNetwork, load_network
 from ...network.connections import WeightBlock
 from ...network.parts import embedding_of, unembedding_of
 from ...weights import open_source
-from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor
+from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor, label_of
 
 
 def scaled(what, factor, embeddings=False):
@@ -71,13 +66,11 @@ def rescaled(what, like, embeddings=False):
         array([ 0.2, -0.2])
     """
     wanted = {block.name: block for block in blocks_of(like, embeddings)}
-    name, other = _name(what), _name(like)
+    name, other = (each.origin if isinstance(each, NeuronNetwork) else label_of(each) for each in (what, like))
 
     def grow(block, weights, stream):
         if block.name not in wanted:
-            raise NeuroMFAError(
-                f"{other} has no matrix {block.name!r} to rescale to: give another step of the same model"
-            )
+            raise NeuroMFAError(f"{other} has no matrix {block.name!r}: give another step of the same model")
         own = weights.std(dtype=np.float64)
         if not own > 0:
             raise NeuroMFAError(f"the weights of matrix {block.name!r} of {name} are all alike: no factor spreads them")
@@ -89,14 +82,14 @@ def rescaled(what, like, embeddings=False):
 def rescaled_start(checkpoint, embeddings=False):
     """Step 0 of a checkpoint's own run, each matrix rescaled to the deviation it has in the checkpoint.
 
-    It is a ChangedCheckpoint under the labels of the checkpoint, the twin of its step; biases and layer norms are those
-    of step 0. The checkpoint may be a ChangedCheckpoint itself; refused is what is no checkpoint of a run.
+    A ChangedCheckpoint under the labels of the checkpoint (of a run, perhaps changed already), the twin of its step;
+    biases and layer norms are those of step 0.
     """
     stored = checkpoint
     while isinstance(stored, ChangedCheckpoint):
         stored = stored.original
     if not isinstance(stored, Checkpoint):
-        raise NeuroMFAError(f"{_name(checkpoint)} is no checkpoint of a run, so its start is unknown: use rescaled()")
+        raise NeuroMFAError(f"{label_of(checkpoint)} is no checkpoint of a run, its start is unknown: use rescaled()")
     start = load_run(stored.folder.parents[1]).checkpoint(0, stored.seed)
     arguments.flag("embeddings", embeddings)
     words = "step 0 rescaled to its deviations" + (", embeddings too" if embeddings else "")
@@ -134,12 +127,9 @@ def permuted_outgoing(what, seed=0, embeddings=False):
     """Shuffle the outgoing weights of every neuron among its targets, within each matrix.
 
     Each neuron keeps exactly the connection strengths it had, so that nothing changes for a measure that sees one hop
-    only; who is connected to whom is lost.
+    only; who is connected to whom is lost. Of a token embedding the weights of each token are shuffled.
 
-    Args:
-        what: NeuronNetwork or checkpoint.
-        seed: whole number; every matrix draws from a stream of its own.
-        embeddings: include token embedding (a token's weights are shuffled) and unembedding of a checkpoint.
+    Args: as of :func:`gaussian_like`.
 
     Returns:
         NeuronNetwork or ChangedCheckpoint, its weights of the type they had.
@@ -157,10 +147,7 @@ def permuted_outgoing(what, seed=0, embeddings=False):
 
 
 def shuffled(what, seed=0, embeddings=False):
-    """Shuffle all weights of each matrix: its distribution stays, what any one neuron had is lost.
-
-    Args, Returns: as of :func:`permuted_outgoing`.
-    """
+    """Shuffle all weights of each matrix, as :func:`permuted_outgoing` does those of each neuron."""
 
     def shuffle(block, weights, stream):
         return stream.permutation(weights.ravel()).reshape(weights.shape)
@@ -169,10 +156,7 @@ def shuffled(what, seed=0, embeddings=False):
 
 
 def random_signs(what, seed=0, embeddings=False):
-    """Give every weight a random sign: each strength stays where it was.
-
-    Args, Returns: as of :func:`permuted_outgoing`.
-    """
+    """Give every weight a random sign: each strength stays where it was. Arguments as of :func:`permuted_outgoing`."""
 
     def sign(block, weights, stream):
         return np.where(stream.random(weights.shape) < 0.5, weights, -weights)
@@ -180,21 +164,10 @@ def random_signs(what, seed=0, embeddings=False):
     return apply(what, "random signs", sign, seed, embeddings)
 
 
-def _name(what):
-    if isinstance(what, (NeuronNetwork, Checkpoint)):
-        return what.origin if isinstance(what, NeuronNetwork) else str(what)
-    return open_source(what).origin
-
-
 def apply(what, words, change, seed=0, embeddings=False):
     """Put change(block, weights, stream) in the place of the weights of every block of a network or a checkpoint.
 
-    Args:
-        words: what is changed.
-        change: callable of a block, its weights (targets, sources), in a list of edges (edges,), and a generator of
-            the block's own, which draws the same numbers in a network and in its checkpoint; returns an array of the
-            same shape.
-        embeddings: include the token embedding and the unembedding of a checkpoint.
+    The stream is the block's own generator: it draws the same numbers in a network and in its checkpoint.
     """
     seed, embeddings = arguments.seed(seed), arguments.flag("embeddings", embeddings)
     blocks = blocks_of(what, embeddings)
@@ -213,15 +186,10 @@ def apply(what, words, change, seed=0, embeddings=False):
 
 
 def blocks_of(what, embeddings=False):
-    """The blocks that a control changes: those of the network; where asked for, embedding and unembedding too.
-
-    A network has none of these two, and asking for them is refused; where the two are one they are there once.
-    """
+    """The blocks that a control changes; of a checkpoint also embedding and unembedding, one where they are tied."""
     if isinstance(what, NeuronNetwork):
         if arguments.flag("embeddings", embeddings):
-            raise NeuroMFAError(
-                "embeddings=True needs a checkpoint or a model: this NeuronNetwork holds no embedding to change"
-            )
+            raise NeuroMFAError("embeddings=True needs a checkpoint: this NeuronNetwork holds no embedding to change")
         return list(what.weight_blocks)
     source = open_source(what)
     blocks = list(load_network(source).weight_blocks)
