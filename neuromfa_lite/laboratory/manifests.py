@@ -134,7 +134,7 @@ def _refuse_misfit(where: str, values, table: dict) -> None:
         found = values.get(key) if isinstance(values, dict) else None
         if not isinstance(values, dict) or not fits(found):
             found = "missing" if found is None else f"{found!r:.60}"
-            raise SourceError(f"{where} {key} must be {wanted}, and is {found}: train the run again or restore the file")
+            raise SourceError(f"{where} {key} must be {wanted}, and is {found}: restore the file or train again")
 
 
 def merge(old: dict, new: dict, path: Path) -> dict:

@@ -1,7 +1,6 @@
 """Train a run from its recipe and store its checkpoints. torch is loaded when a training starts.
 
-The arithmetic runs on one thread: the same order of additions on every number of cores, so two trainings on
-one machine agree to the last bit, and their first steps on two machines to a few units of half precision.
+The arithmetic runs on one thread, so that two trainings on one machine agree to the last bit.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from .recipes import Recipe, find_recipe
 from .tasks import NOT_ASKED, Task, find_task, measure_abilities, seed_sequence
 
 THREADS = 1
-# Every recipe tried for a run, as what it changed in the recipe kept, and what came out. Looking for a recipe is a
-# choice made on the result, so it is reported: a run with one entry was not searched for. "In full" is a training as of
-# a kept recipe; the other trials were single ones, with another draw of the pairs, looked at every 100 steps.
+# Every recipe tried for a run, as what it changed in the recipe kept, and what came out: a choice made on the result is
+# reported. "In full" is a training as of a kept recipe; the other trials were single ones, with another draw of the
+# pairs, looked at every 100 steps.
 TRIED = json.loads(Path(__file__).with_name("tried.json").read_text(encoding="utf-8"))
 
 
@@ -39,8 +38,7 @@ def train(
 ) -> dict:
     """Train one seed of a run and store it, in one to five minutes on one core.
 
-    The run changes only when the training is done. One that is stopped or fails leaves nothing; the same call starts
-    again. What a killed one leaves, a hidden folder in the run folder, goes with the next training there.
+    The run changes only when the training is done: one that is stopped or fails leaves nothing.
 
     Args:
         name: the recipe's name, e.g. "induction".
@@ -100,19 +98,19 @@ def _refuse_to_overwrite(folder: Path, recipe: Recipe, task: Task, seed: int, ov
         return
     name, found = recipe.name, manifests.read_manifest(folder)
     if found["run"] != name or found["recipe"] != recipe.as_dict():
-        raise NeuroMFAError(f"{folder} holds run {found['run']!r} made by another recipe: give a new folder")
-    if found.get("data", {}) != task.about():
-        raise NeuroMFAError(f"{folder} holds {name!r} trained on another text than this Python's: give a new folder")
-    if str(seed) in found["trainings"] and not overwrite:
-        raise NeuroMFAError(f"{folder} already holds seed {seed} of {name!r}: give a new folder or overwrite it")
+        why = f"run {found['run']!r} made by another recipe"
+    elif found.get("data", {}) != task.about():
+        why = f"{name!r} trained on another text than this Python's"
+    elif str(seed) in found["trainings"] and not overwrite:
+        why = f"seed {seed} of {name!r}, which is not to be overwritten"
+    else:
+        return
+    raise NeuroMFAError(f"{folder} already holds {why}: give a new folder")
 
 
 @dataclass
 class Training:
-    """One training in the making: what is trained, and the folder for its checkpoints.
-
-    entries and curve go into the manifest: an entry per stored step, columns of values measured in between.
-    """
+    """One training in the making; entries (per stored step) and curve (columns) go into the manifest."""
 
     recipe: Recipe
     seed: int

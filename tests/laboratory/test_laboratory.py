@@ -307,7 +307,7 @@ def test_a_run_folder_of_ones_own_is_a_run(copied_run, monkeypatch):
         (lambda folder: (folder / "manifest.json").write_text('{"schema": 1,'), "is damaged"),
         (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "is damaged .*decode"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "holds no JSON object"),
-        (lambda folder: (folder / "manifest.json").write_text('{"schema": 1}'), "run must be a line of text, and is missing"),
+        (lambda folder: (folder / "manifest.json").write_text('{"schema": 1}'), "run must be .* and is missing"),
         (lambda folder: edit_manifest(folder, schema=2), "schema 2, newer"),
         (lambda folder: edit_manifest(folder, checkpoints=[]), "checkpoints must be a list of at least one"),
         (lambda folder: edit_manifest(folder, checkpoints=[3]), r"checkpoints\[0\] seed must be .* and is missing"),
@@ -359,7 +359,7 @@ def of_training(**changes):
             for value in (3, {"step": "a"}, {"step": [1, 2], "loss": [1]}, {"step": [None]})
         ],
         *[(lambda manifest, value=value: manifest.update(run=value), "run") for value in ("", "a\nb", "a\0", 3, [])],
-        *[(lambda manifest, value=value: manifest.update(control=value), "control must be") for value in (3, [], True, "")],
+        *[(lambda manifest, value=value: manifest.update(control=value), "control must") for value in (3, [], "")],
         (lambda manifest: manifest.update(schema=True), "schema"),
         (lambda manifest: manifest.update(recipe="x"), "recipe"),
     ],

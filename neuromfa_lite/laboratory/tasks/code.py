@@ -15,16 +15,9 @@ SHUFFLE_SEED = 0
 
 
 class Code:
-    """The task of a model that shall predict code; see :class:`~neuromfa_lite.laboratory.tasks.Task`.
+    """A :class:`Task`: predict code. Tested on real code, a control too.
 
-    The test is always on real code, for a control too: the question is the same, only the training differs.
-
-    Choices of its recipe:
-        shuffled: True trains on the same tokens in random order.
-        held_out_sequences: sequences of the test, out of files that are not trained on.
-
-    Attributes:
-        text: dict of :func:`~neuromfa_lite.laboratory.tasks.python_text.stored_text`.
+    Choices: shuffled trains on the same tokens in random order; held_out_sequences of the test, out of other files.
     """
 
     def __init__(self, recipe: Recipe):
@@ -32,22 +25,22 @@ class Code:
         self.text = stored_text()
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
-        """Draw windows that begin anywhere in the training text, every next token asked for."""
+        """Windows that begin anywhere in the training text, every next token asked for."""
         tokens = _trained_on(self.recipe.choices["shuffled"])
         starts = generator.integers(len(tokens) - self.recipe.context, size=self.recipe.batch)
         windows = tokens[starts[:, None] + np.arange(self.recipe.context + 1)].astype(np.int64)
         return Examples(windows[:, :-1], windows[:, 1:])
 
     def about(self) -> dict:
-        """Say which text is trained on: python, licence, size and hash."""
+        """Which text is trained on: python, licence, size and hash."""
         return training_tokens()[1]
 
     def questions(self) -> np.ndarray:
-        """Return the held-out sequences without the last token of each, which is only asked for."""
+        """The held-out sequences without the last token of each, which is only asked for."""
         return self._held_out()[:, :-1]
 
     def abilities(self, logits: np.ndarray) -> dict[str, float]:
-        """Measure the four abilities of `code_abilities`."""
+        """The four abilities of `code_abilities`."""
         tokens, vocabulary = self._held_out(), self.text["vocabulary"]
         return {
             "next_token_accuracy": code_abilities.next_token_accuracy(logits, tokens),
