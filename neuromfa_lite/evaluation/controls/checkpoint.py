@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...errors import NeuroMFAError, arguments
+from ...errors import NeuroMFAError
 from ...errors.text import plain
 from ...weights import WeightMatrix, WeightSource, WeightVector, open_source
 
@@ -74,11 +74,3 @@ def _wrapped(name, array, origin):
     if array.ndim == 1:
         return WeightVector(WeightMatrix.from_array(name, array[None], origin))
     return WeightMatrix.from_array(name, array, origin)
-
-
-def checked_factor(factor):
-    """A float of a factor to multiply weights by."""
-    value = arguments.number(factor)
-    if not np.isfinite(value) or value == 0:
-        raise NeuroMFAError(f"factor={arguments.shown(factor)} must be a finite number other than 0")
-    return value

@@ -6,11 +6,11 @@ Each takes a checkpoint, or what `open_source` takes, and returns a ChangedCheck
 
 import numpy as np
 
-from ...errors import NeuroMFAError, arguments
+from ...errors import NeuroMFAError
 from ...network.architectures import fused_rows
 from ...network.wire import wire
 from ...weights import open_source
-from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor
+from .checkpoint import ChangedCheckpoint, arrays_of
 
 
 def fold_layer_norms(checkpoint):
@@ -30,8 +30,8 @@ def fold_layer_norms(checkpoint):
     return ChangedCheckpoint(checkpoint, "layer norms folded", arrays)
 
 
-def scale_values(checkpoint, factor=3.0):
-    """Multiply every value by a factor and divide the attention's output matrix by it; value biases too.
+def scale_values(checkpoint):
+    """Multiply every value by 3 and divide the attention's output matrix by it; value biases too.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -39,29 +39,26 @@ def scale_values(checkpoint, factor=3.0):
         'values x 3, attention output / 3'
     """
     source, arrays = _opened(checkpoint)
-    factor = checked_factor(factor)
     for name in _block_names(source):
-        _scale_part(arrays, name, source.config, 2, factor)
-        arrays[f"{name}.attention.dense.weight"] /= factor
-    return ChangedCheckpoint(checkpoint, f"values x {factor:g}, attention output / {factor:g}", arrays)
+        _scale_part(arrays, name, source.config, 2, 3.0)
+        arrays[f"{name}.attention.dense.weight"] /= 3.0
+    return ChangedCheckpoint(checkpoint, "values x 3, attention output / 3", arrays)
 
 
-def scale_queries(checkpoint, factor=3.0):
-    """Multiply every query by a factor and divide every key by it, biases too; rotary positions do not mind."""
+def scale_queries(checkpoint):
+    """Multiply every query by 3 and divide every key by it, biases too; rotary positions do not mind."""
     source, arrays = _opened(checkpoint)
-    factor = checked_factor(factor)
     for name in _block_names(source):
-        _scale_part(arrays, name, source.config, 0, factor)
-        _scale_part(arrays, name, source.config, 1, 1 / factor)
-    return ChangedCheckpoint(checkpoint, f"queries x {factor:g}, keys / {factor:g}", arrays)
+        _scale_part(arrays, name, source.config, 0, 3.0)
+        _scale_part(arrays, name, source.config, 1, 1 / 3.0)
+    return ChangedCheckpoint(checkpoint, "queries x 3, keys / 3", arrays)
 
 
-def permute_hidden(checkpoint, seed=0):
+def permute_hidden(checkpoint):
     """Renumber the neurons of every MLP: rows of MLP-in and its bias, and columns of MLP-out, by one permutation."""
-    seed = arguments.seed(seed)
     source, arrays = _opened(checkpoint)
     for place, name in enumerate(_block_names(source)):
-        order = np.random.default_rng([seed, place]).permutation(source.config["intermediate_size"])
+        order = np.random.default_rng([0, place]).permutation(source.config["intermediate_size"])
         for tensor in (f"{name}.mlp.dense_h_to_4h.weight", f"{name}.mlp.dense_h_to_4h.bias"):
             arrays[tensor] = arrays[tensor][order]
         arrays[f"{name}.mlp.dense_4h_to_h.weight"] = arrays[f"{name}.mlp.dense_4h_to_h.weight"][:, order]

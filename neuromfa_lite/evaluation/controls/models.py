@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...errors import NeuroMFAError
+from ...errors import NeuroMFAError, arguments
 from ...laboratory.model import refuse_without_torch
 from ...laboratory.recipes import find_recipe
 from ...laboratory.tasks import measure_abilities
@@ -15,8 +15,12 @@ UNEMBEDDINGS = ("embed_out.weight", "lm_head.weight")
 
 def model_of(checkpoint, dtype="float64"):
     """The transformers model of a checkpoint, in evaluation mode; it computes in "float64" or "float32"."""
+    arguments.one_of("dtype", dtype, ("float64", "float32"))
     source = open_source(checkpoint)
-    model = _empty_model(source).to(_torch_type(dtype))
+    model = _empty_model(source)
+    import torch
+
+    model = model.to(getattr(torch, dtype))
     given = _by_the_models_names(arrays_of(source), set(model.state_dict()), model.base_model_prefix)
     _fill(model, given, source)
     return model.eval()
@@ -31,15 +35,14 @@ def logits(checkpoint, tokens, dtype="float64"):
         return model(torch.as_tensor(np.array(tokens, np.int64)), use_cache=False).logits.numpy()
 
 
-def abilities_of(checkpoint, dtype="float32"):
+def abilities_of(checkpoint):
     """Measure what a checkpoint's weights can do, by the test of its run.
 
     Args:
         checkpoint: Checkpoint or ChangedCheckpoint of a run.
-        dtype: what the model computes in; the runs' own numbers were measured in float32.
 
     Returns:
-        dict from names of abilities to shares from 0 to 1.
+        dict from names of abilities to shares from 0 to 1, computed in float32 as those of the runs are.
 
     Raises:
         NeuroMFAError: it belongs to no run, or no model can be built of it.
@@ -57,7 +60,7 @@ def abilities_of(checkpoint, dtype="float32"):
             f"{checkpoint!r} belongs to no run, so it is not known what to test: give a checkpoint of a run, or a "
             "changed one"
         )
-    return measure_abilities(model_of(checkpoint, dtype), find_recipe(run))
+    return measure_abilities(model_of(checkpoint, "float32"), find_recipe(run))
 
 
 def _empty_model(source):
@@ -74,14 +77,6 @@ def _empty_model(source):
             return AutoModelForCausalLM.from_config(made, attn_implementation="sdpa")
     except ValueError as error:
         raise NeuroMFAError(f"transformers builds no model of {source.config_origin}: {error}") from None
-
-
-def _torch_type(dtype):
-    import torch
-
-    if dtype not in ("float64", "float32"):
-        raise NeuroMFAError(f'dtype={dtype!r} must be "float64" or "float32"')
-    return getattr(torch, dtype)
 
 
 def _by_the_models_names(arrays, wanted, prefix):

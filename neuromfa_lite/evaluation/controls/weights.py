@@ -12,19 +12,11 @@ from ...network import NeuronNetwork, load_network
 from ...network.connections import WeightBlock
 from ...network.parts import embedding_of, unembedding_of
 from ...weights import open_source
-from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor, label_of
+from .checkpoint import ChangedCheckpoint, arrays_of, label_of
 
 
-def scaled(what, factor, embeddings=False):
-    """Multiply every weight by one common factor.
-
-    Args:
-        what: NeuronNetwork or checkpoint.
-        factor: a finite number other than 0.
-        embeddings: include token embedding and unembedding of a checkpoint.
-
-    Returns:
-        NeuronNetwork or ChangedCheckpoint, its weights float64.
+def scaled(what, factor):
+    """Multiply every weight of a NeuronNetwork or a checkpoint by one common factor; the result is float64.
 
     Raises:
         NeuroMFAError: a factor of 0, NaN or infinity.
@@ -34,15 +26,13 @@ def scaled(what, factor, embeddings=False):
         >>> scaled(pair, 2).weight_blocks[0].weights()
         array([ 1. , -0.5])
     """
-    factor = checked_factor(factor)
-
-    def scale(block, weights, stream):
-        return weights.astype(np.float64) * factor
-
-    return apply(what, f"scaled by {factor:g}", scale, embeddings=embeddings)
+    size = arguments.number(factor)
+    if not np.isfinite(size) or size == 0:
+        raise NeuroMFAError(f"factor={arguments.shown(factor)} must be a finite number other than 0")
+    return apply(what, f"scaled by {size:g}", lambda block, weights, stream: weights.astype(np.float64) * size)
 
 
-def rescaled(what, like, embeddings=False):
+def rescaled(what, like):
     """Multiply each matrix by the factor that gives it the standard deviation of the same matrix in another network.
 
     Applied to an untrained network with a trained one to be like, it grows the weights as much as training did, matrix
@@ -51,7 +41,6 @@ def rescaled(what, like, embeddings=False):
     Args:
         what: NeuronNetwork or checkpoint; every matrix must have a spread of its own.
         like: NeuronNetwork or checkpoint with the same matrices, by name.
-        embeddings: include token embedding and unembedding of checkpoints.
 
     Returns:
         NeuronNetwork or ChangedCheckpoint, its weights float64.
@@ -65,7 +54,7 @@ def rescaled(what, like, embeddings=False):
         >>> rescaled(start, now).weight_blocks[0].weights()
         array([ 0.2, -0.2])
     """
-    wanted = {block.name: block for block in blocks_of(like, embeddings)}
+    wanted = {block.name: block for block in _blocks_of(like)}
     name, other = (each.origin if isinstance(each, NeuronNetwork) else label_of(each) for each in (what, like))
 
     def grow(block, weights, stream):
@@ -76,10 +65,10 @@ def rescaled(what, like, embeddings=False):
             raise NeuroMFAError(f"the weights of matrix {block.name!r} of {name} are all alike: no factor spreads them")
         return weights.astype(np.float64) * (wanted[block.name].weights().std(dtype=np.float64) / own)
 
-    return apply(what, f"rescaled to {other}", grow, embeddings=embeddings)
+    return apply(what, f"rescaled to {other}", grow)
 
 
-def rescaled_start(checkpoint, embeddings=False):
+def rescaled_start(checkpoint):
     """Step 0 of a checkpoint's own run, each matrix rescaled to the deviation it has in the checkpoint.
 
     A ChangedCheckpoint under the labels of the checkpoint (of a run, perhaps changed already), the twin of its step;
@@ -91,18 +80,15 @@ def rescaled_start(checkpoint, embeddings=False):
     if not isinstance(stored, Checkpoint):
         raise NeuroMFAError(f"{label_of(checkpoint)} is no checkpoint of a run, its start is unknown: use rescaled()")
     start = load_run(stored.folder.parents[1]).checkpoint(0, stored.seed)
-    arguments.flag("embeddings", embeddings)
-    words = "step 0 rescaled to its deviations" + (", embeddings too" if embeddings else "")
-    return ChangedCheckpoint(checkpoint, words, rescaled(start, checkpoint, embeddings).tensors())
+    return ChangedCheckpoint(checkpoint, "step 0 rescaled to its deviations", rescaled(start, checkpoint).tensors())
 
 
-def gaussian_like(what, seed=0, embeddings=False):
+def gaussian_like(what, seed=0):
     """Replace each matrix by independent Gaussian numbers of the same mean and standard deviation; zeros stay zeros.
 
     Args:
         what: NeuronNetwork or checkpoint.
         seed: whole number; every matrix draws from a stream of its own.
-        embeddings: include token embedding and unembedding of a checkpoint.
 
     Returns:
         NeuronNetwork or ChangedCheckpoint, its weights float64.
@@ -120,16 +106,19 @@ def gaussian_like(what, seed=0, embeddings=False):
         drawn[there] = stream.normal(kept.mean(), kept.std(), kept.size) if kept.size else kept
         return drawn
 
-    return apply(what, "Gaussian twin", draw, seed, embeddings)
+    return apply(what, "Gaussian twin", draw, seed)
 
 
 def permuted_outgoing(what, seed=0, embeddings=False):
     """Shuffle the outgoing weights of every neuron among its targets, within each matrix.
 
     Each neuron keeps exactly the connection strengths it had, so that nothing changes for a measure that sees one hop
-    only; who is connected to whom is lost. Of a token embedding the weights of each token are shuffled.
+    only; who is connected to whom is lost.
 
-    Args: as of :func:`gaussian_like`.
+    Args:
+        what: NeuronNetwork or checkpoint.
+        seed: whole number; every matrix draws from a stream of its own.
+        embeddings: include token embedding (a token's weights are shuffled) and unembedding of a checkpoint.
 
     Returns:
         NeuronNetwork or ChangedCheckpoint, its weights of the type they had.
@@ -139,29 +128,26 @@ def permuted_outgoing(what, seed=0, embeddings=False):
         >>> permuted_outgoing(star, seed=1).weight_blocks[0].weights()
         array([0.125, 0.5  , 0.25 , 7.   ])
     """
-
-    def permute(block, weights, stream):
-        return block.permuted(weights, stream)
-
-    return apply(what, "outgoing weights permuted", permute, seed, embeddings)
+    words = "outgoing weights permuted" + (", embeddings too" if arguments.flag("embeddings", embeddings) else "")
+    return apply(what, words, lambda block, weights, stream: block.permuted(weights, stream), seed, embeddings)
 
 
-def shuffled(what, seed=0, embeddings=False):
+def shuffled(what, seed=0):
     """Shuffle all weights of each matrix, as :func:`permuted_outgoing` does those of each neuron."""
 
     def shuffle(block, weights, stream):
         return stream.permutation(weights.ravel()).reshape(weights.shape)
 
-    return apply(what, "weights shuffled within matrices", shuffle, seed, embeddings)
+    return apply(what, "weights shuffled within matrices", shuffle, seed)
 
 
-def random_signs(what, seed=0, embeddings=False):
+def random_signs(what, seed=0):
     """Give every weight a random sign: each strength stays where it was. Arguments as of :func:`permuted_outgoing`."""
 
     def sign(block, weights, stream):
         return np.where(stream.random(weights.shape) < 0.5, weights, -weights)
 
-    return apply(what, "random signs", sign, seed, embeddings)
+    return apply(what, "random signs", sign, seed)
 
 
 def apply(what, words, change, seed=0, embeddings=False):
@@ -169,28 +155,33 @@ def apply(what, words, change, seed=0, embeddings=False):
 
     The stream is the block's own generator: it draws the same numbers in a network and in its checkpoint.
     """
-    seed, embeddings = arguments.seed(seed), arguments.flag("embeddings", embeddings)
-    blocks = blocks_of(what, embeddings)
-    streams = {block.name: np.random.default_rng([seed, place]) for place, block in enumerate(blocks)}
+    seed, blocks = arguments.seed(seed), _blocks_of(what, embeddings)
+    changed = (  # one after another, for the memory
+        (block, change(block, block.weights(), np.random.default_rng([seed, place])))
+        for place, block in enumerate(blocks)
+    )
     if isinstance(what, NeuronNetwork):
-        return _changed_network(what, words, lambda block: change(block, block.weights(), streams[block.name]))
+        weights = {block.name: new for block, new in changed}
+        blocks = [block if block.fixed else block.with_weights(weights[block.name]) for block in what.blocks]
+        origin = f"{what.origin} ({words})"
+        return NeuronNetwork(what.layers, blocks, origin, what.left_out, what.seed, join=what.join)
     source = open_source(what)
     arrays = arrays_of(source)
-    for block in blocks:
-        changed, name = change(block, block.weights(), streams[block.name]), block.matrix.stored_name
-        arrays[name] = arrays[name].astype(np.promote_types(arrays[name].dtype, changed.dtype), copy=False)
-        block.matrix.put(arrays[name], changed)
+    for block, new in changed:
+        name = block.matrix.stored_name
+        arrays[name] = arrays[name].astype(np.promote_types(arrays[name].dtype, new.dtype), copy=False)
+        block.matrix.put(arrays[name], new)
     if embeddings and source.config.get("tie_word_embeddings"):  # one that is stored beside the other stays equal to it
         arrays[unembedding_of(source).name] = arrays[embedding_of(source).name]
-    return ChangedCheckpoint(what, words + (", embeddings too" if embeddings else ""), arrays)
+    return ChangedCheckpoint(what, words, arrays)
 
 
-def blocks_of(what, embeddings=False):
+def _blocks_of(what, embeddings=False):
     """The blocks that a control changes; of a checkpoint also embedding and unembedding, one where they are tied."""
     if isinstance(what, NeuronNetwork):
-        if arguments.flag("embeddings", embeddings):
+        if embeddings:
             raise NeuroMFAError("embeddings=True needs a checkpoint: this NeuronNetwork holds no embedding to change")
-        return list(what.weight_blocks)
+        return what.weight_blocks
     source = open_source(what)
     blocks = list(load_network(source).weight_blocks)
     if embeddings:
@@ -199,9 +190,3 @@ def blocks_of(what, embeddings=False):
         if outgoing is not incoming and not source.config.get("tie_word_embeddings"):
             blocks.append(WeightBlock(outgoing.name, "unembedding", 0, -1, outgoing))
     return blocks
-
-
-def _changed_network(network, words, change):
-    blocks = [block if block.fixed else block.with_weights(change(block)) for block in network.blocks]
-    origin = f"{network.origin} ({words})"
-    return NeuronNetwork(network.layers, blocks, origin, network.left_out, network.seed, join=network.join)

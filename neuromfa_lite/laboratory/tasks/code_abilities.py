@@ -89,7 +89,7 @@ def copying_identifier(
 
 
 def words(texts: list[str]) -> list[tuple[int, int]]:
-    """(start, stop) of words, of letters and underscores, perhaps after a space; one at an end may be cut and is none."""
+    """(start, stop) of words, of letters and underscores, perhaps after a space; one at an end may be cut: none."""
     found = []
     start = None
     for place, text in enumerate([*texts, "\n"]):
