@@ -270,8 +270,6 @@ def test_a_model_that_cannot_be_built_says_why(trained):
         logits(open_source(tensors, config=config | {"vocab_size": 63}), [[1]])
     with pytest.raises(NeuroMFAError, match="transformers builds no model"):
         logits(open_source(tensors, config={"model_type": "toy"}), [[1]])
-    with pytest.raises(NeuroMFAError, match="dtype="):
-        logits(trained, [[1]], dtype="float16")
     with pytest.raises(SourceError, match="cannot open"):
         logits(3, [[1]])
 

@@ -164,10 +164,8 @@ def test_copy_accuracy_of_a_constant_predictor_is_its_count():
 
 @pytest.mark.small
 def test_copy_accuracy_refuses_what_it_cannot_count():
-    tokens, periods = np.ones((2, 4), int), np.array([2, 2])
-    with pytest.raises(NeuroMFAError, match="do not belong together"):
-        induction.copy_accuracy(np.ones((2, 3), int), tokens, periods)
-    with pytest.raises(NeuroMFAError, match="period"):
+    tokens = np.ones((2, 4), int)
+    with pytest.raises(NeuroMFAError, match="copy_accuracy"):
         induction.copy_accuracy(tokens, tokens, np.array([3, 3]))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...errors import NeuroMFAError, arguments
+from ...errors import NeuroMFAError
 from ...laboratory.model import refuse_without_torch
 from ...laboratory.recipes import find_recipe
 from ...laboratory.tasks import measure_abilities
@@ -15,20 +15,28 @@ UNEMBEDDINGS = ("embed_out.weight", "lm_head.weight")
 
 def model_of(checkpoint, dtype="float64"):
     """The transformers model of a checkpoint, in evaluation mode; it computes in "float64" or "float32"."""
-    arguments.one_of("dtype", dtype, ("float64", "float32"))
-    source = open_source(checkpoint)
-    model = _empty_model(source)
+    refuse_without_torch("running a model")
     import torch
 
-    model = model.to(getattr(torch, dtype))
-    given = _by_the_models_names(arrays_of(source), set(model.state_dict()), model.base_model_prefix)
-    _fill(model, given, source)
+    source = open_source(checkpoint)
+    model = _empty_model(source).to(getattr(torch, dtype))
+    wanted = model.state_dict()
+    arrays = _by_the_models_names(arrays_of(source), wanted, model.base_model_prefix)
+    tied = UNEMBEDDINGS if source.config.get("tie_word_embeddings") else ()
+    missing = [name for name in wanted if name not in arrays and name not in tied]
+    wrong = [name for name in wanted if name in arrays and arrays[name].shape != tuple(wanted[name].shape)]
+    if missing or wrong:
+        said = f"lacks {', '.join(missing[:3])} of" if missing else f"has another shape of {', '.join(wrong[:3])} than"
+        raise NeuroMFAError(f"{source.origin} {said} its model: are all weight files there, and of this model?")
+    # masks of old files are not in the model and stay out
+    model.load_state_dict({name: torch.tensor(arrays[name]) for name in wanted if name in arrays}, strict=False)
+    model.tie_weights()
     return model.eval()
 
 
-def logits(checkpoint, tokens, dtype="float64"):
-    """The logits of a checkpoint's model, (sequences, context, vocabulary), of tokens (sequences, context) int."""
-    model = model_of(checkpoint, dtype)
+def logits(checkpoint, tokens):
+    """The float64 logits of a checkpoint's model, (sequences, context, vocabulary), of tokens (sequences, context)."""
+    model = model_of(checkpoint)
     import torch
 
     with torch.no_grad():
@@ -64,7 +72,6 @@ def abilities_of(checkpoint):
 
 
 def _empty_model(source):
-    refuse_without_torch("running a model")
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -86,18 +93,3 @@ def _by_the_models_names(arrays, wanted, prefix):
         choices = [name, f"{prefix}.{name}", *(UNEMBEDDINGS if name in UNEMBEDDINGS else ())]
         named[next((choice for choice in choices if choice in wanted), name)] = array
     return named
-
-
-def _fill(model, arrays, source):
-    """Copy the arrays into the model; buffers of old files (masks) are not in it and stay out."""
-    import torch
-
-    tied = set(UNEMBEDDINGS) if source.config.get("tie_word_embeddings") else set()
-    wanted = model.state_dict()
-    missing = [name for name in wanted if name not in arrays and name not in tied]
-    wrong = [name for name in wanted if name in arrays and arrays[name].shape != tuple(wanted[name].shape)]
-    if missing or wrong:
-        said = f"lacks {', '.join(missing[:3])} of" if missing else f"has another shape of {', '.join(wrong[:3])} than"
-        raise NeuroMFAError(f"{source.origin} {said} its model: are all weight files there, and of this model?")
-    model.load_state_dict({name: torch.tensor(arrays[name]) for name in wanted if name in arrays}, strict=False)
-    model.tie_weights()

@@ -9,19 +9,19 @@ import numpy as np
 from ..recipes import Recipe
 from . import code_abilities
 from .python_text import stored_text, training_tokens
-from .task import Examples
+from .task import Examples, Task
 
 SHUFFLE_SEED = 0
 
 
-class Code:
+class Code(Task):
     """A :class:`Task`: predict code. Tested on real code, a control too.
 
     Choices: shuffled trains on the same tokens in random order; held_out_sequences of the test, out of other files.
     """
 
     def __init__(self, recipe: Recipe):
-        self.recipe = recipe
+        super().__init__(recipe)
         self.text = stored_text()
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
@@ -32,7 +32,6 @@ class Code:
         return Examples(windows[:, :-1], windows[:, 1:])
 
     def about(self) -> dict:
-        """Which text is trained on: python, licence, size and hash."""
         return training_tokens()[1]
 
     def questions(self) -> np.ndarray:
@@ -40,15 +39,12 @@ class Code:
         return self._held_out()[:, :-1]
 
     def abilities(self, logits: np.ndarray) -> dict[str, float]:
-        """The four abilities of `code_abilities`."""
-        tokens, vocabulary = self._held_out(), self.text["vocabulary"]
+        tokens, vocabulary, usual = self._held_out(), self.text["vocabulary"], self.text["usual_next"]
         return {
             "next_token_accuracy": code_abilities.next_token_accuracy(logits, tokens),
             "closing_brackets": code_abilities.closing_brackets(logits, tokens, vocabulary),
             "indentation": code_abilities.indentation(logits, tokens, vocabulary),
-            "copying_identifier": code_abilities.copying_identifier(
-                logits, tokens, vocabulary, self.text["usual_next"]
-            ),
+            "copying_identifier": code_abilities.copying_identifier(logits, tokens, vocabulary, usual),
         }
 
     def _held_out(self):

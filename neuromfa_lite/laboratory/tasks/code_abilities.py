@@ -68,9 +68,7 @@ def indentation(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str]) -
     return _mean_over_kinds(answers, [depth for _, _, depth in asked], "indentation")
 
 
-def copying_identifier(
-    logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str], usual_next: list[int]
-) -> float:
+def copying_identifier(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str], usual_next: list[int]) -> float:
     """How well a model goes on with a name that it has read before.
 
     Asked inside every word of several tokens that stands in the same sequence before, where the next token is not the
@@ -90,8 +88,7 @@ def copying_identifier(
 
 def words(texts: list[str]) -> list[tuple[int, int]]:
     """(start, stop) of words, of letters and underscores, perhaps after a space; one at an end may be cut: none."""
-    found = []
-    start = None
+    found, start = [], None
     for place, text in enumerate([*texts, "\n"]):
         letters = text.strip(" ").replace("_", "a")
         is_word = letters.isascii() and letters.isalpha()

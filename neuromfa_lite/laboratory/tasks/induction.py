@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...errors import NeuroMFAError
 from ..recipes import Recipe
-from .task import Examples, next_tokens, seed_sequence, share_right
+from .task import Examples, Task, next_tokens, seed_sequence, share_right
 
 
-class Induction:
+class Induction(Task):
     """A :class:`Task`: copy a random block. The test always repeats, a control's too.
 
     Choices: repeated trains on blocks that repeat, else on tokens that never do; smallest_token, largest_token,
@@ -17,27 +16,20 @@ class Induction:
     """
 
     def __init__(self, recipe: Recipe):
-        self.recipe = recipe
+        super().__init__(recipe)
         generator = np.random.default_rng(seed_sequence("held-out"))
         self.held_out, self.periods = repeated_sequences(generator, recipe.choices["held_out_sequences"], recipe)
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
-        """The next batch, every next token asked for."""
         recipe = self.recipe
         if recipe.choices["repeated"]:
             return next_tokens(repeated_sequences(generator, recipe.batch, recipe)[0])
         return next_tokens(_random_tokens(generator, (recipe.batch, recipe.context), recipe.choices))
 
-    def about(self) -> dict:
-        """Nothing: all is drawn from a seed."""
-        return {}
-
     def questions(self) -> np.ndarray:
-        """The held-out sequences."""
         return self.held_out
 
     def abilities(self, logits: np.ndarray) -> dict[str, float]:
-        """The copy accuracy."""
         return {"copy_accuracy": copy_accuracy(logits.argmax(-1), self.held_out, self.periods)}
 
 
@@ -55,13 +47,7 @@ def copy_accuracy(predictions: np.ndarray, tokens: np.ndarray, periods: np.ndarr
 
     The token that opens the second block is not asked for: until it is read nothing shows that a block repeats.
     """
-    if predictions.shape != tokens.shape or periods.shape != tokens.shape[:1]:
-        raise NeuroMFAError(
-            f"predictions {predictions.shape}, tokens {tokens.shape} and periods {periods.shape} do not belong together"
-        )
     counted = np.arange(tokens.shape[1] - 1)[None, :] >= periods[:, None]
-    if not counted.any():
-        raise NeuroMFAError("no sequence is longer than its period + 1: give longer ones or shorter periods")
     return share_right(predictions[:, :-1] == tokens[:, 1:], counted, "copy_accuracy")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..recipes import Recipe
-from .task import NOT_ASKED, Examples, seed_sequence, share_right
+from .task import NOT_ASKED, Examples, Task, seed_sequence, share_right
 
 
-class ModularAddition:
+class ModularAddition(Task):
     """A :class:`Task`: add modulo p, the numbers tokens 0 to p - 1, and token p asks for their sum.
 
     A batch is all of the training pairs. Both orders (a, b) and (b, a) are trained on or neither is, so that no answer
@@ -18,7 +18,7 @@ class ModularAddition:
     """
 
     def __init__(self, recipe: Recipe):
-        self.recipe = recipe
+        super().__init__(recipe)
         self.pairs, self.trained, self.labels, self.sums = addition_table(**recipe.choices)
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
@@ -27,10 +27,6 @@ class ModularAddition:
         targets = np.full_like(tokens, NOT_ASKED)
         targets[:, -1] = self.labels[self.trained]
         return Examples(tokens, targets)
-
-    def about(self) -> dict:
-        """Nothing: all is drawn from a seed."""
-        return {}
 
     def questions(self) -> np.ndarray:
         """All p * p questions, those trained on among them: the abilities keep the two apart."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from ...errors import NeuroMFAError, arguments
+from ..recipes import Recipe
 
 NOT_ASKED = -100  # a target that does not count in the loss; the value torch's cross_entropy ignores by default
 STREAMS = ("init", "train", "held-out")
@@ -20,14 +21,18 @@ class Examples(NamedTuple):
     targets: np.ndarray
 
 
-class Task(Protocol):
+class Task:
     """What the training asks of a task; made from its recipe by :func:`find_task`."""
+
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
         """The next batch."""
 
     def about(self) -> dict:
         """Which data of this machine are trained on (plain values); nothing if all are drawn from a seed."""
+        return {}
 
     def questions(self) -> np.ndarray:
         """The sequences (sequences, context) int64 that a model reads when it is tested: always the same."""
