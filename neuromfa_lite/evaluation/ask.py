@@ -13,11 +13,11 @@ from .abilities_after import ability_after
 from .card import Scorecard
 from .cells import Cell, row_of, seeds_in_words
 from .changes import PRESERVING, SCALE, WIRING, WIRING_AND_TOKENS
-from .measures.baselines import BASELINES
+from .measures.baselines import log_step, weight_deviation
 from .values import SETTINGS, ability_of, name_of, of_change, refuse_bad_measure, settings, values_of
 
 MODEL = "the model itself"
-COMPARED_WITH = {"log(step)": "log_step", "weight deviation": "weight_deviation"}
+COMPARED_WITH = {"log(step)": log_step, "weight deviation": weight_deviation}
 DESTROYING = (SCALE, WIRING, WIRING_AND_TOKENS)
 CHANGES = (*DESTROYING, *PRESERVING, *SETTINGS)
 
@@ -66,7 +66,10 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
         for step in (0, runs[0].steps(seed)[-1]):
             refuse_bad_measure(measure, runs[0].checkpoint(step, seed), *size)
     able = [run for run in runs if has_ability(run)]
-    baselines = {run.name: _baselines(run) for run in able}
+    baselines = {
+        run.name: {words: of_change(values_of(run, each, samples=1)) for words, each in COMPARED_WITH.items()}
+        for run in able
+    }
     rows = []
     with tqdm(total=len(names) * len(runs), desc="scorecard", unit="run", disable=not progress, delay=1) as bar:
         for name, measure in zip(names, measures, strict=True):
@@ -113,10 +116,6 @@ def _cells_of_changes(table, others):
         else:
             cells.append(questions.change_cell(words, rises, of_change(table, words)))
     return cells
-
-
-def _baselines(run):
-    return {words: of_change(values_of(run, BASELINES[name], samples=1)) for words, name in COMPARED_WITH.items()}
 
 
 def _drawn(rises, samples):

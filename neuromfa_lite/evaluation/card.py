@@ -88,7 +88,7 @@ class Scorecard:
         return results.picture("plot_scorecard", self, ax=ax)
 
     def draw(self, path):
-        """Draw the picture into a .png file, under a temporary name first; returns the path."""
+        """Draw the picture into a .png file; returns the path."""
         path, content = picture_target(path), io.BytesIO()
         self.plot().figure.savefig(content, format="png", dpi=120)
         with results.written(path) as file:

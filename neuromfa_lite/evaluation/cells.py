@@ -20,9 +20,8 @@ class Cell(NamedTuple):
         value: the answer, None where there is none; note says why.
         low, high: 5 % and 95 % quantile over all pairs of training seed and sample; a contrast of two means may lie
             outside. Of an effect size and of the noise of seeds the smallest and the largest with all seeds and with
-            one left out; where too few seeds are there for that, value -+ 1.64 standard errors of a jackknife over
-            samples. A further training lies outside such ranges as often as not. None where one training seed was
-            measured and nothing drawn.
+            one left out; with too few seeds value -+ 1.64 standard errors of a jackknife over samples. A further
+            training lies outside as often as not. None of a single number: one training seed, and nothing drawn.
         looks: how many measured numbers went into it; samples that are equal all along a run are one.
         note: what to know.
         trainings: of how many training seeds it is, in words, for the note of a number without a range.

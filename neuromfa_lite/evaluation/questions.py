@@ -131,10 +131,7 @@ def tracking_cells(rises, ability, baselines):
 
 
 def control_cells(rises, control, theirs):
-    """Does it rise where an ability appears and not in a control, of rises theirs? At every step that all seeds have.
-
-    And at step 256, in the middle of every task, of the seeds that have it.
-    """
+    """Does it rise in a run and not in its control? At the steps of all seeds, and at 256, amid every task, of some."""
     shared = set.intersection(*(_common_steps(each) for each in (rises, theirs)))
     if all((seeds_of(each)[0], EARLY) in each.index for each in (rises, theirs)):
         shared |= {EARLY}
@@ -215,10 +212,7 @@ def half_way(steps, rises):
 
 
 def octaves_after(rises, ability):
-    """log2 (1 + half of the measure)/(1 + half of the ability) of each sample of a training; below 0 it leads.
-
-    Samples that stand still have none, and no sample has where the ability stands still.
-    """
+    """log2 (1 + half of the measure)/(1 + half of the ability) of each sample of a training; none if it stands still."""
     steps, ability = rises.index.to_numpy(), ability.to_numpy()
     reached = half_way(steps, ability - ability[0])
     halves = [half_way(steps, column) for column in rises.to_numpy().T] if reached is not None else []
@@ -228,9 +222,8 @@ def octaves_after(rises, ability):
 def timing_cell(rises, ability):
     """Is it half way before or after the ability is? In doublings of the training step; below 0 it leads.
 
-    The mean over all pairs of training seed and sample. Between few checkpoints the time of half comes out wrong. What
-    that does is known of the first seed, which has most: thinned to the steps of another seed it is half way at another
-    time, and by this difference the other is corrected, roughly where both are half way between different checkpoints.
+    Between few checkpoints the time of half comes out wrong. What that does is known of the first seed, which has most:
+    thinned to the steps of another it is half way at another time, and by this difference the other is corrected.
     """
     name, (first, *others) = "half way after ability", seeds_of(rises)
     mine, its = rises.loc[first], ability.loc[first]

@@ -60,7 +60,6 @@ MANIFEST = {
     "control": ("a line of text or null", lambda value: value is None or _is_line(value)),
     "control_of": ("a line of text or null", lambda value: value is None or _is_line(value)),
     "recipe": ("an object", lambda value: isinstance(value, dict)),
-    "recipes_tried": ("a list", lambda value: isinstance(value, list)),
     "trainings": ("an object of objects", _are_objects),
     "checkpoints": ("a list of at least one", lambda value: isinstance(value, list) and bool(value)),
 }

@@ -138,9 +138,8 @@ class Run:
             NeuroMFAError: the seed is not stored.
 
         Example:
-            >>> frame = load_run("induction-control").abilities(seed=0)
-            >>> list(frame.columns), len(frame)
-            (['seed', 'step', 'copy_accuracy'], 17)
+            >>> list(load_run("induction-control").abilities(seed=0))
+            ['seed', 'step', 'copy_accuracy']
         """
         import pandas as pd
 
@@ -150,8 +149,6 @@ class Run:
 
     def curve(self, seed: int = 0) -> pd.DataFrame:
         """Tabulate what was measured while a seed was trained, between its checkpoints too.
-
-        At a stored step the abilities are those of the weights as stored, else of the weights in single precision.
 
         Returns:
             DataFrame with columns step, train_loss (nats per token asked) and one per ability.
@@ -190,14 +187,11 @@ class Run:
 
 
 def load_run(name_or_folder: str | os.PathLike) -> Run:
-    """Open a bundled run by its name, or a run of one's own by its folder.
+    """Open a bundled run by its name, or a run of one's own by its folder; returns a Run.
 
     Args:
         name_or_folder: a name from :func:`list_runs`, or a folder as `neuromfa-lite train` writes it; "./name" for a
             folder that is called like a bundled run.
-
-    Returns:
-        Run.
 
     Raises:
         NeuroMFAError: it is neither; the message lists the bundled runs.
@@ -223,8 +217,8 @@ def list_runs() -> pd.DataFrame:
     """Tabulate the bundled runs.
 
     Returns:
-        DataFrame, a row per run: run, title, seeds, checkpoints, steps, ability, at_the_end (the ability of the first
-        seed at its last step), control.
+        DataFrame: run, title, seeds, checkpoints, steps, ability, at_the_end (the ability of the first seed at its last
+        step), control.
 
     Example:
         >>> list(list_runs()["run"])[:2]
@@ -266,8 +260,7 @@ def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
     """Compare every file of a run (Run, or what :func:`load_run` takes) with the hash in its manifest.
 
     Returns:
-        DataFrame, a row per file: file (path inside the run), expected and found (SHA-256; None where the file cannot
-        be read), ok.
+        DataFrame: file (path inside the run), expected and found (SHA-256; None where it cannot be read), ok.
     """
     import pandas as pd
 

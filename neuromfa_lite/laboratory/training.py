@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,13 +123,17 @@ class Training:
         """Train up to the last of the steps."""
         import torch
 
-        start = time.perf_counter()
-        with _threads(THREADS), torch.random.fork_rng(devices=[]), torch.enable_grad():
-            self.model = build_model(self.recipe, self.seed).train()
-            self.optimizer = build_optimizer(self.model, self.recipe)
-            self.batches = np.random.default_rng(seed_sequence("train", self.seed))
-            torch.manual_seed(self.seed)  # only dropout would draw from it
-            self._steps(stored_steps, progress)
+        start, threads = time.perf_counter(), torch.get_num_threads()
+        torch.set_num_threads(THREADS)
+        try:
+            with torch.random.fork_rng(devices=[]), torch.enable_grad():
+                self.model = build_model(self.recipe, self.seed).train()
+                self.optimizer = build_optimizer(self.model, self.recipe)
+                self.batches = np.random.default_rng(seed_sequence("train", self.seed))
+                torch.manual_seed(self.seed)  # only dropout would draw from it
+                self._steps(stored_steps, progress)
+        finally:
+            torch.set_num_threads(threads)
         self.seconds = time.perf_counter() - start
 
     def _steps(self, stored_steps: list[int], progress: bool) -> None:
@@ -235,16 +238,3 @@ def _machine() -> dict:
             "safetensors": safetensors.__version__,
         },
     }
-
-
-@contextmanager
-def _threads(count: int):
-    """Run torch on ``count`` threads, then on as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -95,16 +95,10 @@ def log_step(checkpoint):
     return float(np.log1p(step))
 
 
-_MEASURES = (
-    log_step,
-    weight_deviation,
-    mean_weighted_degree,
-    minus_stable_rank,
-    minus_effective_rank,
-    kurtosis,
-    spectral_norm,
-)
-BASELINES = {measure.__name__: measure for measure in _MEASURES}
+_OF_MATRICES = (
+    weight_deviation, mean_weighted_degree, minus_stable_rank, minus_effective_rank, kurtosis, spectral_norm,
+)  # fmt: skip
+BASELINES = {measure.__name__: measure for measure in (log_step, *_OF_MATRICES)}
 
 
 def measure_baselines(checkpoint):
@@ -116,8 +110,7 @@ def measure_baselines(checkpoint):
         True
     """
     matrices = _matrices(checkpoint)
-    of_matrices = {name: measure for name, measure in BASELINES.items() if measure is not log_step}
-    found = {name: _mean(measure.of_matrix, matrices) for name, measure in of_matrices.items()}
+    found = {measure.__name__: _mean(measure.of_matrix, matrices) for measure in _OF_MATRICES}
     return {"log_step": log_step(checkpoint)} | found
 
 
