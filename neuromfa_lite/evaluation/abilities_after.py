@@ -4,8 +4,6 @@ The answers for the bundled runs are stored, each under the hashes of its first 
 takes, and of its last. Other checkpoints are measured anew, which needs torch.
 """
 
-from __future__ import annotations
-
 import json
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The scorecard of a measure: every question asked of every run, with progress."""
 
-from __future__ import annotations
-
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -154,10 +152,7 @@ def _refuse_bad_runs(runs):
             raise NeuroMFAError(f"runs holds {arguments.shown(run)}, which is no run: open it with load_run(...)")
         for seed in run.seeds:
             if 0 not in run.steps(seed):
-                raise NeuroMFAError(
-                    f"run {run.name!r}, training seed {seed}: step 0 is missing, and every measure is compared with "
-                    "the untrained network"
-                )
+                raise NeuroMFAError(f"run {run.name!r}, training seed {seed}: step 0 is missing: every rise is from it")
             for checkpoint in run.checkpoints(seed) if run.ability else ():
                 if run.ability not in checkpoint.abilities:
                     raise NeuroMFAError(

@@ -1,7 +1,5 @@
 """One number of a scorecard: its spread, and in words what has to be known of it."""
 
-from __future__ import annotations
-
 from statistics import NormalDist
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Where two sizes are compared the number is their contrast (a - b)/(|a| + |b|): f
 where b is nothing beside a or of the other sign. Unlike a ratio it stays small where both are.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .cells import FEWEST, Cell, ends, jackknife, joined, seeds_in_words, smallest_largest
@@ -212,7 +210,7 @@ def half_way(steps, rises):
 
 
 def octaves_after(rises, ability):
-    """log2 (1 + half of the measure)/(1 + half of the ability) of each sample of a training; none if it stands still."""
+    """log2 (1 + half of the measure)/(1 + half of the ability) of each sample of a training; none where it stands."""
     steps, ability = rises.index.to_numpy(), ability.to_numpy()
     reached = half_way(steps, ability - ability[0])
     halves = [half_way(steps, column) for column in rises.to_numpy().T] if reached is not None else []

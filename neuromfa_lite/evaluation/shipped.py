@@ -1,7 +1,5 @@
 """The scorecard that comes with the package: the published method, its variants and what they must be better than."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from .. import results

@@ -3,13 +3,11 @@
 A measure is a Method, whose value is its score, or any function of a checkpoint to a number.
 """
 
-from __future__ import annotations
-
 import inspect
 
 import numpy as np
 
-from ..errors import NeuroMFAError, arguments, said
+from ..errors import ONE_ANSWER, NeuroMFAError, arguments, said
 from ..method import Method
 from ..network import load_network
 from ..study import degree_of_emergence
@@ -78,10 +76,8 @@ def name_of(what):
         return what.name
     if callable(what) and not isinstance(what, type):
         return getattr(what, "__name__", type(what).__name__).replace("_", " ")
-    raise NeuroMFAError(
-        f"a scorecard is made of a Method or of a function of a checkpoint to a number, not of "
-        f"{arguments.shown(what)}; named methods are in neuromfa_lite.METHODS"
-    )
+    found = arguments.shown(what)
+    raise NeuroMFAError(f"a scorecard is made of a Method or of a function of a checkpoint, not of {found}: see METHODS")
 
 
 def states(what, checkpoint, samples, neurons_per_layer):
@@ -109,8 +105,7 @@ def refuse_bad_measure(what, checkpoint, samples, neurons_per_layer):
     if (first != again).any():
         at = np.flatnonzero(first != again)[0]
         raise NeuroMFAError(
-            f"{name_of(what)} gave two answers for {checkpoint}, {first[at, 0]:g} and {again[at, 0]:g}: let it draw "
-            "from a generator of a fixed seed or of seed=, and keep nothing between calls"
+            f"{name_of(what)} gave two answers for {checkpoint}, {first[at, 0]:g} and {again[at, 0]:g}: {ONE_ANSWER}"
         )
 
 
@@ -143,10 +138,8 @@ def _answers(function, checkpoint, samples):
         raise NeuroMFAError(f"{name} raised {said(error)} for {checkpoint}") from error
     for value in values:
         if not np.isfinite(arguments.number(value)):
-            raise NeuroMFAError(
-                f"{name} returned {arguments.shown(value)} for {checkpoint}: a function on a scorecard returns one "
-                "finite number for every checkpoint"
-            )
+            found = arguments.shown(value)
+            raise NeuroMFAError(f"{name} returned {found} for {checkpoint}, where one finite number is needed")
     return values
 
 

@@ -4,8 +4,6 @@ Beside it lie, per checkpoint, seed-0/step-000724/{config.json, model.safetensor
 seed-0-again, and in seed-0 after the next time.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

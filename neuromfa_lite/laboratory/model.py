@@ -1,7 +1,5 @@
 """The model of a recipe, its optimiser, and how its weights are stored. torch is loaded when a function is called."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Recipes of the bundled runs: everything that decides what a training produces, as plain records."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass, field, replace
 

@@ -3,8 +3,6 @@
 The arithmetic runs on one thread, so that two trainings on one machine agree to the last bit.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -12,7 +12,6 @@ from neuromfa_lite.evaluation.controls import (
     abilities_of,
     emergence_from,
     gaussian_like,
-    logits,
     permuted_outgoing,
     random_signs,
     rescaled,
@@ -20,6 +19,7 @@ from neuromfa_lite.evaluation.controls import (
     scaled,
     shuffled,
 )
+from neuromfa_lite.evaluation.controls.models import logits
 from neuromfa_lite.evaluation.controls.weights import apply
 from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows
 from neuromfa_lite.network.connections import NeuronLayer

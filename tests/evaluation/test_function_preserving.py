@@ -9,12 +9,10 @@ from neuromfa_lite.evaluation.controls import (
     FUNCTION_PRESERVING,
     ChangedCheckpoint,
     emergence_from,
-    fold_layer_norms,
-    logits,
-    permute_hidden,
-    scale_values,
     scaled,
 )
+from neuromfa_lite.evaluation.controls.function_preserving import fold_layer_norms, permute_hidden, scale_values
+from neuromfa_lite.evaluation.controls.models import logits
 from neuromfa_lite.laboratory.recipes import find_recipe
 from neuromfa_lite.laboratory.tasks import find_task
 from neuromfa_lite.network.architectures import fused_rows

@@ -2,8 +2,8 @@
 
 from .checkpoint import ChangedCheckpoint
 from .comparison import emergence_from
-from .function_preserving import FUNCTION_PRESERVING, fold_layer_norms, permute_hidden, scale_queries, scale_values
-from .models import abilities_of, logits, model_of
+from .function_preserving import FUNCTION_PRESERVING
+from .models import abilities_of
 from .weights import gaussian_like, permuted_outgoing, random_signs, rescaled, rescaled_start, scaled, shuffled
 
 __all__ = [
@@ -11,17 +11,11 @@ __all__ = [
     "ChangedCheckpoint",
     "abilities_of",
     "emergence_from",
-    "fold_layer_norms",
     "gaussian_like",
-    "logits",
-    "model_of",
-    "permute_hidden",
     "permuted_outgoing",
     "random_signs",
     "rescaled",
     "rescaled_start",
-    "scale_queries",
-    "scale_values",
     "scaled",
     "shuffled",
 ]

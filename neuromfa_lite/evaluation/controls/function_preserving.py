@@ -78,10 +78,7 @@ def _opened(checkpoint):
     source = open_source(checkpoint)
     model_type = source.config.get("model_type")
     if model_type != "gpt_neox":
-        raise NeuroMFAError(
-            f"{source.origin} is of model_type {model_type!r}: changes that preserve the function are known of "
-            "gpt_neox only"
-        )
+        raise NeuroMFAError(f"{source.origin} is of model_type {model_type!r}: these changes are of gpt_neox only")
     wire(source)  # refuses a matrix that is missing or does not fit
     arrays = arrays_of(source, np.float64)
     norms = [f"{_prefix(source)}final_layer_norm"]

@@ -64,10 +64,7 @@ def abilities_of(checkpoint):
     """
     run = getattr(checkpoint, "run", None)
     if run is None:
-        raise NeuroMFAError(
-            f"{checkpoint!r} belongs to no run, so it is not known what to test: give a checkpoint of a run, or a "
-            "changed one"
-        )
+        raise NeuroMFAError(f"{checkpoint!r} belongs to no run, so it is not known what to test: give one of a run")
     return measure_abilities(model_of(checkpoint, "float32"), find_recipe(run))
 
 

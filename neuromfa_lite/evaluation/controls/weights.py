@@ -86,12 +86,7 @@ def rescaled_start(checkpoint):
 def gaussian_like(what, seed=0):
     """Replace each matrix by independent Gaussian numbers of the same mean and standard deviation; zeros stay zeros.
 
-    Args:
-        what: NeuronNetwork or checkpoint.
-        seed: whole number; every matrix draws from a stream of its own.
-
-    Returns:
-        NeuronNetwork or ChangedCheckpoint, its weights float64.
+    Arguments as of :func:`permuted_outgoing`; the weights become float64.
 
     Example:
         >>> star = NeuronNetwork.from_edges([0] * 3, [1, 2, 3], [0.5, 0.5, 0.0])

@@ -89,9 +89,7 @@ def log_step(checkpoint):
     """ln(step + 1): what merely knows how long training took; refused is what has no step."""
     step = getattr(checkpoint, "step", None)
     if step is None:
-        raise NeuroMFAError(
-            f"{arguments.shown(checkpoint)} has no step: log_step needs a checkpoint of a run, or a changed one"
-        )
+        raise NeuroMFAError(f"{arguments.shown(checkpoint)} has no step: give a checkpoint of a run")
     return float(np.log1p(step))
 
 

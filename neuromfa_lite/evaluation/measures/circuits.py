@@ -4,8 +4,6 @@ They know nothing of attention patterns, positions, biases and the bend of the M
 subtract the mean. What became of them: docs/measures.md. Circuits of tokens: Elhage et al. 2021.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...errors import NeuroMFAError
@@ -17,23 +15,14 @@ READERS = ("query", "key", "value", "mlp-in")
 
 
 def token_agreement(source):
-    """How far tokens that are alike on their way in are alike on their way out.
+    """How far tokens that are alike on their way in are alike on their way out, from -1 to 1; of a checkpoint.
 
     Pearson's correlation, over all pairs of tokens i < j, of cos(e_i, e_j) and cos(u_i, u_j): e the rows of the
     embedding, u those of the unembedding with the last gain folded in, both without their mean over the hidden neurons
     and centred over tokens. About 0 untrained; 1 where both ways see the same resemblances, as where they are tied.
 
-    Args:
-        source: what :func:`neuromfa_lite.weights.open_source` takes, e.g. a checkpoint of a run.
-
-    Returns:
-        float, from -1 to 1.
-
-    Raises:
-        NeuroMFAError: NaN or infinite weights, a token without direction, tokens that are all equally alike;
-        SourceError: a model without embedding.
-
-    Source: Kriegeskorte et al. 2008, Frontiers in Systems Neuroscience 2:4.
+    Refused are NaN or infinite weights, a token without direction, tokens that are all equally alike, and a model
+    without embedding. Source: Kriegeskorte et al. 2008, Frontiers in Systems Neuroscience 2:4.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -45,7 +34,7 @@ def token_agreement(source):
 
 
 def reciprocity(source):
-    """How far the links between tokens, through the attention heads, go both ways: the mean of rho^2 over these paths.
+    """How far the links between tokens, through the attention heads, go both ways: mean rho^2 over paths, from 0 to 1.
 
     Every head h is one path, C_h = U O_h V_h E^T, and every head behind the MLP of an earlier layer l another one,
     C_hl = U O_h V_h M_l I_l E^T: E embedding and U unembedding as of :func:`token_agreement`, V, O, I and M the
@@ -53,10 +42,8 @@ def reciprocity(source):
     every link is returned, -1 where with the other sign, about 0 where the way back knows nothing of the way there.
     In no path are queries and keys, a head behind a head, and an MLP that no head stands behind.
 
-    Args and Raises as of :func:`token_agreement`; refused too are a model without a path, and a path that carries
-    nothing. Returns a float, from 0 to 1.
-
-    Source: Garlaschelli and Loffredo 2004, Physical Review Letters 93, 268701.
+    Refused too are a model without a path, and a path that carries nothing. Source: Garlaschelli and Loffredo 2004,
+    Physical Review Letters 93, 268701.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -112,9 +99,7 @@ def token_paths(source):
     source = open_source(source)
     incoming, outgoing = token_ways(source)
     if len(incoming) != len(outgoing):
-        raise NeuroMFAError(
-            f"{source.origin}: {len(incoming)} tokens come in and {len(outgoing)} go out, so links cannot be returned"
-        )
+        raise NeuroMFAError(f"{source.origin}: of {len(incoming)} tokens in and {len(outgoing)} out no link can be returned")
     arriving = [incoming]  # what stands in the residual stream of each token: itself, and what each MLP made of it
     for layer in folded_layers(source):
         yield from _through_heads(source, layer, arriving, outgoing)
@@ -128,10 +113,8 @@ def _through_heads(source, layer, arriving, outgoing):
     heads = heads_of(source)
     values, output = layer["value"], layer["attention-output"]
     if len(values) != output.shape[1] or len(values) % heads:
-        raise NeuroMFAError(
-            f"{source.origin}: values of {len(values)} neurons and an attention output of {output.shape[1]} do not "
-            f"make {heads} heads"
-        )
+        widths = f"values of {len(values)} neurons and an attention output of {output.shape[1]}"
+        raise NeuroMFAError(f"{source.origin}: {widths} do not make {heads} heads")
     for value, out in zip(np.split(values, heads), np.split(output, heads, axis=1), strict=True):
         for each in arriving:
             yield outgoing @ out, each @ value.T
@@ -149,7 +132,7 @@ def folded_layers(source):
         if join.role in READERS:
             layer[join.role] = _folded(join.matrix, gain_of(source, join.matrix.name.partition("[")[0]))
         else:
-            weights = _finite(join.matrix)
+            weights = _finite(join.matrix, join.matrix.read())
             layer[join.role] = weights - weights.mean(axis=0)
     if layer:
         yield layer
@@ -159,30 +142,23 @@ def directions(vectors):
     """The rows divided by their lengths; a row of zeros is refused."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (lengths > 0).all():
-        raise NeuroMFAError(
-            f"{int((lengths == 0).sum())} of {len(vectors)} tokens are zero and have no direction: take another step"
-        )
+        zero = int((lengths == 0).sum())
+        raise NeuroMFAError(f"{zero} of {len(vectors)} tokens are zero and have no direction: take another step")
     return vectors / lengths
 
 
-def _finite(matrix, chosen=None):
-    weights = matrix.read(chosen).astype(np.float64)
-    if not np.isfinite(weights).all():
-        raise NeuroMFAError(
-            f"{matrix.origin}: matrix {matrix.name!r} holds NaN or infinite weights: take an earlier checkpoint"
-        )
-    return weights
+def _finite(matrix, numbers, what="matrix"):
+    """The numbers as float64, those of a matrix or its gain."""
+    if not np.isfinite(numbers).all():
+        raise NeuroMFAError(f"{matrix.origin}: {what} {matrix.name!r} holds NaN or infinite numbers: take another step")
+    return numbers.astype(np.float64)
 
 
 def _folded(matrix, gain, chosen=None):
     """A matrix that reads the residual stream: with the gain in front of it, without what the norm takes out."""
-    weights = _finite(matrix, chosen)
+    weights = _finite(matrix, matrix.read(chosen))
     if gain is not None:
-        if not np.isfinite(gain).all():
-            raise NeuroMFAError(
-                f"{matrix.origin}: the gain in front of {matrix.name!r} holds NaN or infinite numbers"
-            )
-        weights = weights * gain
+        weights = weights * _finite(matrix, gain, "the gain in front of")
     return weights - weights.mean(axis=1, keepdims=True)
 
 

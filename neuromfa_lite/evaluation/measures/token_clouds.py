@@ -4,8 +4,6 @@ They look at the two matrices that the published network leaves out, embedding a
 common factor nor a change that leaves the model's function as it was. What became of them: docs/measures.md.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...errors import NeuroMFAError, arguments
@@ -24,15 +22,8 @@ def token_cloud(source, seed=0):
 
     Its rise since step 0 is ln[alpha0(0)/alpha0(t)], the degree of emergence without the factor of widths.
 
-    Args:
-        source: what :func:`neuromfa_lite.weights.open_source` takes, e.g. a checkpoint of a run.
-        seed: of the draw of tokens, where there are more than 256.
-
-    Returns:
-        float.
-
-    Raises:
-        NeuroMFAError: NaN or infinite weights, tokens without direction; SourceError: a model without embedding.
+    Takes a checkpoint, and the seed of the draw of tokens where there are more than 256. Refused are NaN or infinite
+    weights, tokens without direction, and a model without embedding.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -49,9 +40,7 @@ def two_neighbours(source, seed=0):
     The clouds: embedding E; unembedding U; what the heads read of E, [E Q_h^T | E K_h^T | E V_h^T]; what they write
     towards U, [U O_h]; over all layers and heads h, each piece centred over tokens and divided by its Frobenius norm.
 
-    Args, Returns, Raises: as of :func:`token_cloud`.
-
-    Source: E. Facco, M. d'Errico, A. Rodriguez and A. Laio, Scientific Reports 7, 12140, 2017.
+    Arguments as of :func:`token_cloud`. Source: Facco, d'Errico, Rodriguez and Laio 2017, Scientific Reports 7, 12140.
 
     Example:
         >>> from neuromfa_lite import load_run

@@ -1,7 +1,5 @@
 """Tasks: what a run is trained on and tested with. A module a task, one small interface (:class:`Task`)."""
 
-from __future__ import annotations
-
 from ..recipes import Recipe
 from .code import Code
 from .induction import Induction

@@ -1,7 +1,5 @@
 """Code: predict the next token of Python's standard library; its four abilities are in `code_abilities`."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

@@ -7,8 +7,6 @@ Strings and comments count as code. The bundled runs are asked for 32,768 tokens
 1,824 tokens of names.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .task import share_right

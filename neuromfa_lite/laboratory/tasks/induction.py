@@ -1,7 +1,5 @@
 """Induction: sequences in which one random block repeats, and how well a model copies it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..recipes import Recipe

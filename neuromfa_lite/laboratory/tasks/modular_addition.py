@@ -1,7 +1,5 @@
 """Modular addition: read a, b and "=", and say (a + b) mod p."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..recipes import Recipe

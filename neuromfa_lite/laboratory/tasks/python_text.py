@@ -4,8 +4,6 @@ The vocabulary and the held-out sequences, passages of Python 3.11.7 under its l
 scripts/make_text.py. The training text is that of the Python that trains; its hash stands in the run's manifest.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import itertools

@@ -1,7 +1,5 @@
 """What a task is: batches to train on, sequences to be tested with, and the abilities measured on them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
