@@ -77,7 +77,7 @@ def name_of(what):
     if callable(what) and not isinstance(what, type):
         return getattr(what, "__name__", type(what).__name__).replace("_", " ")
     found = arguments.shown(what)
-    raise NeuroMFAError(f"a scorecard is made of a Method or of a function of a checkpoint, not of {found}: see METHODS")
+    raise NeuroMFAError(f"a scorecard is made of a Method or of a function of a checkpoint, not of {found}")
 
 
 def states(what, checkpoint, samples, neurons_per_layer):

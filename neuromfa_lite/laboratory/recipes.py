@@ -154,17 +154,21 @@ def _control(run: Recipe, name: str, title: str, choices: dict | None = None, **
     return replace(run, **of, choices=run.choices | (choices or {}), **changed)
 
 
-NEVER_REPEAT = "the same training on tokens that never repeat"
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         INDUCTION,
-        _control(INDUCTION, "induction-control", f"Control of induction: {NEVER_REPEAT}", {"repeated": False}),
+        _control(
+            INDUCTION,
+            "induction-control",
+            "Control of induction: the same training on tokens that never repeat",
+            {"repeated": False},
+        ),
         INDUCTION_PYTHIA,
         _control(
             INDUCTION_PYTHIA,
             "induction-pythia-control",
-            f"Control of induction-pythia: {NEVER_REPEAT}",
+            "Control of induction-pythia: the same training on tokens that never repeat",
             {"repeated": False},
         ),
         CODE,

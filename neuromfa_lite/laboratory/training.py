@@ -170,9 +170,8 @@ class Training:
         save_checkpoint(self.model, folder)
         abilities = measure_abilities(as_stored(folder, self.model), self.recipe, self.task)
         files = {path.name: manifests.file_hash(path) for path in sorted(folder.iterdir())}
-        self.entries.append(
-            {"seed": self.seed, "step": step, "train_loss": loss, "abilities": abilities, "files": files}
-        )
+        entry = {"seed": self.seed, "step": step, "train_loss": loss, "abilities": abilities, "files": files}
+        self.entries.append(entry)
         return abilities
 
     def manifest(self) -> dict:

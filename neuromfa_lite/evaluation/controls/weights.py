@@ -39,11 +39,7 @@ def rescaled(what, like):
     by matrix, and learns nothing.
 
     Args:
-        what: NeuronNetwork or checkpoint; every matrix must have a spread of its own.
-        like: NeuronNetwork or checkpoint with the same matrices, by name.
-
-    Returns:
-        NeuronNetwork or ChangedCheckpoint, its weights float64.
+        what, like: NeuronNetworks or checkpoints with the same matrices, by name; the weights become float64.
 
     Raises:
         NeuroMFAError: a matrix that the other network does not have, or whose weights are all alike.

@@ -99,7 +99,8 @@ def token_paths(source):
     source = open_source(source)
     incoming, outgoing = token_ways(source)
     if len(incoming) != len(outgoing):
-        raise NeuroMFAError(f"{source.origin}: of {len(incoming)} tokens in and {len(outgoing)} out no link can be returned")
+        sizes = f"{len(incoming)} tokens in and {len(outgoing)} out"
+        raise NeuroMFAError(f"{source.origin}: of {sizes} no link can be returned")
     arriving = [incoming]  # what stands in the residual stream of each token: itself, and what each MLP made of it
     for layer in folded_layers(source):
         yield from _through_heads(source, layer, arriving, outgoing)
@@ -123,17 +124,17 @@ def _through_heads(source, layer, arriving, outgoing):
 def folded_layers(source):
     """{role: (targets, sources) float64} of every block, in order, as the model's function sees them."""
     layer = {}
-    for join in wire(source).blocks:
-        if join.fixed or join.role not in (*READERS, "attention-output", "mlp-out"):
+    for block in wire(source).blocks:
+        if block.fixed or block.role not in (*READERS, "attention-output", "mlp-out"):
             continue
-        if join.role in layer:
+        if block.role in layer:
             yield layer
             layer = {}
-        if join.role in READERS:
-            layer[join.role] = _folded(join.matrix, gain_of(source, join.matrix.name.partition("[")[0]))
+        if block.role in READERS:
+            layer[block.role] = _folded(block.matrix, gain_of(source, block.matrix.name.partition("[")[0]))
         else:
-            weights = _finite(join.matrix, join.matrix.read())
-            layer[join.role] = weights - weights.mean(axis=0)
+            weights = _finite(block.matrix, block.matrix.read())
+            layer[block.role] = weights - weights.mean(axis=0)
     if layer:
         yield layer
 
