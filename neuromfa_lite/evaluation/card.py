@@ -62,13 +62,13 @@ class Scorecard:
             raise NeuroMFAError(f"no run {asked} is on this scorecard; there are {', '.join(there) or 'none'}")
         return Scorecard(tuple(row for row in self.rows if row["run"] in runs), self.versions)
 
-    def pivot(self, runs=None):
-        """pandas DataFrame to read: a row per property, a column per method, the mean over runs (None: all) and steps.
+    def pivot(self):
+        """pandas DataFrame to read: a row per property, a column per method, the mean over runs and steps.
 
         Of what moves a measure the mean of the sizes is taken, without the sign: up in one run and down in another
         is not unmoved.
         """
-        table = (self if runs is None else self.of(runs)).frame()
+        table = self.frame()
         words = table["property"].str.partition(" against ")[0]
         sizes = table["value"].abs().where(words.str.startswith("moved by "), table["value"])
         wide = table.assign(property=words, value=sizes).pivot_table(

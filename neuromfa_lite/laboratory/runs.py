@@ -132,10 +132,8 @@ class Run:
         """Tabulate what the model could do on held-out data at every checkpoint of one training seed (None: of all).
 
         Returns:
-            DataFrame with columns seed, step and one per ability (a share from 0 to 1), by seed and step.
-
-        Raises:
-            NeuroMFAError: the seed is not stored.
+            DataFrame with columns seed, step and one per ability (a share from 0 to 1); NeuroMFAError if the seed is
+            not stored.
 
         Example:
             >>> list(load_run("induction-control").abilities(seed=0))
@@ -151,10 +149,8 @@ class Run:
         """Tabulate what was measured while a seed was trained, between its checkpoints too.
 
         Returns:
-            DataFrame with columns step, train_loss (nats per token asked) and one per ability.
-
-        Raises:
-            NeuroMFAError: the seed is not stored, or was only measured at its checkpoints.
+            DataFrame with columns step, train_loss (nats per token asked) and one per ability; NeuroMFAError if the
+            seed is not stored, or was only measured at its checkpoints.
 
         Example:
             >>> list(load_run("modular-addition").curve())

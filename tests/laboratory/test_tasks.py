@@ -73,13 +73,10 @@ def test_streams_of_random_numbers_differ():
 
 
 @pytest.mark.small
-@pytest.mark.parametrize(
-    ("stream", "seed", "message"),
-    [("test", 0, "init, train"), ("train", -1, "-1"), ("train", 0.5, "0.5"), ("held-out", 1, "leave seed at 0")],
-)
-def test_impossible_streams_and_seeds_are_refused(stream, seed, message):
-    with pytest.raises(NeuroMFAError, match=message):
-        tasks.seed_sequence(stream, seed)
+@pytest.mark.parametrize("seed", [-1, 0.5, 2**63])
+def test_impossible_seeds_are_refused(seed):
+    with pytest.raises(NeuroMFAError, match="seed="):
+        tasks.seed_sequence("train", seed)
 
 
 @pytest.mark.small

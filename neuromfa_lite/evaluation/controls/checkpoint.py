@@ -24,11 +24,7 @@ class ChangedCheckpoint(WeightSource):
     """
 
     def __init__(self, original, change, tensors=None):
-        """Change a checkpoint, or what open_source() takes, in memory.
-
-        tensors: {name: array} in the layout of the file, not copied, each of a name and shape that the original has;
-        what is not among them stays as stored. None: those of the original.
-        """
+        """tensors: {name: array} as in the file, not copied, to replace those of the original; None: copies of all."""
         source, origin = open_source(original), label_of(original)
         own = arrays_of(source) if tensors is None else dict(tensors)
         stored = source.other | source.matrices | source.vectors
