@@ -18,10 +18,10 @@ class Cell(NamedTuple):
         value: the answer, None where there is none; note says why.
         low, high: 5 % and 95 % quantile over all pairs of training seed and sample; a contrast of two means may lie
             outside. Of an effect size and of the noise of seeds the smallest and the largest with all seeds and with
-            one left out; with too few seeds value -+ 1.64 standard errors of a jackknife over samples. A further
-            training lies outside as often as not. None of a single number: one training seed, and nothing drawn.
-        looks: how many measured numbers went into it; samples that are equal all along a run are one.
-        note: what to know.
+            one left out; with too few seeds value -+ 1.64 standard errors of a jackknife over samples. Of a measure
+            that draws nothing these are ranges of two or three numbers, and a further training lies outside as often
+            as not. None of a single number: one training seed, and nothing drawn.
+        looks, note: how many measured numbers went into it (samples equal all along a run are one), and what to know.
         trainings: of how many training seeds it is, in words, for the note of a number without a range.
     """
 
@@ -40,11 +40,8 @@ def row_of(method, run, cell, drawn):
     if cell.value is not None and cell.low is None:
         cell = cell._replace(note=joined(cell.note, f"{cell.trainings} and {drawn}: no spread can be known"))
     values = {"method": method, "run": run, **cell._asdict()}
-    return {name: _rounded(values[name]) for name in COLUMNS}
-
-
-def _rounded(value):
-    return float(f"{value:.6g}") if isinstance(value, (float, np.floating)) else value
+    rounded = {name: float(f"{value:.6g}") for name, value in values.items() if isinstance(value, (float, np.floating))}
+    return {name: (values | rounded)[name] for name in COLUMNS}
 
 
 def seeds_in_words(count):

@@ -129,7 +129,7 @@ def tracking_cells(rises, ability, baselines):
 
 
 def control_cells(rises, control, theirs):
-    """Does it rise in a run and not in its control? At the steps of all seeds, and at 256, amid every task, of some."""
+    """Does it rise in a run and not in its control? At the steps that all seeds have, and at 256 wherever it is."""
     shared = set.intersection(*(_common_steps(each) for each in (rises, theirs)))
     if all((seeds_of(each)[0], EARLY) in each.index for each in (rises, theirs)):
         shared |= {EARLY}

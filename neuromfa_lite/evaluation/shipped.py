@@ -57,12 +57,12 @@ def fresh_scorecard() -> Scorecard:
     return Scorecard.load(FRESH)
 
 
-def compute_shipped(progress=True) -> Scorecard:
+def compute_shipped() -> Scorecard:
     """Compute the shipped scorecard anew from the bundled runs and store it with the package; needs torch."""
     for place in (SHIPPED, STORED):  # refused before the work, not after it
         results.target(place)
     runs = bundled_runs()
     store([run for run in runs if has_ability(run)])
-    card = scorecard(shipped_measures(), runs, progress=progress)
+    card = scorecard(shipped_measures(), runs)
     card.save(SHIPPED)
     return card

@@ -38,7 +38,9 @@ def closing_brackets(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[st
                     asked.append((row, place - 1, sign))
                 else:
                     open_brackets = []  # it closes what was opened before the sequence, or does not fit
-    answers = [max(kinds, key=lambda sign: _best(logits[row, place], kinds[sign])) for row, place, _ in asked]
+    answers = [
+        max(kinds, key=lambda sign: logits[row, place, kinds[sign]].max(initial=-np.inf)) for row, place, _ in asked
+    ]
     return _mean_over_kinds(answers, [sign for _, _, sign in asked], "closing_brackets")
 
 
@@ -95,10 +97,6 @@ def words(texts: list[str]) -> list[tuple[int, int]]:
         if is_word and start is None:
             start = place
     return [(start, stop) for start, stop in found if start > 0 and stop < len(texts)]
-
-
-def _best(logits, places):
-    return logits[places].max() if places else -np.inf
 
 
 def _mean_over_kinds(answers, kinds, what):
