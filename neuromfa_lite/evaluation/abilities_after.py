@@ -1,18 +1,17 @@
 """What the models themselves can still do after each change: the other half of what a measure says of it.
 
-Measuring it takes torch, so the answers for the bundled runs are stored, each with the hashes of its first checkpoint,
-which one of the changes takes, and of its last. Other checkpoints are measured anew, and have no answer where torch is
-missing.
+The answers for the bundled runs are stored, each under the hashes of its first checkpoint, which one of the changes
+takes, and of its last. Other checkpoints are measured anew, which needs torch.
 """
-
-from __future__ import annotations
 
 import json
 from functools import lru_cache
 from pathlib import Path
 
 from .. import results
+from ..errors import NeuroMFAError
 from ..laboratory import manifests
+from ..laboratory.model import refuse_without_torch
 from .changes import EVERY_CHANGE, changed
 from .controls import abilities_of
 
@@ -20,9 +19,7 @@ STORED = Path(__file__).with_suffix(".json")
 
 
 def ability_after(run, words, seed=0):
-    """The ability of a run's last checkpoint after a change in EVERY_CHANGE, a share from 0 to 1.
-
-    None where it is not stored and torch or transformers is missing.
+    """The ability of a run's last checkpoint after a change in EVERY_CHANGE; None where torch is needed and missing.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -32,7 +29,11 @@ def ability_after(run, words, seed=0):
     known = _stored().get(_hash(run, seed), {})
     if words in known:
         return known[words]
-    return _measured(run, words, seed) if _models_can_run() else None
+    try:
+        refuse_without_torch("measuring an ability")
+    except NeuroMFAError:
+        return None
+    return _measured(run, words, seed)
 
 
 def store(runs):
@@ -52,15 +53,6 @@ def store(runs):
 def _stored():
     """{hash of the first and last checkpoint's weights: {words: ability}}."""
     return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
-
-
-def _models_can_run():
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _measured(run, words, seed):

@@ -1,7 +1,5 @@
 """The scorecard of a measure: every question asked of every run, with progress."""
 
-from __future__ import annotations
-
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -13,11 +11,11 @@ from .abilities_after import ability_after
 from .card import Scorecard
 from .cells import Cell, row_of, seeds_in_words
 from .changes import PRESERVING, SCALE, WIRING, WIRING_AND_TOKENS
-from .measures.baselines import BASELINES
+from .measures.baselines import log_step, weight_deviation
 from .values import SETTINGS, ability_of, name_of, of_change, refuse_bad_measure, settings, values_of
 
 MODEL = "the model itself"
-COMPARED_WITH = {"log(step)": "log_step", "weight deviation": "weight_deviation"}
+COMPARED_WITH = {"log(step)": log_step, "weight deviation": weight_deviation}
 DESTROYING = (SCALE, WIRING, WIRING_AND_TOKENS)
 CHANGES = (*DESTROYING, *PRESERVING, *SETTINGS)
 
@@ -41,15 +39,14 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
         Scorecard.
 
     Raises:
-        NeuroMFAError: something that is no measure, two measures or runs of one name, a run without step 0 or without
-            its ability at a checkpoint, a measure that fails on the first or the last checkpoint or answers
-            differently when it is asked there again: before any other work.
+        NeuroMFAError: before any other work: something that is no measure, two measures or runs of one name, a run
+            without step 0 or without its ability at a checkpoint, a measure that fails on the first or the last
+            checkpoint or answers differently when it is asked there again.
 
     Example:
-        >>> from neuromfa_lite import load_run, scorecard
+        >>> from neuromfa_lite import load_network, load_run, scorecard
         >>> def size(checkpoint):
-        ...     return sum(abs(block.weights()).mean() for block in nmfa.load_network(checkpoint).weight_blocks)
-        >>> import neuromfa_lite as nmfa
+        ...     return sum(abs(block.weights()).mean() for block in load_network(checkpoint).weight_blocks)
         >>> card = scorecard(size, [load_run("induction"), load_run("induction-control")], progress=False)
         >>> table = card.frame().set_index("property")
         >>> bool(table.loc["rise at the end", "value"].gt(0).all())
@@ -59,11 +56,7 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
     if not measures:
         raise NeuroMFAError("a scorecard of no measure: give a Method, a function of a checkpoint, or a list of them")
     names = [name_of(each) for each in measures]
-    if len(set(names)) < len(names):
-        raise NeuroMFAError(
-            f"two measures of one scorecard have one name: {', '.join(names)}; give one of them another, "
-            "method.replace(name=...)"
-        )
+    _refuse_twins("measures", names, "give one another name, method.replace(name=...)")
     runs = bundled_runs() if runs is None else _listed(runs)
     _refuse_bad_runs(runs)
     size, seed = (samples, neurons_per_layer), runs[0].seeds[0]
@@ -71,7 +64,10 @@ def scorecard(what, runs=None, samples=10, neurons_per_layer=32, progress=True):
         for step in (0, runs[0].steps(seed)[-1]):
             refuse_bad_measure(measure, runs[0].checkpoint(step, seed), *size)
     able = [run for run in runs if has_ability(run)]
-    baselines = {run.name: _baselines(run) for run in able}
+    baselines = {
+        run.name: {words: of_change(values_of(run, each, samples=1)) for words, each in COMPARED_WITH.items()}
+        for run in able
+    }
     rows = []
     with tqdm(total=len(names) * len(runs), desc="scorecard", unit="run", disable=not progress, delay=1) as bar:
         for name, measure in zip(names, measures, strict=True):
@@ -114,14 +110,10 @@ def _cells_of_changes(table, others):
     cells.append(most._replace(looks=sum(cell.looks for cell in found)))
     for words, other in others.items():
         if isinstance(other, str):
-            cells.append(Cell(f"moved by {words}", None, None, None, None, 0, other))
+            cells.append(Cell(f"moved by {words}", note=other))
         else:
             cells.append(questions.change_cell(words, rises, of_change(table, words)))
     return cells
-
-
-def _baselines(run):
-    return {words: of_change(values_of(run, BASELINES[name], samples=1)) for words, name in COMPARED_WITH.items()}
 
 
 def _drawn(rises, samples):
@@ -145,36 +137,29 @@ def _model_cells(run):
         yield Cell(name, lasts[0].step, value, low, high, len(known), note, seeds_in_words(len(known)))
 
 
+def _refuse_twins(kind, names, way_out):
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise NeuroMFAError(f"two {kind} of one scorecard are called {', '.join(twice)}: {way_out}")
+
+
 def _refuse_bad_runs(runs):
+    """Refuse what is no run, and a training without step 0 or with a checkpoint that lacks the run's ability."""
     if not runs:
         raise NeuroMFAError("runs is empty: give Runs, load_run(...), or None for all bundled ones")
     for run in runs:
         if not isinstance(run, Run):
             raise NeuroMFAError(f"runs holds {arguments.shown(run)}, which is no run: open it with load_run(...)")
         for seed in run.seeds:
-            _refuse_bad_training(run, seed)
-    names = [run.name for run in runs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise NeuroMFAError(
-            f"two runs of one scorecard are called {', '.join(twice)}: put them on two scorecards, or give one another "
-            'name in its manifest.json ("run")'
-        )
-
-
-def _refuse_bad_training(run, seed):
-    """Refuse a training without step 0, or with a checkpoint that lacks the run's ability."""
-    if 0 not in run.steps(seed):
-        raise NeuroMFAError(
-            f"run {run.name!r}, training seed {seed}: step 0 is missing, and every measure is compared with the "
-            "untrained network"
-        )
-    for checkpoint in run.checkpoints(seed) if run.ability else ():
-        if run.ability not in checkpoint.abilities:
-            raise NeuroMFAError(
-                f"run {run.name!r}: step {checkpoint.step} of seed {seed} has no ability {run.ability!r}; it has "
-                f"{', '.join(checkpoint.abilities) or 'none'}: measure it, or name another in the manifest"
-            )
+            if 0 not in run.steps(seed):
+                raise NeuroMFAError(f"run {run.name!r}, training seed {seed}: step 0 is missing: every rise is from it")
+            for checkpoint in run.checkpoints(seed) if run.ability else ():
+                if run.ability not in checkpoint.abilities:
+                    raise NeuroMFAError(
+                        f"run {run.name!r}: step {checkpoint.step} of seed {seed} has no ability {run.ability!r}: "
+                        "measure it, or name another in the manifest"
+                    )
+    _refuse_twins("runs", [run.name for run in runs], 'give one another name in its manifest.json ("run")')
 
 
 def has_ability(run):

@@ -23,15 +23,14 @@ class Scorecard:
     """What was asked of one or several measures, and what came out.
 
     Attributes:
-        rows: tuple of dicts with the keys method, property, run, step, value, low, high, looks, note; see
-            :class:`neuromfa_lite.evaluation.cells.Cell`.
+        rows: tuple of dicts with the keys method, property, run, step, value, low, high, looks, note; low and high are
+            the spread that :class:`neuromfa_lite.evaluation.cells.Cell` tells.
         versions: of what computed it.
 
     Example:
-        >>> card = Scorecard((dict(method="mine", property="noise of seeds", run="induction", step=724, value=0.1,
-        ...                        low=None, high=None, looks=3, note=""),), {})
-        >>> card.frame()["value"].tolist()
-        [0.1]
+        >>> from neuromfa_lite import shipped_scorecard
+        >>> shipped_scorecard().of("induction").methods[0]
+        'published'
     """
 
     rows: tuple[dict, ...]
@@ -54,11 +53,7 @@ class Scorecard:
         return sum(row["value"] is not None for row in self.rows)
 
     def of(self, runs):
-        """Return the cells of some runs, by name, alone.
-
-        Raises:
-            NeuroMFAError: a run that is not on the scorecard.
-        """
+        """Return the cells of some runs, by name; NeuroMFAError where one is not on the scorecard."""
         there = tuple(dict.fromkeys(row["run"] for row in self.rows))
         runs = [runs] if isinstance(runs, str) or not np.iterable(runs) else list(runs)
         missing = [run for run in runs if not isinstance(run, str) or run not in there]
@@ -67,16 +62,13 @@ class Scorecard:
             raise NeuroMFAError(f"no run {asked} is on this scorecard; there are {', '.join(there) or 'none'}")
         return Scorecard(tuple(row for row in self.rows if row["run"] in runs), self.versions)
 
-    def pivot(self, runs=None):
-        """pandas DataFrame to read: a row per property, a column per method, the mean over runs (and steps).
+    def pivot(self):
+        """pandas DataFrame to read: a row per property, a column per method, the mean over runs and steps.
 
         Of what moves a measure the mean of the sizes is taken, without the sign: up in one run and down in another
         is not unmoved.
-
-        Args:
-            runs: names of the runs to average over; None: all.
         """
-        table = (self if runs is None else self.of(runs)).frame()
+        table = self.frame()
         words = table["property"].str.partition(" against ")[0]
         sizes = table["value"].abs().where(words.str.startswith("moved by "), table["value"])
         wide = table.assign(property=words, value=sizes).pivot_table(
@@ -96,7 +88,7 @@ class Scorecard:
         return results.picture("plot_scorecard", self, ax=ax)
 
     def draw(self, path):
-        """Draw the picture into a .png file, under a temporary name first; returns the path."""
+        """Draw the picture into a .png file; returns the path."""
         path, content = picture_target(path), io.BytesIO()
         self.plot().figure.savefig(content, format="png", dpi=120)
         with results.written(path) as file:

@@ -1,7 +1,5 @@
 """One number of a scorecard: its spread, and in words what has to be known of it."""
 
-from __future__ import annotations
-
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -19,24 +17,20 @@ class Cell(NamedTuple):
         property, step: what was asked, and where; step is None where the answer is of a whole run.
         value: the answer, None where there is none; note says why.
         low, high: 5 % and 95 % quantile over all pairs of training seed and sample; a contrast of two means may lie
-            outside, where they nearly cancel. Of an effect size and of the noise of seeds the smallest and the largest
-            with all seeds and with one left out. Where one or two seeds hold the step, of an effect size, and in a run
-            of one seed, of the noise of samples: value -+ 1.64 standard errors of a jackknife over samples, the
-            uncertainty of other draws from the same trainings. Of a measure that draws nothing these are ranges of two
-            or three numbers: a further training lies outside as often as not. None where one training seed was measured
-            and nothing drawn: nothing is there to spread over, and note says so.
-        looks: how many measured numbers went into it; samples that are equal all along a run, because nothing is drawn
-            there, are one.
-        note: what to know.
+            outside. Of an effect size and of the noise of seeds the smallest and the largest with all seeds and with
+            one left out; with too few seeds value -+ 1.64 standard errors of a jackknife over samples. Of a measure
+            that draws nothing these are ranges of two or three numbers, and a further training lies outside as often
+            as not. None of a single number: one training seed, and nothing drawn.
+        looks, note: how many measured numbers went into it (samples equal all along a run are one), and what to know.
         trainings: of how many training seeds it is, in words, for the note of a number without a range.
     """
 
     property: str
-    step: int | None
-    value: float | None
-    low: float | None
-    high: float | None
-    looks: int
+    step: int | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    looks: int = 0
     note: str = ""
     trainings: str = "one training seed"
 
@@ -46,11 +40,8 @@ def row_of(method, run, cell, drawn):
     if cell.value is not None and cell.low is None:
         cell = cell._replace(note=joined(cell.note, f"{cell.trainings} and {drawn}: no spread can be known"))
     values = {"method": method, "run": run, **cell._asdict()}
-    return {name: _rounded(values[name]) for name in COLUMNS}
-
-
-def _rounded(value):
-    return float(f"{value:.6g}") if isinstance(value, (float, np.floating)) else value
+    rounded = {name: float(f"{value:.6g}") for name, value in values.items() if isinstance(value, (float, np.floating))}
+    return {name: (values | rounded)[name] for name in COLUMNS}
 
 
 def seeds_in_words(count):
@@ -77,8 +68,7 @@ def jackknife(value, without):
     """Return value -+ 1.64 standard errors: 5 % and 95 % of a normal, from what it is without each sample in turn.
 
     The error is sqrt((n - 1)/n sum_i (v_i - mean v)^2), v_i without sample i. The smallest and the largest v_i would
-    not do: two of them differ by one sample in n, so that they lie the closer the more samples there are.
-    Source: Efron and Stein 1981, Annals of Statistics 9, 586.
+    lie the closer the more samples there are. Source: Efron and Stein 1981, Annals of Statistics 9, 586.
     """
     if len(without) < FEWEST or any(found is None for found in without):
         return None, None

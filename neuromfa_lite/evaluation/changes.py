@@ -1,9 +1,4 @@
-"""Everything that the laboratory does to a trained checkpoint to see what a measure of it feels, by its name in words.
-
-A change is a function of a checkpoint of a run to a ChangedCheckpoint.
-"""
-
-from __future__ import annotations
+"""What is done to a trained checkpoint to see what a measure of it feels: functions of a checkpoint, by name."""
 
 from ..errors import NeuroMFAError
 from .controls import (
@@ -16,13 +11,11 @@ from .controls import (
     shuffled,
 )
 
-COMMON_FACTOR = 2.0
-
 SCALE, WIRING = "a common factor", "permuted connections"
 WIRING_AND_TOKENS = "permuted connections and embeddings"
 
 CHANGES = {
-    SCALE: lambda checkpoint: scaled(checkpoint, COMMON_FACTOR),
+    SCALE: lambda checkpoint: scaled(checkpoint, 2.0),
     WIRING: permuted_outgoing,
     WIRING_AND_TOKENS: lambda checkpoint: permuted_outgoing(checkpoint, embeddings=True),
     "weights shuffled within each matrix": shuffled,
@@ -35,18 +28,12 @@ EVERY_CHANGE = CHANGES | PRESERVING
 
 
 def changed(run, words, seed=0):
-    """Change the last checkpoint of a run.
-
-    Args:
-        run: Run; words: a name in EVERY_CHANGE; seed: training seed.
-
-    Returns:
-        ChangedCheckpoint.
+    """The last checkpoint of a run, training seed ``seed``, after the change that EVERY_CHANGE calls ``words``.
 
     Example:
         >>> from neuromfa_lite import load_run
-        >>> changed(load_run("induction"), "random signs").step
-        724
+        >>> changed(load_run("induction"), "random signs")
+        <ChangedCheckpoint induction@724 (random signs)>
     """
     if words not in EVERY_CHANGE:
         raise NeuroMFAError(f"no change is called {words!r}; there are {', '.join(map(repr, EVERY_CHANGE))}")

@@ -1,11 +1,8 @@
-"""What a scorecard asks of a measure. Every answer is a number with its spread and how many looks it took.
+"""What a scorecard asks of a measure: of its rises in a run, a table (training seed, step) x samples of `values`.
 
-All is asked of the rises of a run, a table (training seed, step) x samples of :func:`.values.of_change`. Where two
-sizes are compared the number is their contrast (a - b)/(|a| + |b|): from -1 to 1, 0 where they are equal, 1 where b is
-nothing beside a or of the other sign. Unlike a ratio it stays small where both are.
+Where two sizes are compared the number is their contrast (a - b)/(|a| + |b|): from -1 to 1, 0 where they are equal, 1
+where b is nothing beside a or of the other sign. Unlike a ratio it stays small where both are.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
@@ -14,7 +11,6 @@ from .cells import FEWEST, Cell, ends, jackknife, joined, seeds_in_words, smalle
 EARLY = 256
 FEWEST_STEPS = 3  # between a first and a last alone every curve is the same line
 OVER_SAMPLES = "range over samples alone"
-NOISE = "its own rise is within twice its spread over samples"
 
 
 def contrast(a, b):
@@ -43,7 +39,7 @@ def at_the_end(rises):
 def _mean_cell(name, values, rises, step=None, note=""):
     """The mean of numbers and their quantiles."""
     if not len(values):
-        return Cell(name, step, None, None, None, rises.size, "it stands still")
+        return Cell(name, step, looks=rises.size, note="it stands still")
     return Cell(name, step, float(values.mean()), *ends(values), rises.size, note, seeds_in_words(len(seeds_of(rises))))
 
 
@@ -61,7 +57,7 @@ def noise_of_samples(rises, drawn):
     """How large is its spread over samples beside its rise? sd/(sd + |mean|) at the end: 0 without noise, at most 1."""
     name, step, lasts = "noise of samples", last_step(rises), at_the_end(rises)
     if lasts.shape[1] == 1:
-        return Cell(name, step, None, None, None, lasts.size, drawn)
+        return Cell(name, step, looks=lasts.size, note=drawn)
     shares = np.array([_share(last) for last in lasts])
     if len(lasts) > 1:
         return _mean_cell(name, shares, rises, step)._replace(looks=lasts.size)
@@ -77,7 +73,7 @@ def noise_of_seeds(rises):
     name, step, means = "noise of seeds", last_step(rises), at_the_end(rises).mean(axis=1)
     count = len(means)
     if count == 1:
-        return Cell(name, step, None, None, None, 1, "one training seed")
+        return Cell(name, step, looks=1, note="one training seed")
     without = [_share(np.delete(means, place)) for place in range(count)] if count >= FEWEST else []
     value = _share(means)
     return Cell(name, step, value, *smallest_largest(value, without), count, trainings=seeds_in_words(count))
@@ -93,17 +89,10 @@ def _share(values):
 
 
 def association(rises, ability, other=None):
-    """Correlation of the rise with the ability over a run's checkpoints, of every training seed and sample.
+    """Pearson's r of the rise with the ability over a run's checkpoints, (pairs,) of training seed and sample.
 
-    Every pair counts once, also those of seeds that are stored at four steps, whose correlations are of four points.
-
-    Args:
-        rises: of a run with an ability, which is a Series (seed, step).
-        other: rises of the same run by another measure, whose own correlation (mean over its samples) is taken off.
-
-    Returns:
-        (pairs,) Pearson's r, or the excess; pairs in which the measure or the ability stands still are left out, and
-        seeds of two steps, through which every correlation is 1.
+    With the rises of another measure of the run its own correlation, mean over its samples, is taken off. Left out are
+    pairs in which the measure or the ability stands still, and seeds of two steps, where every correlation is 1.
     """
     found = [np.empty(0)]
     for seed in seeds_of(rises):
@@ -140,11 +129,7 @@ def tracking_cells(rises, ability, baselines):
 
 
 def control_cells(rises, control, theirs):
-    """Does it rise where an ability appears and not in a control, by name, with rises theirs?
-
-    At every step that both runs have of all seeds, and at step 256, in the middle of every task, of the seeds that
-    have it.
-    """
+    """Does it rise in a run and not in its control? At the steps that all seeds have, and at 256 wherever it is."""
     shared = set.intersection(*(_common_steps(each) for each in (rises, theirs)))
     if all((seeds_of(each)[0], EARLY) in each.index for each in (rises, theirs)):
         shared |= {EARLY}
@@ -176,10 +161,7 @@ def _few_seeds(sides):
 
 
 def effect(mine, theirs):
-    """The difference of two runs in their common standard deviation, over seeds and samples, (seeds, samples) each.
-
-    None where either has a single number, or no spread but that of rounding.
-    """
+    """The difference of two runs in their common standard deviation; None without a spread beyond that of rounding."""
     sides = [np.ravel(side) for side in (mine, theirs)]
     spread = np.sqrt(np.mean([side.var(ddof=1) for side in sides])) if min(map(len, sides)) > 1 else 0.0
     size = max(float(np.abs(side).max()) for side in sides)
@@ -190,7 +172,7 @@ def _effect_cell(control, step, sides):
     """With its range: without one seed, or where there are too few of them without one sample, in both runs alike."""
     name, value, looks = f"effect against {control}", effect(*sides), sum(side.size for side in sides)
     if value is None:
-        return Cell(name, step, None, None, None, looks, "no spread to measure the difference in")
+        return Cell(name, step, looks=looks, note="no spread to measure the difference in")
     seeds = sides[0].index.intersection(sides[1].index)
     trainings = seeds_in_words(len(seeds))
     if len(seeds) >= FEWEST:
@@ -228,15 +210,7 @@ def half_way(steps, rises):
 
 
 def octaves_after(rises, ability):
-    """How many doublings of the step after the ability is each sample of a training half way? Below 0 it leads.
-
-    Args:
-        rises: (steps, samples) DataFrame; ability: Series at the same steps.
-
-    Returns:
-        (at most samples,) log2 (1 + half of the measure)/(1 + half of the ability); samples that stand still have
-        none, and no sample has where the ability stands still.
-    """
+    """log2 (1 + half of the measure)/(1 + half of the ability) of each sample of a training; none where it stands."""
     steps, ability = rises.index.to_numpy(), ability.to_numpy()
     reached = half_way(steps, ability - ability[0])
     halves = [half_way(steps, column) for column in rises.to_numpy().T] if reached is not None else []
@@ -246,19 +220,16 @@ def octaves_after(rises, ability):
 def timing_cell(rises, ability):
     """Is it half way before or after the ability is? In doublings of the training step; below 0 it leads.
 
-    The mean over all pairs of training seed and sample. Between few checkpoints the time of half comes out wrong, and
-    of the seeds after the first few are stored. What that does is known of the first: thinned to the steps of another
-    seed it is half way at another time, and by this difference, mean over samples, the other seed is corrected, roughly
-    where the two are half way between different checkpoints. So the range is one over seeds and samples and not over
-    checkpoints. A seed in which the measure or the ability does not rise is left out, and the note says so.
+    Between few checkpoints the time of half comes out wrong. What that does is known of the first seed, which has most:
+    thinned to the steps of another it is half way at another time, and by this difference the other is corrected.
     """
     name, (first, *others) = "half way after ability", seeds_of(rises)
     mine, its = rises.loc[first], ability.loc[first]
-    fine, reason = octaves_after(mine, its), _why_not(mine, its)
+    fine, why = octaves_after(mine, its), _why_not(mine, its)
     if len(mine) < FEWEST_STEPS:
-        reason = f"{len(mine)} steps, and through two every curve is half way at the same time"
-    if reason or not len(fine):
-        return Cell(name, None, None, None, None, mine.size, reason or "it stands still")
+        why = f"{len(mine)} steps, and through two every curve is half way at the same time"
+    if why:
+        return Cell(name, looks=mine.size, note=why)
     found, notes, looks = [fine], [f"seed {first}, of {len(mine)} steps, {fine.mean():+.2f}"], mine.size
     rough = False
     for seed in others:
@@ -293,4 +264,4 @@ def _why_not(rises, ability):
         return "the ability does not rise"
     last = rises.iloc[-1].to_numpy()
     noise = last.std(ddof=1) if len(last) > 1 else 0.0
-    return NOISE if abs(last.mean()) <= 2 * noise else ""
+    return "its own rise is within twice its spread over samples" if abs(last.mean()) <= 2 * noise else ""

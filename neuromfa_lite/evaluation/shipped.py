@@ -1,7 +1,5 @@
 """The scorecard that comes with the package: the published method, its variants and what they must be better than."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from .. import results
@@ -37,10 +35,7 @@ def measure_named(name):
 
 
 def shipped_scorecard() -> Scorecard:
-    """Read the scorecard that comes with the package.
-
-    Returns:
-        Scorecard; made by `neuromfa-lite scorecard --shipped`.
+    """Read the Scorecard that comes with the package, made by `neuromfa-lite scorecard --shipped`.
 
     Example:
         >>> "published" in shipped_scorecard().methods
@@ -52,10 +47,8 @@ def shipped_scorecard() -> Scorecard:
 def fresh_scorecard() -> Scorecard:
     """Read how the published E and the frozen measures did on trainings, of the same tasks, that picked none of them.
 
-    Returns:
-        Scorecard of training seeds 3 and 4 of every run and control, all younger than the definitions but those of
-        induction and its control, which are older than token agreement and reciprocity (these were never asked on them
-        before); made by `benchmarks/fresh_seeds.py --write`.
+    Training seeds 3 and 4 of every run and control, made by `benchmarks/fresh_seeds.py --write`: younger than the
+    definitions, but those of induction and its control are older than token agreement and reciprocity.
 
     Example:
         >>> "reciprocity" in fresh_scorecard().methods
@@ -64,12 +57,12 @@ def fresh_scorecard() -> Scorecard:
     return Scorecard.load(FRESH)
 
 
-def compute_shipped(progress=True) -> Scorecard:
+def compute_shipped() -> Scorecard:
     """Compute the shipped scorecard anew from the bundled runs and store it with the package; needs torch."""
     for place in (SHIPPED, STORED):  # refused before the work, not after it
         results.target(place)
     runs = bundled_runs()
     store([run for run in runs if has_ability(run)])
-    card = scorecard(shipped_measures(), runs, progress=progress)
+    card = scorecard(shipped_measures(), runs)
     card.save(SHIPPED)
     return card

@@ -1,15 +1,13 @@
-"""What a measure makes of a run: one table of values, whatever the measure is, on which every question is asked.
+"""What a measure makes of a run: one table of its rises since step 0, on which every question is asked.
 
 A measure is a Method, whose value is its score, or any function of a checkpoint to a number.
 """
-
-from __future__ import annotations
 
 import inspect
 
 import numpy as np
 
-from ..errors import NeuroMFAError, arguments, said
+from ..errors import ONE_ANSWER, NeuroMFAError, arguments, said
 from ..method import Method
 from ..network import load_network
 from ..study import degree_of_emergence
@@ -22,17 +20,10 @@ SETTINGS = ("another q range", "another k", "another window")
 
 
 def values_of(run, what, samples=10, neurons_per_layer=32, changes=()):
-    """How far a measure has risen since step 0, in its own units, at every checkpoint of a run and after changes.
+    """How far a measure has risen since step 0, in its own units: a DataFrame (change, seed, step) x samples.
 
-    Args:
-        run: Run.
-        what: Method, or function of a checkpoint to a number, with ``seed=`` where it draws samples.
-        samples, neurons_per_layer: sampled networks of a Method; seeds of a function.
-        changes: what to do to the last checkpoints: names in EVERY_CHANGE and SETTINGS.
-
-    Returns:
-        DataFrame: a row for every change (AS_TRAINED: none), training seed and step, a column for every sample. Where
-        nothing is drawn, as no two samples ever differ, the first one stands alone and the others are missing.
+    changes: what to do to the last checkpoints, names in EVERY_CHANGE and SETTINGS; AS_TRAINED is none. Where no two
+    samples ever differ the first stands alone and the others are missing.
     """
     import pandas as pd
 
@@ -85,28 +76,18 @@ def name_of(what):
         return what.name
     if callable(what) and not isinstance(what, type):
         return getattr(what, "__name__", type(what).__name__).replace("_", " ")
-    raise NeuroMFAError(
-        f"a scorecard is made of a Method or of a function of a checkpoint to a number, not of "
-        f"{arguments.shown(what)}; named methods are in neuromfa_lite.method.METHODS"
-    )
+    found = arguments.shown(what)
+    raise NeuroMFAError(f"a scorecard is made of a Method or of a function of a checkpoint, not of {found}")
 
 
 def states(what, checkpoint, samples, neurons_per_layer):
     """What is kept of a checkpoint: (samples, 2) alpha0 and width; of a function (samples or 1, 1) its number."""
     samples = arguments.whole("samples", samples, 1, MOST_SAMPLES)
     neurons_per_layer = arguments.whole("neurons_per_layer", neurons_per_layer, 1)
-    name = name_of(what)
     if isinstance(what, Method):
         spectra = spectra_of(checkpoint, what, samples, neurons_per_layer)
         return np.array([(spectrum.alpha0, spectrum.width) for spectrum in spectra])
-    values = [_answer(what, checkpoint, **seed) for seed in _seeds(what, samples)]
-    for value in values:
-        if not np.isfinite(arguments.number(value)):
-            raise NeuroMFAError(
-                f"{name} returned {arguments.shown(value)} for {checkpoint}: a function on a scorecard returns one "
-                "finite number for every checkpoint"
-            )
-    return np.array(values, dtype=np.float64)[:, None]
+    return np.array(_answers(what, checkpoint, samples), dtype=np.float64)[:, None]
 
 
 def rise(what, state, start):
@@ -124,8 +105,7 @@ def refuse_bad_measure(what, checkpoint, samples, neurons_per_layer):
     if (first != again).any():
         at = np.flatnonzero(first != again)[0]
         raise NeuroMFAError(
-            f"{name_of(what)} gave two answers for {checkpoint}, {first[at, 0]:g} and {again[at, 0]:g}: let it draw "
-            "from a generator of a fixed seed or of seed=, and keep nothing between calls"
+            f"{name_of(what)} gave two answers for {checkpoint}, {first[at, 0]:g} and {again[at, 0]:g}: {ONE_ANSWER}"
         )
 
 
@@ -143,22 +123,24 @@ def settings(what, neurons_per_layer):
     return dict(zip(SETTINGS, (fewer, (what, max(2, neurons_per_layer // 2)), window), strict=True))
 
 
-def _seeds(function, samples):
-    """The arguments of every call: a function that takes ``seed=`` is asked once per sample."""
+def _answers(function, checkpoint, samples):
+    """The number of a function, one for every sample where it takes ``seed=``."""
+    name = name_of(function)
     try:
         seeded = "seed" in inspect.signature(function).parameters
     except (TypeError, ValueError):
         seeded = False
-    return [{"seed": seed} for seed in range(samples)] if seeded else [{}]
-
-
-def _answer(function, checkpoint, **seed):
     try:
-        return function(checkpoint, **seed)
+        values = [function(checkpoint, seed=seed) for seed in range(samples)] if seeded else [function(checkpoint)]
     except NeuroMFAError:
         raise
     except (Exception, SystemExit) as error:
-        raise NeuroMFAError(f"{name_of(function)} raised {said(error)} for {checkpoint}") from error
+        raise NeuroMFAError(f"{name} raised {said(error)} for {checkpoint}") from error
+    for value in values:
+        if not np.isfinite(arguments.number(value)):
+            found = arguments.shown(value)
+            raise NeuroMFAError(f"{name} returned {found} for {checkpoint}, where one finite number is needed")
+    return values
 
 
 def _with_common_radii(run, what, samples, neurons_per_layer):

@@ -1,10 +1,8 @@
 """The manifest of a run: one JSON file that says how the run was made and holds the hash of every file in it.
 
-A run folder holds manifest.json and, per checkpoint, seed-0/step-000724/{config.json, model.safetensors}; a seed that
-was overwritten lies in seed-0-again, and in seed-0 after the next time.
+Beside it lie, per checkpoint, seed-0/step-000724/{config.json, model.safetensors}; a seed that was overwritten lies in
+seed-0-again, and in seed-0 after the next time.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -25,16 +23,51 @@ except ImportError:  # Windows has no such locks: train one seed at a time there
 
 SCHEMA = 1
 FILE_NAME, UNFINISHED = "manifest.json", ".seed-*-unfinished"
-NEEDED = {
-    "run": str,
-    "title": str,
-    "ability": str,
-    "recipe": dict,
-    "recipes_tried": list,
-    "trainings": dict,
-    "checkpoints": list,
+
+
+def _is_line(value) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value.strip())
+
+
+def _are_objects(value) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
+
+
+def _are_files(value) -> bool:
+    names = isinstance(value, dict) and all(re.fullmatch(r"[\w-][\w.-]{0,99}", name) for name in value)
+    return bool(value) and names and all(isinstance(content, str) for content in value.values())
+
+
+def _are_shares(value) -> bool:
+    names = isinstance(value, dict) and all(name.isprintable() for name in value)
+    return names and all(type(share) in (int, float) and 0 <= share <= 1 for share in value.values())
+
+
+def _is_curve(value) -> bool:
+    columns = list(value.values()) if isinstance(value, dict) else [None]
+    lists = all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns)
+    return lists and all(type(each) in (int, float) for column in columns for each in column)
+
+
+# What a manifest holds, in words and as a check of the value, which is None where it is missing.
+MANIFEST = {
+    "schema": ("a number of at least 1", lambda value: type(value) is int and value >= 1),
+    "run": ("a line of text", _is_line),
+    "title": ("a text", lambda value: isinstance(value, str)),
+    "ability": ("a line of text", _is_line),
+    "control": ("a line of text or null", lambda value: value is None or _is_line(value)),
+    "control_of": ("a line of text or null", lambda value: value is None or _is_line(value)),
+    "recipe": ("an object", lambda value: isinstance(value, dict)),
+    "trainings": ("an object of objects", _are_objects),
+    "checkpoints": ("a list of at least one", lambda value: isinstance(value, list) and bool(value)),
 }
-NEEDED_BY_CHECKPOINT = {"seed": int, "step": int, "files": dict, "abilities": dict}
+CHECKPOINT = {
+    "seed": ("a whole number of at least 0", lambda value: type(value) is int and 0 <= value < 2**63),
+    "step": ("a whole number below a million", lambda value: type(value) is int and 0 <= value < 10**6),
+    "files": ("names inside the folder with their hashes", _are_files),
+    "abilities": ("shares from 0 to 1 by name", _are_shares),
+}
+TRAINING = {"curve": ("columns of numbers, all of one length", lambda value: value is None or _is_curve(value))}
 
 
 def seed_folders(seed: int | str) -> tuple[str, str]:
@@ -49,8 +82,11 @@ def step_folder(step: int) -> str:
 
 def checkpoint_folder(run_folder: Path, manifest: dict, seed: int, step: int) -> Path:
     """Where the weights of one step of one training seed lie, e.g. mine/seed-0/step-000724; it need not exist."""
-    training = manifest["trainings"].get(str(seed), {})
-    return run_folder / training.get("folder", seed_folders(seed)[0]) / step_folder(step)
+    return run_folder / _seed_folder(manifest, seed) / step_folder(step)
+
+
+def _seed_folder(manifest: dict, seed: int) -> str:
+    return manifest["trainings"].get(str(seed), {}).get("folder") or seed_folders(seed)[0]
 
 
 def file_hash(path: Path) -> str:
@@ -67,70 +103,35 @@ def read_manifest(folder: Path) -> dict:
     return manifest
 
 
-def _check(manifest, path: Path) -> None:
-    schema = manifest.get("schema")
-    if type(schema) is not int or schema < 1:
-        raise SourceError(f"{path} is not the manifest of a run (no schema number): train the run again")
-    if schema > SCHEMA:
-        raise SourceError(
-            f"{path} has schema {schema}, this version reads up to {SCHEMA}: install a newer neuromfa-lite"
-        )
-    lacking = _lacking(manifest, NEEDED)
-    if "checkpoints" not in lacking:
-        for number, entry in enumerate(manifest["checkpoints"]):
-            lacking += [f"checkpoints[{number}].{key}" for key in _lacking(entry, NEEDED_BY_CHECKPOINT)]
-    if lacking or not manifest["checkpoints"]:
-        what = ", ".join(lacking[:9]) or "checkpoints"
-        raise SourceError(f"{path} lacks {what}: train the run again or restore the file")
-    for wrong in _wrong(manifest):
-        raise SourceError(f"{path}: {wrong:.300}; train the run again or restore the file")
-
-
-def _lacking(entries, needed: dict[str, type]) -> list[str]:
-    """Keys of ``needed`` that a dictionary does not hold, or holds with a value of another type."""
-    found = entries if isinstance(entries, dict) else {}
-    return [key for key, kind in needed.items() if type(found.get(key)) is not kind]
-
-
-def _wrong(manifest: dict):
-    """Say what in a manifest that lacks nothing the rest of the room could not work with."""
-    for key in ("run", "ability", "control", "control_of"):
-        value = manifest.get(key)
-        if value is not None and not (isinstance(value, str) and value.isprintable() and value.strip()):
-            yield f"{key}={value!r} must be a line of text"
+def _check(manifest: dict, path: Path) -> None:
+    _refuse_misfit(f"{path}:", manifest, {"schema": MANIFEST["schema"]})
+    if manifest["schema"] > SCHEMA:
+        raise SourceError(f"{path} has schema {manifest['schema']}, newer than {SCHEMA}: install a newer neuromfa-lite")
+    _refuse_misfit(f"{path}:", manifest, MANIFEST)
+    for seed, training in manifest["trainings"].items():
+        where = f"{path}: training {seed!r:.40}"
+        if not re.fullmatch("0|[1-9][0-9]{0,18}", seed):
+            raise SourceError(f"{where} must stand under the number of its seed: restore the file")
+        if training.get("folder") not in (None, *seed_folders(seed)):
+            raise SourceError(f"{where} must lie in {' or '.join(seed_folders(seed))}: restore the file")
+        _refuse_misfit(where, training, TRAINING)
     seen = set()
     for number, entry in enumerate(manifest["checkpoints"]):
-        where, seed, step = f"checkpoints[{number}]", entry["seed"], entry["step"]
-        if not (0 <= seed < 2**63 and 0 <= step < 10**6):
-            yield f"{where}: seed {seed} and step {step} must be 0 or larger, the step below a million"
-        if (seed, step) in seen:
-            yield f"{where}: seed {seed} has a step {step} already"
+        _refuse_misfit(f"{path}: checkpoints[{number}]", entry, CHECKPOINT)
+        seed, step = entry["seed"], entry["step"]
+        if str(seed) not in manifest["trainings"] or (seed, step) in seen:
+            why = "there twice" if (seed, step) in seen else "of no training"
+            raise SourceError(f"{path}: step {step} of seed {seed} is {why}: train the run again or restore the file")
         seen.add((seed, step))
-        if not entry["files"]:
-            yield f"{where} lists no files"
-        for name, value in entry["files"].items():
-            if not re.fullmatch(r"[\w-][\w.-]{0,99}", name) or not isinstance(value, str):
-                yield f"{where}: files must be names inside the folder with their hashes, not {name!r}: {value!r}"
-        for name, value in entry["abilities"].items():
-            if not name.isprintable():
-                yield f"{where}: the name of an ability must be a line of text, not {name!r}"
-            if type(value) not in (int, float) or not 0 <= value <= 1:
-                yield f"{where}: {name} must be a share from 0 to 1, not {value!r}"
-        if str(seed) not in manifest["trainings"]:
-            yield f"seed {seed} is not among the trainings"
-    for seed, training in manifest["trainings"].items():
-        if not re.fullmatch("0|[1-9][0-9]{0,18}", seed) or not isinstance(training, dict):
-            yield f"training {seed!r} must be an object under the number of its seed"
-        elif training.get("folder", seed_folders(seed)[0]) not in seed_folders(seed):
-            yield f"the folder of seed {seed} must be {' or '.join(seed_folders(seed))}, not {training['folder']!r}"
-        elif not _is_table(training.get("curve", {})):
-            yield f"the curve of seed {seed} must have columns of numbers, all of one length"
 
 
-def _is_table(value) -> bool:
-    columns = list(value.values()) if isinstance(value, dict) else [None]
-    lists = all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns)
-    return lists and all(type(each) in (int, float) for column in columns for each in column)
+def _refuse_misfit(where: str, values, table: dict) -> None:
+    """Refuse, by name, the first value that is not what a table says."""
+    for key, (wanted, fits) in table.items():
+        found = values.get(key) if isinstance(values, dict) else None
+        if not isinstance(values, dict) or not fits(found):
+            found = "missing" if found is None else f"{found!r:.60}"
+            raise SourceError(f"{where} {key} must be {wanted}, and is {found}: restore the file or train again")
 
 
 def merge(old: dict, new: dict, path: Path) -> dict:
@@ -149,9 +150,9 @@ def merge(old: dict, new: dict, path: Path) -> dict:
 
 @contextmanager
 def workshop(folder: Path, seed: int):
-    """Open the hidden folder, inside a run folder, in which one training seed is made; gone afterwards.
+    """The hidden folder in which a training seed is made, gone afterwards; refused where another process uses it.
 
-    What a killed training of this seed left is cleared away first. NeuroMFAError where another process trains it there.
+    What a killed training of this seed left is cleared away first.
     """
     hidden = folder / UNFINISHED.replace("*", str(seed))
     made = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -173,10 +174,10 @@ def workshop(folder: Path, seed: int):
 
 
 def publish(hidden: Path, folder: Path, seed: int, manifest: dict) -> dict:
-    """Enter a finished training seed in its run: replacing the manifest there, in one go, is what makes it count.
+    """Enter a finished training seed of a :func:`workshop` in its run; returns the manifest of the whole run.
 
-    Until then the checkpoints in the folder "seed" of the :func:`workshop` lie under a name that the manifest does not
-    mention; afterwards what they replace does, and goes. Returns the manifest of the whole run.
+    Replacing the manifest, in one go, is what makes it count: until then its checkpoints lie under a name that the
+    manifest does not mention; afterwards what they replace does, and goes.
     """
     path = folder / FILE_NAME
     with _locked(folder):
@@ -197,8 +198,7 @@ def publish(hidden: Path, folder: Path, seed: int, manifest: dict) -> dict:
 def _drop_unmentioned(folder: Path, seed: int) -> None:
     """Remove a seed's folders that the manifest does not mention: never entered, or replaced."""
     manifest = read_manifest(folder) if (folder / FILE_NAME).exists() else {"trainings": {}}
-    training = manifest["trainings"].get(str(seed))
-    mentioned = training and training.get("folder", seed_folders(seed)[0])
+    mentioned = _seed_folder(manifest, seed) if str(seed) in manifest["trainings"] else None
     for name in seed_folders(seed):
         if name != mentioned:
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -206,15 +206,12 @@ def _drop_unmentioned(folder: Path, seed: int) -> None:
 
 @contextmanager
 def _locked(folder: Path, busy: str = ""):
-    """Keep other processes out of a folder, made where it is missing; busy: do not wait for them, say this.
-
-    The system unlocks when a process ends, however.
-    """
+    """Keep other processes out of a folder, made where it is missing; busy: do not wait for them, say this."""
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY)  # the system unlocks it when the process ends, however
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))

@@ -1,25 +1,27 @@
 """The model of a recipe, its optimiser, and how its weights are stored. torch is loaded when a function is called."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
 import numpy as np
 
+from ..errors import NeuroMFAError
 from .recipes import Recipe
 from .tasks import seed_sequence
 
 
+def refuse_without_torch(what: str) -> None:
+    """Say in words that something needs torch and transformers, where one is missing."""
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        install = "pip install 'neuromfa_lite[train]'"
+        raise NeuroMFAError(f"{what} needs torch and transformers ({error}): {install}") from None
+
+
 def build_model(recipe: Recipe, seed: int = 0):
-    """Build the untrained GPTNeoXForCausalLM (fp32) of a recipe; torch's global random numbers stay as they were.
-
-    Initial weights are the library's own, normal numbers of deviation ``initializer_range``; or those of the Pythia
-    models: deviation sqrt(2 / (5 hidden)), and 2 / (layers sqrt(hidden)) in the two matrices of a block that write
-    into the residual stream.
-
-    Source: "small_init" and "wang_init" of GPT-NeoX; Black et al. 2022, section 3.1.
-    """
+    """Build the untrained GPTNeoXForCausalLM (fp32) of a recipe; torch's global random numbers stay as they were."""
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
@@ -52,6 +54,7 @@ def build_model(recipe: Recipe, seed: int = 0):
 
 
 def _initialise_as_pythia(model) -> None:
+    """ "small_init" and, where a block writes into the residual stream, "wang_init" (Black et al. 2022, 3.1)."""
     import torch
 
     hidden, layers = model.config.hidden_size, model.config.num_hidden_layers

@@ -1,10 +1,4 @@
-"""Recipes of the bundled runs: everything that decides what a training produces, and nothing else.
-
-A recipe is a plain record, so that a manifest can hold it whole and a reader can compare two line by line. The model,
-the optimiser and what is stored are common to all; what one task alone needs is named where the task is, in `tasks`.
-"""
-
-from __future__ import annotations
+"""Recipes of the bundled runs: everything that decides what a training produces, as plain records."""
 
 import dataclasses
 from dataclasses import dataclass, field, replace
@@ -19,12 +13,10 @@ class Recipe:
     Attributes:
         name, title: what the run is called, and one line that says what is trained.
         control, control_of: names of the run without a chance to gain the ability, and of the run this one controls.
-        task: its key in ``TASKS``.
-        choices: dict of what that task alone needs; see its class.
+        task, choices: its key in ``TASKS``, and what that task alone needs, see its class.
         ability: name of the main ability measured.
         context, batch: tokens in a sequence, sequences in a batch.
-        vocabulary, hidden_size, layers, heads, intermediate_size: tokens, neurons, blocks, heads, MLP neurons.
-        rotary_fraction, rotary_base, parallel_residual, tied_embeddings, dropout, initializer_range: as in GPT-NeoX.
+        vocabulary to initializer_range: as in GPT-NeoX; hidden_size and intermediate_size are numbers of neurons.
         initialisation: "normal", every matrix of deviation ``initializer_range``, or "pythia", as the Pythia models.
         learning_rate: the one after ``warmup_steps`` updates; betas, weight_decay: of AdamW; steps: updates in all.
         first_seed_checkpoints, other_seed_checkpoints: steps stored of training seed 0, and of every other.
@@ -162,38 +154,40 @@ def _control(run: Recipe, name: str, title: str, choices: dict | None = None, **
     return replace(run, **of, choices=run.choices | (choices or {}), **changed)
 
 
-_RECIPES = (
-    INDUCTION,
-    _control(
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
         INDUCTION,
-        "induction-control",
-        "Control of induction: the same training on tokens that never repeat",
-        {"repeated": False},
-    ),
-    INDUCTION_PYTHIA,
-    _control(
+        _control(
+            INDUCTION,
+            "induction-control",
+            "Control of induction: the same training on tokens that never repeat",
+            {"repeated": False},
+        ),
         INDUCTION_PYTHIA,
-        "induction-pythia-control",
-        "Control of induction-pythia: the same training on tokens that never repeat",
-        {"repeated": False},
-    ),
-    CODE,
-    _control(CODE, "code-lm-control", "Control of code-lm: the same tokens in random order", {"shuffled": True}),
-    ADDITION,
-    _control(
+        _control(
+            INDUCTION_PYTHIA,
+            "induction-pythia-control",
+            "Control of induction-pythia: the same training on tokens that never repeat",
+            {"repeated": False},
+        ),
+        CODE,
+        _control(CODE, "code-lm-control", "Control of code-lm: the same tokens in random order", {"shuffled": True}),
         ADDITION,
-        "modular-addition-memorised",
-        "Addition modulo 59 without weight decay: memorises and stays there",
-        weight_decay=0.0,
-    ),
-    _control(
-        ADDITION,
-        "modular-addition-control",
-        "Control of modular-addition: the same training on random answers",
-        {"random_labels": True},
-    ),
-)
-RECIPES = {recipe.name: recipe for recipe in _RECIPES}
+        _control(
+            ADDITION,
+            "modular-addition-memorised",
+            "Addition modulo 59 without weight decay: memorises and stays there",
+            weight_decay=0.0,
+        ),
+        _control(
+            ADDITION,
+            "modular-addition-control",
+            "Control of modular-addition: the same training on random answers",
+            {"random_labels": True},
+        ),
+    )
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,7 +1,4 @@
-"""Stored training runs: the checkpoints of one recipe, and what the model could do at each.
-
-Reading a run needs neither torch nor transformers; `neuromfa_lite.load_network` reads the weights themselves.
-"""
+"""Stored training runs: the checkpoints of one recipe, and what the model could do at each; read without torch."""
 
 from __future__ import annotations
 
@@ -100,15 +97,13 @@ class Run:
     def steps(self, seed: int = 0) -> tuple[int, ...]:
         """Return the stored training steps of one seed, ascending; NeuroMFAError if the seed is not stored."""
         if not arguments.among(seed, self.seeds):
-            asked = arguments.shown(seed)
-            raise NeuroMFAError(f"run {self.name!r} has no seed {asked}; its seeds are {_listed(self.seeds)}")
+            raise NeuroMFAError(
+                f"run {self.name!r} has no seed {arguments.shown(seed)}; its seeds are {_listed(self.seeds)}"
+            )
         return tuple(sorted(entry["step"] for entry in self.manifest["checkpoints"] if entry["seed"] == seed))
 
     def checkpoint(self, step: int, seed: int = 0) -> Checkpoint:
-        """Return the Checkpoint of one step.
-
-        Args:
-            step, seed: training step, one of :meth:`steps`, and training seed, one of ``seeds``.
+        """Return the Checkpoint of one of :meth:`steps` of one of ``seeds``.
 
         Raises:
             NeuroMFAError: that step or seed is not stored; the message lists those that are.
@@ -120,15 +115,13 @@ class Run:
         """
         steps = self.steps(seed)
         if not arguments.among(step, steps):
-            asked = f"no step {arguments.shown(step)} for seed {seed}"
-            raise NeuroMFAError(f"run {self.name!r} has {asked}; its steps are {_listed(steps)}")
+            raise NeuroMFAError(
+                f"run {self.name!r} has no step {arguments.shown(step)} for seed {seed}; its steps are {_listed(steps)}"
+            )
         entry = next(e for e in self.manifest["checkpoints"] if (e["seed"], e["step"]) == (seed, step))
         folder = manifests.checkpoint_folder(self.folder, self.manifest, int(seed), int(step))
         if not folder.is_dir():
-            raise SourceError(
-                f"{folder} is missing: load the run once more if this seed was overwritten meanwhile, else train it "
-                "again or restore the folder"
-            )
+            raise SourceError(f"{folder} is missing: load the run once more, or train this seed again")
         return Checkpoint(self.name, int(seed), int(step), folder, dict(entry["abilities"]))
 
     def checkpoints(self, seed: int = 0) -> tuple[Checkpoint, ...]:
@@ -136,21 +129,15 @@ class Run:
         return tuple(self.checkpoint(step, seed) for step in self.steps(seed))
 
     def abilities(self, seed: int | None = None) -> pd.DataFrame:
-        """Tabulate what the model could do on held-out data at every checkpoint.
-
-        Args:
-            seed: one training seed, or None for all.
+        """Tabulate what the model could do on held-out data at every checkpoint of one training seed (None: of all).
 
         Returns:
-            DataFrame with columns seed, step and one per ability (a share from 0 to 1), by seed and step.
-
-        Raises:
-            NeuroMFAError: the seed is not stored.
+            DataFrame with columns seed, step and one per ability (a share from 0 to 1); NeuroMFAError if the seed is
+            not stored.
 
         Example:
-            >>> frame = load_run("induction-control").abilities(seed=0)
-            >>> list(frame.columns), len(frame)
-            (['seed', 'step', 'copy_accuracy'], 17)
+            >>> list(load_run("induction-control").abilities(seed=0))
+            ['seed', 'step', 'copy_accuracy']
         """
         import pandas as pd
 
@@ -161,14 +148,9 @@ class Run:
     def curve(self, seed: int = 0) -> pd.DataFrame:
         """Tabulate what was measured while a seed was trained, between its checkpoints too.
 
-        At a stored step the abilities are those of the weights as stored, else of the weights in single precision.
-
-        Args:
-            seed: training seed.
-
         Returns:
             DataFrame with columns step, train_loss (nats per token asked) and one per ability; NeuroMFAError if the
-            seed is not stored or only measured at its checkpoints.
+            seed is not stored, or was only measured at its checkpoints.
 
         Example:
             >>> list(load_run("modular-addition").curve())
@@ -177,10 +159,10 @@ class Run:
         import pandas as pd
 
         self.steps(seed)  # refuses an unknown seed
-        training = self.manifest["trainings"][str(int(seed))]
-        if "curve" not in training:
+        curve = self.manifest["trainings"][str(int(seed))].get("curve")
+        if curve is None:
             raise NeuroMFAError(f"run {self.name!r} was measured at its checkpoints only: ask for abilities({seed})")
-        return pd.DataFrame(training["curve"])
+        return pd.DataFrame(curve)
 
     def __repr__(self) -> str:
         count = len(self.manifest["checkpoints"])
@@ -201,14 +183,11 @@ class Run:
 
 
 def load_run(name_or_folder: str | os.PathLike) -> Run:
-    """Open a bundled run by its name, or a run of one's own by its folder.
+    """Open a bundled run by its name, or a run of one's own by its folder; returns a Run.
 
     Args:
-        name_or_folder: a name from :func:`list_runs`, or a folder as `neuromfa-lite train` writes it. A bundled name
-            wins over a folder of that name in the working directory; write "./name" for the folder.
-
-    Returns:
-        Run.
+        name_or_folder: a name from :func:`list_runs`, or a folder as `neuromfa-lite train` writes it; "./name" for a
+            folder that is called like a bundled run.
 
     Raises:
         NeuroMFAError: it is neither; the message lists the bundled runs.
@@ -219,23 +198,23 @@ def load_run(name_or_folder: str | os.PathLike) -> Run:
         <Run 'induction': 25 checkpoints, seeds 0, 1, 2>
     """
     names = _bundled_names()
-    if isinstance(name_or_folder, str) and name_or_folder in names:
-        return _read_run(BUNDLED / name_or_folder)
-    folder = arguments.path("run", name_or_folder)
-    if os.path.isdir(folder):
-        return _read_run(folder)
-    name_or_folder = os.fspath(name_or_folder)
-    raise NeuroMFAError(
-        f"{name_or_folder!r:.99} is neither a bundled run nor a folder; the bundled runs are {_listed(names)}"
-    )
+    bundled = isinstance(name_or_folder, str) and name_or_folder in names
+    folder = BUNDLED / name_or_folder if bundled else arguments.path("run", name_or_folder)
+    if not os.path.isdir(folder):
+        raise NeuroMFAError(
+            f"{os.fspath(name_or_folder)!r:.99} is neither a bundled run nor a folder; "
+            f"the bundled runs are {_listed(names)}"
+        )
+    manifest = manifests.read_manifest(folder)
+    return Run(manifest["run"], folder, manifest)
 
 
 def list_runs() -> pd.DataFrame:
     """Tabulate the bundled runs.
 
     Returns:
-        DataFrame, a row per run: run, title, seeds, checkpoints, steps, ability, at_the_end (the ability of the first
-        seed at its last step), control.
+        DataFrame: run, title, seeds, checkpoints, steps, ability, at_the_end (the ability of the first seed at its last
+        step), control.
 
     Example:
         >>> list(list_runs()["run"])[:2]
@@ -277,8 +256,7 @@ def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
     """Compare every file of a run (Run, or what :func:`load_run` takes) with the hash in its manifest.
 
     Returns:
-        DataFrame, a row per file: file (path inside the run), expected and found (SHA-256; found is None if the file is
-        missing or cannot be read), ok.
+        DataFrame: file (path inside the run), expected and found (SHA-256; None where it cannot be read), ok.
     """
     import pandas as pd
 
@@ -294,11 +272,6 @@ def verify_run(run: Run | str | os.PathLike) -> pd.DataFrame:
             file = path.relative_to(run.folder).as_posix()
             rows.append({"file": file, "expected": expected, "found": found, "ok": found == expected})
     return pd.DataFrame(rows, columns=["file", "expected", "found", "ok"])
-
-
-def _read_run(folder: Path) -> Run:
-    manifest = manifests.read_manifest(folder)
-    return Run(manifest["run"], folder, manifest)
 
 
 def _bundled_names() -> list[str]:

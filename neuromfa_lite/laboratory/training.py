@@ -1,16 +1,12 @@
 """Train a run from its recipe and store its checkpoints. torch is loaded when a training starts.
 
-The arithmetic runs on one thread: the same order of additions on every number of cores, so two trainings on
-one machine agree to the last bit, and their first steps on two machines to a few units of half precision.
+The arithmetic runs on one thread, so that two trainings on one machine agree to the last bit.
 """
-
-from __future__ import annotations
 
 import json
 import os
 import platform
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,14 +14,14 @@ import numpy as np
 
 from ..errors import NeuroMFAError, arguments
 from . import manifests
-from .model import as_stored, build_model, build_optimizer, save_checkpoint
+from .model import as_stored, build_model, build_optimizer, refuse_without_torch, save_checkpoint
 from .recipes import Recipe, find_recipe
 from .tasks import NOT_ASKED, Task, find_task, measure_abilities, seed_sequence
 
 THREADS = 1
-# Every recipe tried for a run, as what it changed in the recipe kept, and what came out. Looking for a recipe is a
-# choice made on the result, so it is reported: a run with one entry was not searched for. "In full" is a training as of
-# a kept recipe; the other trials were single ones, with another draw of the pairs, looked at every 100 steps.
+# Every recipe tried for a run, as what it changed in the recipe kept, and what came out: a choice made on the result is
+# reported. "In full" is a training as of a kept recipe; the other trials were single ones, with another draw of the
+# pairs, looked at every 100 steps.
 TRIED = json.loads(Path(__file__).with_name("tried.json").read_text(encoding="utf-8"))
 
 
@@ -39,8 +35,7 @@ def train(
 ) -> dict:
     """Train one seed of a run and store it, in one to five minutes on one core.
 
-    The run changes only when the training is done. One that is stopped or fails leaves nothing; the same call starts
-    again. What a killed one leaves, a hidden folder in the run folder, goes with the next training there.
+    The run changes only when the training is done: one that is stopped or fails leaves nothing.
 
     Args:
         name: the recipe's name, e.g. "induction".
@@ -67,7 +62,7 @@ def train(
     """
     recipe = find_recipe(name)
     folder = arguments.path("folder", name if folder is None else folder).absolute()
-    _refuse_without_torch()
+    refuse_without_torch("training")
     seed_sequence("train", seed)  # refuses an impossible seed before any work
     last = recipe.steps if steps is None else arguments.whole("steps", steps, 0, recipe.steps)
     stored_steps = [step for step in recipe.checkpoints(seed) if step <= last]
@@ -82,16 +77,6 @@ def train(
     except OSError as error:
         why = error.strerror or error
         raise NeuroMFAError(f"cannot write in {folder} ({why}): give another folder or make room") from error
-
-
-def _refuse_without_torch():
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise NeuroMFAError(
-            f"training needs torch and transformers ({error}): pip install 'neuromfa_lite[train]'"
-        ) from None
 
 
 def _refuse_what_is_no_run(folder: Path, name: str) -> None:
@@ -110,19 +95,19 @@ def _refuse_to_overwrite(folder: Path, recipe: Recipe, task: Task, seed: int, ov
         return
     name, found = recipe.name, manifests.read_manifest(folder)
     if found["run"] != name or found["recipe"] != recipe.as_dict():
-        raise NeuroMFAError(f"{folder} holds run {found['run']!r} made by another recipe: give a new folder")
-    if found.get("data", {}) != task.about():
-        raise NeuroMFAError(f"{folder} holds {name!r} trained on another text than this Python's: give a new folder")
-    if str(seed) in found["trainings"] and not overwrite:
-        raise NeuroMFAError(f"{folder} already holds seed {seed} of {name!r}: give a new folder or overwrite it")
+        why = f"run {found['run']!r} made by another recipe"
+    elif found.get("data", {}) != task.about():
+        why = f"{name!r} trained on another text than this Python's"
+    elif str(seed) in found["trainings"] and not overwrite:
+        why = f"seed {seed} of {name!r}, which is not to be overwritten"
+    else:
+        return
+    raise NeuroMFAError(f"{folder} already holds {why}: give a new folder")
 
 
 @dataclass
 class Training:
-    """One training in the making: what is trained, and the folder for its checkpoints.
-
-    entries and curve go into the manifest: an entry per stored step, columns of values measured in between.
-    """
+    """One training in the making; entries (per stored step) and curve (columns) go into the manifest."""
 
     recipe: Recipe
     seed: int
@@ -136,13 +121,17 @@ class Training:
         """Train up to the last of the steps."""
         import torch
 
-        start = time.perf_counter()
-        with _threads(THREADS), torch.random.fork_rng(devices=[]), torch.enable_grad():
-            self.model = build_model(self.recipe, self.seed).train()
-            self.optimizer = build_optimizer(self.model, self.recipe)
-            self.batches = np.random.default_rng(seed_sequence("train", self.seed))
-            torch.manual_seed(self.seed)  # only dropout would draw from it
-            self._steps(stored_steps, progress)
+        start, threads = time.perf_counter(), torch.get_num_threads()
+        torch.set_num_threads(THREADS)
+        try:
+            with torch.random.fork_rng(devices=[]), torch.enable_grad():
+                self.model = build_model(self.recipe, self.seed).train()
+                self.optimizer = build_optimizer(self.model, self.recipe)
+                self.batches = np.random.default_rng(seed_sequence("train", self.seed))
+                torch.manual_seed(self.seed)  # only dropout would draw from it
+                self._steps(stored_steps, progress)
+        finally:
+            torch.set_num_threads(threads)
         self.seconds = time.perf_counter() - start
 
     def _steps(self, stored_steps: list[int], progress: bool) -> None:
@@ -181,9 +170,8 @@ class Training:
         save_checkpoint(self.model, folder)
         abilities = measure_abilities(as_stored(folder, self.model), self.recipe, self.task)
         files = {path.name: manifests.file_hash(path) for path in sorted(folder.iterdir())}
-        self.entries.append(
-            {"seed": self.seed, "step": step, "train_loss": loss, "abilities": abilities, "files": files}
-        )
+        entry = {"seed": self.seed, "step": step, "train_loss": loss, "abilities": abilities, "files": files}
+        self.entries.append(entry)
         return abilities
 
     def manifest(self) -> dict:
@@ -247,16 +235,3 @@ def _machine() -> dict:
             "safetensors": safetensors.__version__,
         },
     }
-
-
-@contextmanager
-def _threads(count: int):
-    """Run torch on ``count`` threads, then on as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,13 +11,13 @@ from neuromfa_lite.errors import NeuroMFAError
 from neuromfa_lite.evaluation.controls import permuted_outgoing, scaled
 from neuromfa_lite.evaluation.measures.baselines import (
     BASELINES,
-    effective_rank,
     kurtosis,
     log_step,
     mean_weighted_degree,
     measure_baselines,
+    minus_effective_rank,
+    minus_stable_rank,
     spectral_norm,
-    stable_rank,
     weight_deviation,
 )
 from neuromfa_lite.network.network import NeuronNetwork
@@ -53,11 +53,11 @@ def test_singular_values_that_are_known():
     # values 4, 2, 2: stable rank 24/16; shares 1/2, 1/4, 1/4 have entropy (3/2) ln 2
     network = chain(rotated([4.0, 2.0, 2.0], 6, 5))
     assert spectral_norm(network) == pytest.approx(4, rel=1e-12)
-    assert stable_rank(network) == pytest.approx(1.5, rel=1e-12)
-    assert effective_rank(network) == pytest.approx(2**1.5, rel=1e-9)
+    assert minus_stable_rank(network) == pytest.approx(-1.5, rel=1e-12)
+    assert minus_effective_rank(network) == pytest.approx(-(2**1.5), rel=1e-9)
     two = chain(rotated([1.0], 6, 5), rotated([3.0] * 6, 7, 6))  # each matrix counts once
-    found = [each(two) for each in (spectral_norm, stable_rank, effective_rank)]
-    assert found == pytest.approx([2, 3.5, 3.5], rel=1e-9)
+    found = [each(two) for each in (spectral_norm, minus_stable_rank, minus_effective_rank)]
+    assert found == pytest.approx([2, -3.5, -3.5], rel=1e-9)
 
 
 @pytest.mark.small
@@ -113,4 +113,4 @@ def test_errors_name_the_matrix():
         with pytest.raises(NeuroMFAError, match=f"'matrix 0'.*{said}"):
             kurtosis(chain(np.full((3, 2), weight)))
     with pytest.raises(NeuroMFAError, match="list of edges"):
-        stable_rank(NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, 0.1]))
+        minus_stable_rank(NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, 0.1]))

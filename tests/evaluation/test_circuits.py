@@ -179,7 +179,7 @@ def test_errors_name_what_is_wrong():
     [
         ("folded_layers", lambda ways: lambda source: [], "no attention head"),
         ("folded_layers", lambda ways: lambda source: [{"mlp-in": 0, "mlp-out": 0}], "values"),
-        ("token_ways", lambda ways: lambda source: (ways[0], ways[1][:-1]), "tokens come in"),
+        ("token_ways", lambda ways: lambda source: (ways[0], ways[1][:-1]), "no link can be returned"),
         ("gain_of", lambda ways: lambda *given: np.full(64, np.nan), "gain in front of"),
     ],
 )

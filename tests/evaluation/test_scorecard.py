@@ -456,7 +456,7 @@ def test_bad_input_is_refused_before_any_work(copies, monkeypatch):
     run = nmfa.load_run("induction")
     with pytest.raises(NeuroMFAError, match="made of a Method or of a function"):
         nmfa.scorecard("paper")
-    with pytest.raises(NeuroMFAError, match="one name"):
+    with pytest.raises(NeuroMFAError, match="two measures of one scorecard are called paper"):
         nmfa.scorecard([nmfa.PAPER, nmfa.PAPER])
     with pytest.raises(NeuroMFAError, match="no run: open it with"):
         nmfa.scorecard(nmfa.PAPER, ["induction"])

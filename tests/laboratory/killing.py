@@ -154,7 +154,7 @@ if __name__ == "__main__":
     what, PLACE = sys.argv[1], Path(sys.argv[2])
     training.Training.run = stand_in
     training._machine = dict
-    training._refuse_without_torch = lambda: None
+    training.refuse_without_torch = lambda what: None
     sys.addaudithook(die_in_time)
     if what == "crowd":
         print(json.dumps(crowd()))

@@ -307,11 +307,11 @@ def test_a_run_folder_of_ones_own_is_a_run(copied_run, monkeypatch):
         (lambda folder: (folder / "manifest.json").write_text('{"schema": 1,'), "is damaged"),
         (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "is damaged .*decode"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "holds no JSON object"),
-        (lambda folder: (folder / "manifest.json").write_text('{"schema": 1}'), "lacks run, title, ability"),
-        (lambda folder: edit_manifest(folder, schema=2), "schema 2.*newer"),
-        (lambda folder: edit_manifest(folder, checkpoints=[]), "lacks checkpoints"),
-        (lambda folder: edit_manifest(folder, checkpoints=[3]), r"lacks checkpoints\[0\]\.seed"),
-        (lambda folder: edit_manifest(folder, ability=None), "lacks ability"),
+        (lambda folder: (folder / "manifest.json").write_text('{"schema": 1}'), "run must be .* and is missing"),
+        (lambda folder: edit_manifest(folder, schema=2), "schema 2, newer"),
+        (lambda folder: edit_manifest(folder, checkpoints=[]), "checkpoints must be a list of at least one"),
+        (lambda folder: edit_manifest(folder, checkpoints=[3]), r"checkpoints\[0\] seed must be .* and is missing"),
+        (lambda folder: edit_manifest(folder, ability=None), "ability must be a line of text"),
     ],
 )
 def test_a_damaged_manifest_is_named(copied_run, damage, message):
@@ -335,12 +335,12 @@ def of_training(**changes):
     [
         *[(of_checkpoint(seed=value), "seed") for value in (True, -1, 2**63, 7, "0", None, 0.0)],
         *[(of_checkpoint(step=value), "step") for value in (True, -1, 10**6, 10**30, float("nan"), [4])],
-        (of_checkpoint(step=2), "has a step 2 already"),
+        (of_checkpoint(step=2), "step 2 of seed 0 is there twice"),
         *[
-            (of_checkpoint(abilities={"copy_accuracy": value}), "a share from 0 to 1")
+            (of_checkpoint(abilities={"copy_accuracy": value}), "abilities must be shares from 0 to 1")
             for value in ("0.5", [], {}, True, None, float("nan"), float("inf"), -0.1, 1.1, 10**400)
         ],
-        (of_checkpoint(abilities={"copy\x1b[2J": 0.5}), "name of an ability"),
+        (of_checkpoint(abilities={"copy\x1b[2J": 0.5}), "abilities must be"),
         *[
             (of_checkpoint(files=files), "files")
             for files in (
@@ -352,14 +352,14 @@ def of_training(**changes):
         *[(lambda manifest, value=value: manifest.update(trainings=value), "training") for value in (3, {})],
         (lambda manifest: manifest["trainings"].update({"x": {}}), "training 'x'"),
         (lambda manifest: manifest["trainings"].update({"00": {}}), "training '00'"),
-        (lambda manifest: manifest["trainings"].update({"1": 3}), "training '1'"),
-        *[(of_training(folder=value), "the folder of seed 1") for value in ("../x", "seed-0", "", None, [])],
+        (lambda manifest: manifest["trainings"].update({"1": 3}), "trainings must be"),
+        *[(of_training(folder=value), "training '1' must lie in seed-1 or") for value in ("../x", "seed-0", "", [])],
         *[
-            (of_training(curve=value), "the curve of seed 1")
+            (of_training(curve=value), "training '1' curve must be")
             for value in (3, {"step": "a"}, {"step": [1, 2], "loss": [1]}, {"step": [None]})
         ],
         *[(lambda manifest, value=value: manifest.update(run=value), "run") for value in ("", "a\nb", "a\0", 3, [])],
-        *[(lambda manifest, value=value: manifest.update(control=value), "control=") for value in (3, [], True, "")],
+        *[(lambda manifest, value=value: manifest.update(control=value), "control must") for value in (3, [], "")],
         (lambda manifest: manifest.update(schema=True), "schema"),
         (lambda manifest: manifest.update(recipe="x"), "recipe"),
     ],

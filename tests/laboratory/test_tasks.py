@@ -73,13 +73,10 @@ def test_streams_of_random_numbers_differ():
 
 
 @pytest.mark.small
-@pytest.mark.parametrize(
-    ("stream", "seed", "message"),
-    [("test", 0, "init, train"), ("train", -1, "-1"), ("train", 0.5, "0.5"), ("held-out", 1, "leave seed at 0")],
-)
-def test_impossible_streams_and_seeds_are_refused(stream, seed, message):
-    with pytest.raises(NeuroMFAError, match=message):
-        tasks.seed_sequence(stream, seed)
+@pytest.mark.parametrize("seed", [-1, 0.5, 2**63])
+def test_impossible_seeds_are_refused(seed):
+    with pytest.raises(NeuroMFAError, match="seed="):
+        tasks.seed_sequence("train", seed)
 
 
 @pytest.mark.small
@@ -164,10 +161,8 @@ def test_copy_accuracy_of_a_constant_predictor_is_its_count():
 
 @pytest.mark.small
 def test_copy_accuracy_refuses_what_it_cannot_count():
-    tokens, periods = np.ones((2, 4), int), np.array([2, 2])
-    with pytest.raises(NeuroMFAError, match="do not belong together"):
-        induction.copy_accuracy(np.ones((2, 3), int), tokens, periods)
-    with pytest.raises(NeuroMFAError, match="period"):
+    tokens = np.ones((2, 4), int)
+    with pytest.raises(NeuroMFAError, match="copy_accuracy"):
         induction.copy_accuracy(tokens, tokens, np.array([3, 3]))
 
 

@@ -1,13 +1,9 @@
-"""Controls: the same network with one thing changed, so that one sees what a measure feels and what it does not.
-
-What destroys (shuffled, permuted, re-signed, redrawn, grown weights) works on a NeuronNetwork and on a checkpoint; what
-preserves the function, on a checkpoint. A checkpoint is changed into a ChangedCheckpoint, which opens like any other.
-"""
+"""Controls: a network or a checkpoint with one thing changed, to see what a measure feels and what it does not."""
 
 from .checkpoint import ChangedCheckpoint
 from .comparison import emergence_from
-from .function_preserving import FUNCTION_PRESERVING, fold_layer_norms, permute_hidden, scale_queries, scale_values
-from .models import abilities_of, logits, model_of
+from .function_preserving import FUNCTION_PRESERVING
+from .models import abilities_of
 from .weights import gaussian_like, permuted_outgoing, random_signs, rescaled, rescaled_start, scaled, shuffled
 
 __all__ = [
@@ -15,17 +11,11 @@ __all__ = [
     "ChangedCheckpoint",
     "abilities_of",
     "emergence_from",
-    "fold_layer_norms",
     "gaussian_like",
-    "logits",
-    "model_of",
-    "permute_hidden",
     "permuted_outgoing",
     "random_signs",
     "rescaled",
     "rescaled_start",
-    "scale_queries",
-    "scale_values",
     "scaled",
     "shuffled",
 ]

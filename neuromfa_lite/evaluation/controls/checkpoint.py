@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...errors import NeuroMFAError, arguments
+from ...errors import NeuroMFAError
 from ...errors.text import plain
 from ...weights import WeightMatrix, WeightSource, WeightVector, open_source
 
@@ -12,8 +12,7 @@ class ChangedCheckpoint(WeightSource):
 
     Attributes:
         run, seed, step: of the checkpoint it came from, None where that was no checkpoint of a run.
-        abilities: dict, what the checkpoint it came from could do, not what this one can:
-            :func:`neuromfa_lite.evaluation.controls.abilities_of` measures that.
+        abilities: dict, what the checkpoint it came from could do, not what this one can; `abilities_of` measures that.
         change: what was changed, in words.
         original: what it came from.
 
@@ -25,17 +24,15 @@ class ChangedCheckpoint(WeightSource):
     """
 
     def __init__(self, original, change, tensors=None):
-        """Change a checkpoint, or what open_source() takes, in memory.
-
-        tensors is {name: array} in the layout of the file, not copied; None: those of the original. What is not among
-        them stays as stored; a name the original does not have is refused, and another shape.
-        """
-        source = open_source(original)
+        """tensors: {name: array} as in the file, not copied, to replace those of the original; None: copies of all."""
+        source, origin = open_source(original), label_of(original)
         own = arrays_of(source) if tensors is None else dict(tensors)
-        named = hasattr(original, "step") and not isinstance(original, WeightSource)
-        origin = str(original) if named else source.origin  # "induction@724" says more than its folder does
         stored = source.other | source.matrices | source.vectors
-        _refuse_others(own, stored, origin)
+        for name, array in own.items():
+            shape = getattr(stored.get(name), "shape", None)
+            if shape is None or array.shape != tuple(shape):
+                there = f"is of shape {shape} there" if shape else "is no matrix or vector there"
+                raise NeuroMFAError(f"{name} {array.shape} does not belong to {origin}: it {there}")
         kept = {name: _wrapped(name, own[name], origin) if name in own else stored[name] for name in source.names}
         super().__init__(f"{origin} ({change})", source.config, kept, source.config_origin)
         self._tensors = own
@@ -56,34 +53,20 @@ class ChangedCheckpoint(WeightSource):
         return plain(f"<ChangedCheckpoint {self.origin}>")
 
 
-def arrays_of(source, dtype=None):
-    """{name: array in the layout of the file} of every matrix and vector that holds weights; masks of old files do not.
+def label_of(checkpoint):
+    """What a checkpoint is called: "induction@724", which says more than its folder does; else where it came from."""
+    return str(checkpoint) if hasattr(checkpoint, "step") else open_source(checkpoint).origin
 
-    dtype None: float32, or float64 where stored so.
-    """
+
+def arrays_of(source, dtype=None):
+    """{name: array as in the file} of all weights, without masks of old files; at least float32 where dtype is None."""
     tensors = source.matrices | source.vectors
     readable = ("float64", "float32", "float16", "bfloat16")
     names = [name for name in source.names if name in tensors and tensors[name].dtype in readable]
     return {name: np.array(tensors[name].read(), dtype) for name in names}
 
 
-def _refuse_others(tensors, stored, origin):
-    for name, array in tensors.items():
-        shape = getattr(stored.get(name), "shape", None)
-        if shape is None or array.shape != tuple(shape):
-            there = f"is of shape {shape} there" if shape else "is no matrix or vector there"
-            raise NeuroMFAError(f"{name} {array.shape} does not belong to {origin}: it {there}")
-
-
 def _wrapped(name, array, origin):
     if array.ndim == 1:
         return WeightVector(WeightMatrix.from_array(name, array[None], origin))
     return WeightMatrix.from_array(name, array, origin)
-
-
-def checked_factor(factor):
-    """A float of a factor to multiply weights by."""
-    value = arguments.number(factor)
-    if not np.isfinite(value) or value == 0:
-        raise NeuroMFAError(f"factor={arguments.shown(factor)} must be a finite number other than 0")
-    return value

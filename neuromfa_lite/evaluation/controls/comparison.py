@@ -1,4 +1,4 @@
-"""The degree of emergence of networks that no run holds."""
+"""The degree of emergence of networks that no run holds, and the spectra of their samples."""
 
 import numpy as np
 
@@ -17,8 +17,8 @@ def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=
         start: NeuronNetwork or checkpoint of step 0.
         networks: iterable of NeuronNetwork or checkpoints with the same layers.
         method: Method.
-        samples: number of sampled networks over which alpha0 and width are averaged, seeds 0, 1, ...
-        neurons_per_layer: size of a sample; None measures the whole network once.
+        samples, neurons_per_layer: sampled networks, seeds 0, 1, ..., over which alpha0 and width are averaged, and
+            their size; None measures the whole network once.
 
     Returns:
         (networks,) float64.

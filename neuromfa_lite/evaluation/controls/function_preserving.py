@@ -1,22 +1,16 @@
-"""Changes of a GPT-NeoX model that leave its function as it is: other weights, the same logits.
+"""Changes of a GPT-NeoX model that leave its function as it is: other weights, the same logits up to rounding.
 
 A measure of the weights that moves under one of them measures a choice of coordinates, not what the network does.
-Each takes a checkpoint of a GPT-NeoX model, or what :func:`neuromfa_lite.weights.open_source` takes, and returns a
-ChangedCheckpoint, computed in float64; logits agree to rounding. Another architecture and a tensor that is missing are
-refused. For instance
-
-    >>> from neuromfa_lite import load_run
-    >>> scale_values(load_run("induction").checkpoint(724)).change
-    'values x 3, attention output / 3'
+Each takes a checkpoint, or what `open_source` takes, and returns a ChangedCheckpoint, computed in float64.
 """
 
 import numpy as np
 
-from ...errors import NeuroMFAError, arguments
+from ...errors import NeuroMFAError
 from ...network.architectures import fused_rows
 from ...network.wire import wire
 from ...weights import open_source
-from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor
+from .checkpoint import ChangedCheckpoint, arrays_of
 
 
 def fold_layer_norms(checkpoint):
@@ -36,32 +30,35 @@ def fold_layer_norms(checkpoint):
     return ChangedCheckpoint(checkpoint, "layer norms folded", arrays)
 
 
-def scale_values(checkpoint, factor=3.0):
-    """Multiply every value by a factor and divide the attention's output matrix by it; value biases too."""
+def scale_values(checkpoint):
+    """Multiply every value by 3 and divide the attention's output matrix by it; value biases too.
+
+    Example:
+        >>> from neuromfa_lite import load_run
+        >>> scale_values(load_run("induction").checkpoint(724)).change
+        'values x 3, attention output / 3'
+    """
     source, arrays = _opened(checkpoint)
-    factor = checked_factor(factor)
     for name in _block_names(source):
-        _scale_part(arrays, name, source.config, 2, factor)
-        arrays[f"{name}.attention.dense.weight"] /= factor
-    return ChangedCheckpoint(checkpoint, f"values x {factor:g}, attention output / {factor:g}", arrays)
+        _scale_part(arrays, name, source.config, 2, 3.0)
+        arrays[f"{name}.attention.dense.weight"] /= 3.0
+    return ChangedCheckpoint(checkpoint, "values x 3, attention output / 3", arrays)
 
 
-def scale_queries(checkpoint, factor=3.0):
-    """Multiply every query by a factor and divide every key by it, biases too; rotary positions do not mind."""
+def scale_queries(checkpoint):
+    """Multiply every query by 3 and divide every key by it, biases too; rotary positions do not mind."""
     source, arrays = _opened(checkpoint)
-    factor = checked_factor(factor)
     for name in _block_names(source):
-        _scale_part(arrays, name, source.config, 0, factor)
-        _scale_part(arrays, name, source.config, 1, 1 / factor)
-    return ChangedCheckpoint(checkpoint, f"queries x {factor:g}, keys / {factor:g}", arrays)
+        _scale_part(arrays, name, source.config, 0, 3.0)
+        _scale_part(arrays, name, source.config, 1, 1 / 3.0)
+    return ChangedCheckpoint(checkpoint, "queries x 3, keys / 3", arrays)
 
 
-def permute_hidden(checkpoint, seed=0):
+def permute_hidden(checkpoint):
     """Renumber the neurons of every MLP: rows of MLP-in and its bias, and columns of MLP-out, by one permutation."""
-    seed = arguments.seed(seed)
     source, arrays = _opened(checkpoint)
     for place, name in enumerate(_block_names(source)):
-        order = np.random.default_rng([seed, place]).permutation(source.config["intermediate_size"])
+        order = np.random.default_rng([0, place]).permutation(source.config["intermediate_size"])
         for tensor in (f"{name}.mlp.dense_h_to_4h.weight", f"{name}.mlp.dense_h_to_4h.bias"):
             arrays[tensor] = arrays[tensor][order]
         arrays[f"{name}.mlp.dense_4h_to_h.weight"] = arrays[f"{name}.mlp.dense_4h_to_h.weight"][:, order]
@@ -81,10 +78,7 @@ def _opened(checkpoint):
     source = open_source(checkpoint)
     model_type = source.config.get("model_type")
     if model_type != "gpt_neox":
-        raise NeuroMFAError(
-            f"{source.origin} is of model_type {model_type!r}: changes that preserve the function are known of "
-            "gpt_neox only; for another architecture write one and compare the logits"
-        )
+        raise NeuroMFAError(f"{source.origin} is of model_type {model_type!r}: these changes are of gpt_neox only")
     wire(source)  # refuses a matrix that is missing or does not fit
     arrays = arrays_of(source, np.float64)
     norms = [f"{_prefix(source)}final_layer_norm"]
@@ -94,8 +88,7 @@ def _opened(checkpoint):
     missing = [name for name in needed if name not in arrays]
     if missing:
         raise NeuroMFAError(
-            f"{source.origin} lacks {', '.join(missing[:3])}: a change that preserves the function needs all "
-            "tensors of the model, its biases and layer norms among them"
+            f"{source.origin} lacks {', '.join(missing[:3])}: give all tensors of the model, biases and layer norms too"
         )
     return source, arrays
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...errors import NeuroMFAError
+from ...laboratory.model import refuse_without_torch
 from ...laboratory.recipes import find_recipe
 from ...laboratory.tasks import measure_abilities
 from ...weights import open_source
@@ -14,34 +15,45 @@ UNEMBEDDINGS = ("embed_out.weight", "lm_head.weight")
 
 def model_of(checkpoint, dtype="float64"):
     """The transformers model of a checkpoint, in evaluation mode; it computes in "float64" or "float32"."""
+    refuse_without_torch("running a model")
+    import torch
+
     source = open_source(checkpoint)
-    model = _empty_model(source).to(_torch_type(dtype))
-    given = _by_the_models_names(arrays_of(source), set(model.state_dict()), model.base_model_prefix)
-    _fill(model, given, source)
+    model = _empty_model(source).to(getattr(torch, dtype))
+    wanted = model.state_dict()
+    arrays = _by_the_models_names(arrays_of(source), wanted, model.base_model_prefix)
+    tied = UNEMBEDDINGS if source.config.get("tie_word_embeddings") else ()
+    missing = [name for name in wanted if name not in arrays and name not in tied]
+    wrong = [name for name in wanted if name in arrays and arrays[name].shape != tuple(wanted[name].shape)]
+    if missing or wrong:
+        said = f"lacks {', '.join(missing[:3])} of" if missing else f"has another shape of {', '.join(wrong[:3])} than"
+        raise NeuroMFAError(f"{source.origin} {said} its model: are all weight files there, and of this model?")
+    # masks of old files are not in the model and stay out
+    model.load_state_dict({name: torch.tensor(arrays[name]) for name in wanted if name in arrays}, strict=False)
+    model.tie_weights()
     return model.eval()
 
 
-def logits(checkpoint, tokens, dtype="float64"):
-    """The logits of a checkpoint's model, (sequences, context, vocabulary), of tokens (sequences, context) int."""
-    model = model_of(checkpoint, dtype)
+def logits(checkpoint, tokens):
+    """The float64 logits of a checkpoint's model, (sequences, context, vocabulary), of tokens (sequences, context)."""
+    model = model_of(checkpoint)
     import torch
 
     with torch.no_grad():
         return model(torch.as_tensor(np.array(tokens, np.int64)), use_cache=False).logits.numpy()
 
 
-def abilities_of(checkpoint, dtype="float32"):
+def abilities_of(checkpoint):
     """Measure what a checkpoint's weights can do, by the test of its run.
 
     Args:
         checkpoint: Checkpoint or ChangedCheckpoint of a run.
-        dtype: what the model computes in; the runs' own numbers were measured in float32.
 
     Returns:
-        dict from names of abilities to shares from 0 to 1.
+        dict from names of abilities to shares from 0 to 1, computed in float32 as those of the runs are.
 
     Raises:
-        NeuroMFAError: it belongs to no run, or to a run of an unknown recipe; else as :func:`model_of`.
+        NeuroMFAError: it belongs to no run, or no model can be built of it.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -52,21 +64,14 @@ def abilities_of(checkpoint, dtype="float32"):
     """
     run = getattr(checkpoint, "run", None)
     if run is None:
-        raise NeuroMFAError(
-            f"{checkpoint!r} belongs to no run, so it is not known what to test: give a checkpoint such as "
-            'load_run("induction").checkpoint(724), or a changed one'
-        )
-    return measure_abilities(model_of(checkpoint, dtype), find_recipe(run))
+        raise NeuroMFAError(f"{checkpoint!r} belongs to no run, so it is not known what to test: give one of a run")
+    return measure_abilities(model_of(checkpoint, "float32"), find_recipe(run))
 
 
 def _empty_model(source):
-    try:
-        import torch
-        from transformers import AutoConfig, AutoModelForCausalLM
-    except ImportError as error:
-        raise NeuroMFAError(
-            f"running a model needs torch and transformers ({error}): pip install 'neuromfa_lite[train]'"
-        ) from None
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     # The type of the file would round what the model computes on the way, its rotary frequencies for one.
     config = {key: value for key, value in source.config.items() if key not in ("dtype", "torch_dtype")}
     try:
@@ -78,14 +83,6 @@ def _empty_model(source):
         raise NeuroMFAError(f"transformers builds no model of {source.config_origin}: {error}") from None
 
 
-def _torch_type(dtype):
-    import torch
-
-    if dtype not in ("float64", "float32"):
-        raise NeuroMFAError(f'dtype={dtype!r} must be "float64" or "float32"')
-    return getattr(torch, dtype)
-
-
 def _by_the_models_names(arrays, wanted, prefix):
     """{the model's name: array}: with its prefix, and its name of the unembedding."""
     named = {}
@@ -93,18 +90,3 @@ def _by_the_models_names(arrays, wanted, prefix):
         choices = [name, f"{prefix}.{name}", *(UNEMBEDDINGS if name in UNEMBEDDINGS else ())]
         named[next((choice for choice in choices if choice in wanted), name)] = array
     return named
-
-
-def _fill(model, arrays, source):
-    """Copy the arrays into the model; buffers of old files (masks) are not in it and stay out."""
-    import torch
-
-    tied = set(UNEMBEDDINGS) if source.config.get("tie_word_embeddings") else set()
-    wanted = model.state_dict()
-    missing = [name for name in wanted if name not in arrays and name not in tied]
-    wrong = [name for name in wanted if name in arrays and arrays[name].shape != tuple(wanted[name].shape)]
-    if missing or wrong:
-        said = f"lacks {', '.join(missing[:3])} of" if missing else f"has another shape of {', '.join(wrong[:3])} than"
-        raise NeuroMFAError(f"{source.origin} {said} its model: are all weight files there, and of this model?")
-    model.load_state_dict({name: torch.tensor(arrays[name]) for name in wanted if name in arrays}, strict=False)
-    model.tie_weights()

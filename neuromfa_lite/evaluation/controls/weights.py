@@ -1,13 +1,8 @@
 """Controls that destroy something: the weights of every matrix shuffled, redrawn, re-signed or grown.
 
-Each takes a NeuronNetwork and returns one, or takes a checkpoint (a Checkpoint of a run, or whatever
-:func:`neuromfa_lite.weights.open_source` takes) and returns a ChangedCheckpoint; what is given stays as it was. The
-weights of both are the same, block by block. Change the whole network first and sample it afterwards.
-
-Of a checkpoint the matrices of the blocks are changed; with embeddings=True token embedding and unembedding too.
-Biases and layer norms stay.
+Each takes a NeuronNetwork and returns one, or a checkpoint (or what `open_source` takes) and returns a
+ChangedCheckpoint of the same weights, block by block. Biases and layer norms stay. Change first, sample afterwards.
 """
-
 
 import numpy as np
 
@@ -17,19 +12,11 @@ from ...network import NeuronNetwork, load_network
 from ...network.connections import WeightBlock
 from ...network.parts import embedding_of, unembedding_of
 from ...weights import open_source
-from .checkpoint import ChangedCheckpoint, arrays_of, checked_factor
+from .checkpoint import ChangedCheckpoint, arrays_of, label_of
 
 
-def scaled(what, factor, embeddings=False):
-    """Multiply every weight by one common factor.
-
-    Args:
-        what: NeuronNetwork or checkpoint.
-        factor: a finite number other than 0.
-        embeddings: include token embedding and unembedding of a checkpoint.
-
-    Returns:
-        NeuronNetwork or ChangedCheckpoint, its weights float64.
+def scaled(what, factor):
+    """Multiply every weight of a NeuronNetwork or a checkpoint by one common factor; the result is float64.
 
     Raises:
         NeuroMFAError: a factor of 0, NaN or infinity.
@@ -39,27 +26,20 @@ def scaled(what, factor, embeddings=False):
         >>> scaled(pair, 2).weight_blocks[0].weights()
         array([ 1. , -0.5])
     """
-    factor = checked_factor(factor)
-
-    def scale(block, weights, stream):
-        return weights.astype(np.float64) * factor
-
-    return apply(what, f"scaled by {factor:g}", scale, embeddings=embeddings)
+    size = arguments.number(factor)
+    if not np.isfinite(size) or size == 0:
+        raise NeuroMFAError(f"factor={arguments.shown(factor)} must be a finite number other than 0")
+    return apply(what, f"scaled by {size:g}", lambda block, weights, stream: weights.astype(np.float64) * size)
 
 
-def rescaled(what, like, embeddings=False):
+def rescaled(what, like):
     """Multiply each matrix by the factor that gives it the standard deviation of the same matrix in another network.
 
     Applied to an untrained network with a trained one to be like, it grows the weights as much as training did, matrix
     by matrix, and learns nothing.
 
     Args:
-        what: NeuronNetwork or checkpoint; every matrix must have a spread of its own.
-        like: NeuronNetwork or checkpoint with the same matrices, by name.
-        embeddings: include token embedding and unembedding of checkpoints.
-
-    Returns:
-        NeuronNetwork or ChangedCheckpoint, its weights float64.
+        what, like: NeuronNetworks or checkpoints with the same matrices, by name; the weights become float64.
 
     Raises:
         NeuroMFAError: a matrix that the other network does not have, or whose weights are all alike.
@@ -70,49 +50,39 @@ def rescaled(what, like, embeddings=False):
         >>> rescaled(start, now).weight_blocks[0].weights()
         array([ 0.2, -0.2])
     """
-    wanted = {block.name: block for block in blocks_of(like, embeddings)}
-    name, other = _name(what), _name(like)
+    wanted = {block.name: block for block in _blocks_of(like)}
+    name, other = (each.origin if isinstance(each, NeuronNetwork) else label_of(each) for each in (what, like))
 
     def grow(block, weights, stream):
         if block.name not in wanted:
-            raise NeuroMFAError(
-                f"{other} has no matrix {block.name!r} to rescale to: give another step of the same model"
-            )
+            raise NeuroMFAError(f"{other} has no matrix {block.name!r}: give another step of the same model")
         own = weights.std(dtype=np.float64)
         if not own > 0:
             raise NeuroMFAError(f"the weights of matrix {block.name!r} of {name} are all alike: no factor spreads them")
         return weights.astype(np.float64) * (wanted[block.name].weights().std(dtype=np.float64) / own)
 
-    return apply(what, f"rescaled to {other}", grow, embeddings=embeddings)
+    return apply(what, f"rescaled to {other}", grow)
 
 
-def rescaled_start(checkpoint, embeddings=False):
+def rescaled_start(checkpoint):
     """Step 0 of a checkpoint's own run, each matrix rescaled to the deviation it has in the checkpoint.
 
-    It is a ChangedCheckpoint under the labels of the checkpoint, the twin of its step; biases and layer norms are those
-    of step 0. The checkpoint may be a ChangedCheckpoint itself; refused is what is no checkpoint of a run.
+    A ChangedCheckpoint under the labels of the checkpoint (of a run, perhaps changed already), the twin of its step;
+    biases and layer norms are those of step 0.
     """
     stored = checkpoint
     while isinstance(stored, ChangedCheckpoint):
         stored = stored.original
     if not isinstance(stored, Checkpoint):
-        raise NeuroMFAError(f"{_name(checkpoint)} is no checkpoint of a run, so its start is unknown: use rescaled()")
+        raise NeuroMFAError(f"{label_of(checkpoint)} is no checkpoint of a run, its start is unknown: use rescaled()")
     start = load_run(stored.folder.parents[1]).checkpoint(0, stored.seed)
-    arguments.flag("embeddings", embeddings)
-    words = "step 0 rescaled to its deviations" + (", embeddings too" if embeddings else "")
-    return ChangedCheckpoint(checkpoint, words, rescaled(start, checkpoint, embeddings).tensors())
+    return ChangedCheckpoint(checkpoint, "step 0 rescaled to its deviations", rescaled(start, checkpoint).tensors())
 
 
-def gaussian_like(what, seed=0, embeddings=False):
+def gaussian_like(what, seed=0):
     """Replace each matrix by independent Gaussian numbers of the same mean and standard deviation; zeros stay zeros.
 
-    Args:
-        what: NeuronNetwork or checkpoint.
-        seed: whole number; every matrix draws from a stream of its own.
-        embeddings: include token embedding and unembedding of a checkpoint.
-
-    Returns:
-        NeuronNetwork or ChangedCheckpoint, its weights float64.
+    Arguments as of :func:`permuted_outgoing`; the weights become float64.
 
     Example:
         >>> star = NeuronNetwork.from_edges([0] * 3, [1, 2, 3], [0.5, 0.5, 0.0])
@@ -127,7 +97,7 @@ def gaussian_like(what, seed=0, embeddings=False):
         drawn[there] = stream.normal(kept.mean(), kept.std(), kept.size) if kept.size else kept
         return drawn
 
-    return apply(what, "Gaussian twin", draw, seed, embeddings)
+    return apply(what, "Gaussian twin", draw, seed)
 
 
 def permuted_outgoing(what, seed=0, embeddings=False):
@@ -149,80 +119,60 @@ def permuted_outgoing(what, seed=0, embeddings=False):
         >>> permuted_outgoing(star, seed=1).weight_blocks[0].weights()
         array([0.125, 0.5  , 0.25 , 7.   ])
     """
-
-    def permute(block, weights, stream):
-        return block.permuted(weights, stream)
-
-    return apply(what, "outgoing weights permuted", permute, seed, embeddings)
+    words = "outgoing weights permuted" + (", embeddings too" if arguments.flag("embeddings", embeddings) else "")
+    return apply(what, words, lambda block, weights, stream: block.permuted(weights, stream), seed, embeddings)
 
 
-def shuffled(what, seed=0, embeddings=False):
-    """Shuffle all weights of each matrix: its distribution stays, what any one neuron had is lost.
-
-    Args, Returns: as of :func:`permuted_outgoing`.
-    """
+def shuffled(what, seed=0):
+    """Shuffle all weights of each matrix, as :func:`permuted_outgoing` does those of each neuron."""
 
     def shuffle(block, weights, stream):
         return stream.permutation(weights.ravel()).reshape(weights.shape)
 
-    return apply(what, "weights shuffled within matrices", shuffle, seed, embeddings)
+    return apply(what, "weights shuffled within matrices", shuffle, seed)
 
 
-def random_signs(what, seed=0, embeddings=False):
-    """Give every weight a random sign: each strength stays where it was.
-
-    Args, Returns: as of :func:`permuted_outgoing`.
-    """
+def random_signs(what, seed=0):
+    """Give every weight a random sign: each strength stays where it was. Arguments as of :func:`permuted_outgoing`."""
 
     def sign(block, weights, stream):
         return np.where(stream.random(weights.shape) < 0.5, weights, -weights)
 
-    return apply(what, "random signs", sign, seed, embeddings)
-
-
-def _name(what):
-    if isinstance(what, (NeuronNetwork, Checkpoint)):
-        return what.origin if isinstance(what, NeuronNetwork) else str(what)
-    return open_source(what).origin
+    return apply(what, "random signs", sign, seed)
 
 
 def apply(what, words, change, seed=0, embeddings=False):
     """Put change(block, weights, stream) in the place of the weights of every block of a network or a checkpoint.
 
-    Args:
-        words: what is changed.
-        change: callable of a block, its weights (targets, sources), in a list of edges (edges,), and a generator of
-            the block's own, which draws the same numbers in a network and in its checkpoint; returns an array of the
-            same shape.
-        embeddings: include the token embedding and the unembedding of a checkpoint.
+    The stream is the block's own generator: it draws the same numbers in a network and in its checkpoint.
     """
-    seed, embeddings = arguments.seed(seed), arguments.flag("embeddings", embeddings)
-    blocks = blocks_of(what, embeddings)
-    streams = {block.name: np.random.default_rng([seed, place]) for place, block in enumerate(blocks)}
+    seed, blocks = arguments.seed(seed), _blocks_of(what, embeddings)
+    changed = (  # one after another, for the memory
+        (block, change(block, block.weights(), np.random.default_rng([seed, place])))
+        for place, block in enumerate(blocks)
+    )
     if isinstance(what, NeuronNetwork):
-        return _changed_network(what, words, lambda block: change(block, block.weights(), streams[block.name]))
+        weights = {block.name: new for block, new in changed}
+        blocks = [block if block.fixed else block.with_weights(weights[block.name]) for block in what.blocks]
+        origin = f"{what.origin} ({words})"
+        return NeuronNetwork(what.layers, blocks, origin, what.left_out, what.seed, join=what.join)
     source = open_source(what)
     arrays = arrays_of(source)
-    for block in blocks:
-        changed, name = change(block, block.weights(), streams[block.name]), block.matrix.stored_name
-        arrays[name] = arrays[name].astype(np.promote_types(arrays[name].dtype, changed.dtype), copy=False)
-        block.matrix.put(arrays[name], changed)
+    for block, new in changed:
+        name = block.matrix.stored_name
+        arrays[name] = arrays[name].astype(np.promote_types(arrays[name].dtype, new.dtype), copy=False)
+        block.matrix.put(arrays[name], new)
     if embeddings and source.config.get("tie_word_embeddings"):  # one that is stored beside the other stays equal to it
         arrays[unembedding_of(source).name] = arrays[embedding_of(source).name]
-    return ChangedCheckpoint(what, words + (", embeddings too" if embeddings else ""), arrays)
+    return ChangedCheckpoint(what, words, arrays)
 
 
-def blocks_of(what, embeddings=False):
-    """The blocks that a control changes: those of the network; where asked for, embedding and unembedding too.
-
-    A network has none of these two, and asking for them is refused; where the two are one they are there once.
-    """
+def _blocks_of(what, embeddings=False):
+    """The blocks that a control changes; of a checkpoint also embedding and unembedding, one where they are tied."""
     if isinstance(what, NeuronNetwork):
-        if arguments.flag("embeddings", embeddings):
-            raise NeuroMFAError(
-                "embeddings=True needs a checkpoint or a model: this NeuronNetwork holds no embedding to change"
-            )
-        return list(what.weight_blocks)
+        if embeddings:
+            raise NeuroMFAError("embeddings=True needs a checkpoint: this NeuronNetwork holds no embedding to change")
+        return what.weight_blocks
     source = open_source(what)
     blocks = list(load_network(source).weight_blocks)
     if embeddings:
@@ -231,9 +181,3 @@ def blocks_of(what, embeddings=False):
         if outgoing is not incoming and not source.config.get("tie_word_embeddings"):
             blocks.append(WeightBlock(outgoing.name, "unembedding", 0, -1, outgoing))
     return blocks
-
-
-def _changed_network(network, words, change):
-    blocks = [block if block.fixed else block.with_weights(change(block)) for block in network.blocks]
-    origin = f"{network.origin} ({words})"
-    return NeuronNetwork(network.layers, blocks, origin, network.left_out, network.seed, join=network.join)

@@ -1,12 +1,7 @@
 """Baselines: simple numbers of the weights, against which a measure of emergence has to earn its place.
 
-Each is a function of a checkpoint (a Checkpoint, a ChangedCheckpoint, or whatever ``load_network`` takes) to a number:
-a mean over the weight matrices of the neuron network, every matrix counting once whatever its size. These are, per
-transformer block, query, key, value, attention output, MLP-in and MLP-out; embedding, unembedding, biases and layer
-norms are left out. A NeuronNetwork is taken too, a sample for one.
-
-BASELINES holds them with the sign under which a rise stands for more emergence: the two ranks fall as training orders
-the weights, so their negatives are there.
+Each takes a checkpoint, or what `load_network` takes, and is a mean over the weight matrices of its blocks, every
+matrix counting once. Under the signs in BASELINES a rise stands for more emergence.
 """
 
 from functools import cached_property
@@ -32,7 +27,7 @@ def weight_deviation(matrix):
     """Standard deviation of a matrix's weights about their mean.
 
     Args:
-        checkpoint: as of this module.
+        checkpoint: of a run, what ``load_network`` takes, or a NeuronNetwork.
 
     Returns:
         float, mean over matrices.
@@ -71,69 +66,41 @@ def spectral_norm(matrix):
 
 
 @_of_matrices
-def stable_rank(matrix):
-    """Sum of the squared singular values of a matrix over the largest squared: how many directions carry its size.
+def minus_stable_rank(matrix):
+    """Minus the sum of the squared singular values over the largest squared: how many directions carry the size.
 
     Source: M. Rudelson and R. Vershynin, Journal of the ACM 54, 21, 2007 ("numerical rank").
     """
-    return (matrix.singular**2).sum() / matrix.singular[0] ** 2
+    return -((matrix.singular**2).sum() / matrix.singular[0] ** 2)
 
 
 @_of_matrices
-def effective_rank(matrix):
-    """Exponential of the entropy of a matrix's singular values, these divided by their sum.
+def minus_effective_rank(matrix):
+    """Minus the exponential of the entropy of the singular values, these divided by their sum.
 
     Source: O. Roy and M. Vetterli, European Signal Processing Conference, 2007.
     """
     shares = matrix.singular / matrix.singular.sum()
     shares = shares[shares > 0]
-    return np.exp(-(shares * np.log(shares)).sum())
-
-
-@_of_matrices
-def minus_stable_rank(matrix):
-    """Minus the stable rank, which falls as training orders the weights."""
-    return -stable_rank.of_matrix(matrix)
-
-
-@_of_matrices
-def minus_effective_rank(matrix):
-    """Minus the effective rank, which falls as training orders the weights."""
-    return -effective_rank.of_matrix(matrix)
+    return -np.exp(-(shares * np.log(shares)).sum())
 
 
 def log_step(checkpoint):
     """ln(step + 1): what merely knows how long training took; refused is what has no step."""
     step = getattr(checkpoint, "step", None)
     if step is None:
-        raise NeuroMFAError(
-            f"{arguments.shown(checkpoint)} has no step: log_step needs a checkpoint of a run, or a changed one"
-        )
+        raise NeuroMFAError(f"{arguments.shown(checkpoint)} has no step: give a checkpoint of a run")
     return float(np.log1p(step))
 
 
-BASELINES = {
-    "log_step": log_step,
-    "weight_deviation": weight_deviation,
-    "mean_weighted_degree": mean_weighted_degree,
-    "minus_stable_rank": minus_stable_rank,
-    "minus_effective_rank": minus_effective_rank,
-    "kurtosis": kurtosis,
-    "spectral_norm": spectral_norm,
-}
+_OF_MATRICES = (
+    weight_deviation, mean_weighted_degree, minus_stable_rank, minus_effective_rank, kurtosis, spectral_norm,
+)  # fmt: skip
+BASELINES = {measure.__name__: measure for measure in (log_step, *_OF_MATRICES)}
 
 
 def measure_baselines(checkpoint):
-    """Measure all baselines at once: weights read, singular values computed once.
-
-    Args:
-        checkpoint: Checkpoint or ChangedCheckpoint of a run.
-
-    Returns:
-        dict from the names of BASELINES to float, the same numbers.
-
-    Raises:
-        NeuroMFAError: as the single functions.
+    """Measure all BASELINES of a checkpoint of a run at once, singular values computed once: {name: float}.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -141,8 +108,7 @@ def measure_baselines(checkpoint):
         True
     """
     matrices = _matrices(checkpoint)
-    of_matrices = {name: measure for name, measure in BASELINES.items() if measure is not log_step}
-    found = {name: _mean(measure.of_matrix, matrices) for name, measure in of_matrices.items()}
+    found = {measure.__name__: _mean(measure.of_matrix, matrices) for measure in _OF_MATRICES}
     return {"log_step": log_step(checkpoint)} | found
 
 

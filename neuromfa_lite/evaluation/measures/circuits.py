@@ -1,30 +1,12 @@
-"""Two measures of what a model makes of tokens, frozen before the runs that judge them were trained.
+"""Two measures of how a model links its tokens, picked out of 22 definitions by the bundled runs and frozen since.
 
-A model takes a token in through its embedding and hands one out through its unembedding; in between, each attention
-head carries something of every token it looks at towards every token it speaks for: a network of tokens whose link
-from j to i is C_ij = (unembedding O_h V_h embedding^T)_ij. On data whose tokens tell nothing of each other, nothing
-brings the two ways together. What is measured is whether they come together: by geometry alone (token_agreement), or
-link by link through the weights (reciprocity).
-
-Both were chosen out of 22 definitions, by the bundled runs, training seeds 0, 1 and 2; their definitions stay as they
-are. They held on seeds 3 and 4 of the same four tasks. (Those of induction and its control had been trained before, for
-the measures of :mod:`token_clouds`; these two had not been asked on them.) On tasks unseen here, tried by others with
-controls that keep the shape and the alphabets of the task's data, they did not: they were more specific than
-the published E in about half of the comparisons. Both rise with the ability, and without it where the data's
-tokens have classes. Neither feels a common factor, nor any change of the weights that leaves the linear part of a path
-as it was. Of attention patterns, positions, biases and the bend of the MLP's function they know nothing, and layer
-norms are taken to subtract the mean.
-
-Source: circuits: Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; reciprocity: Garlaschelli and
-Loffredo 2004, Physical Review Letters 93, 268701; agreement: Kriegeskorte et al. 2008, Frontiers in Systems
-Neuroscience 2:4.
+They know nothing of attention patterns, positions, biases and the bend of the MLP's function, and take layer norms to
+subtract the mean. What became of them: docs/measures.md. Circuits of tokens: Elhage et al. 2021.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
-from ...errors import NeuroMFAError, arguments
+from ...errors import NeuroMFAError
 from ...network.parts import embedding_of, gain_of, heads_of, unembedding_of
 from ...network.wire import wire
 from ...weights import open_source
@@ -33,22 +15,14 @@ READERS = ("query", "key", "value", "mlp-in")
 
 
 def token_agreement(source):
-    """How far tokens that are alike on their way in are alike on their way out.
+    """How far tokens that are alike on their way in are alike on their way out, from -1 to 1; of a checkpoint.
 
     Pearson's correlation, over all pairs of tokens i < j, of cos(e_i, e_j) and cos(u_i, u_j): e the rows of the
     embedding, u those of the unembedding with the last gain folded in, both without their mean over the hidden neurons
-    and centred over tokens. About 0 untrained, 1 where both ways see the same resemblances, as from the start where one
-    matrix serves both. The blocks play no part.
+    and centred over tokens. About 0 untrained; 1 where both ways see the same resemblances, as where they are tied.
 
-    Args:
-        source: what :func:`neuromfa_lite.weights.open_source` takes, e.g. a checkpoint of a run.
-
-    Returns:
-        float, from -1 to 1.
-
-    Raises:
-        NeuroMFAError: NaN or infinite weights, a token without direction, tokens that are all equally alike;
-        SourceError: a model without embedding.
+    Refused are NaN or infinite weights, a token without direction, tokens that are all equally alike, and a model
+    without embedding. Source: Kriegeskorte et al. 2008, Frontiers in Systems Neuroscience 2:4.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -60,17 +34,16 @@ def token_agreement(source):
 
 
 def reciprocity(source):
-    """How far the links between tokens, through the attention heads, go both ways: the mean of rho^2 over these paths.
+    """How far the links between tokens, through the attention heads, go both ways: mean rho^2 over paths, from 0 to 1.
 
     Every head h is one path, C_h = U O_h V_h E^T, and every head behind the MLP of an earlier layer l another one,
     C_hl = U O_h V_h M_l I_l E^T: E embedding and U unembedding as of :func:`token_agreement`, V, O, I and M the
     matrices of values, attention output, MLP-in and MLP-out, gains folded in. rho = tr(C^2)/sum_ij C_ij^2 is 1 where
-    every link is returned, -1 where each is returned with the other sign, about 0 where the way back knows nothing of
-    the way there. Queries and keys, a head behind a head, and an MLP that no head stands behind are in no path: in a
-    model of one layer the MLP is not seen.
+    every link is returned, -1 where with the other sign, about 0 where the way back knows nothing of the way there.
+    In no path are queries and keys, a head behind a head, and an MLP that no head stands behind.
 
-    Args and Raises as of :func:`token_agreement`; refused too are a model without a path, and a path that carries
-    nothing. Returns a float, from 0 to 1.
+    Refused too are a model without a path, and a path that carries nothing. Source: Garlaschelli and Loffredo 2004,
+    Physical Review Letters 93, 268701.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -86,9 +59,6 @@ def reciprocity(source):
 
 def returned(written, read):
     """rho of the network of tokens C = W R^T: tr(C^2)/sum_ij C_ij^2, without making C; W and R are (tokens, width)."""
-    written, read = arguments.numbers("written", written, (2,)), arguments.numbers("read", read, (2,))
-    if written.shape != read.shape:
-        raise NeuroMFAError(f"written has shape {written.shape} and read {read.shape}: both are (tokens, width)")
     size = float(np.sum((written.T @ written) * (read.T @ read)))
     if not size > 0:
         raise NeuroMFAError("a path through an attention head links no tokens: all its weights are alike")
@@ -98,10 +68,9 @@ def returned(written, read):
 
 def agreement(first, second):
     """Correlation, over all pairs of rows, of the cosines in one cloud and in another, without making all pairs."""
-    first, second = arguments.numbers("first", first, (2,)), arguments.numbers("second", second, (2,))
     tokens = len(first)
     if len(second) != tokens or tokens < 2:
-        raise NeuroMFAError(f"two clouds of {tokens} and {len(second)} rows: agreement is of the same two or more rows")
+        raise NeuroMFAError(f"{tokens} tokens come in and {len(second)} go out: agreement is of the same two or more")
     units = [directions(each) for each in (first, second)]
     pairs = tokens * (tokens - 1)
     means = [(np.square(each.sum(axis=0)).sum() - tokens) / pairs for each in units]
@@ -117,10 +86,9 @@ def agreement(first, second):
 
 
 def token_ways(source, chosen=None):
-    """Embedding and unembedding, (tokens, hidden) each, as the model's function sees them, centred over the tokens.
+    """Embedding and unembedding of the chosen tokens (None: all), (tokens, hidden) each, centred over the tokens.
 
-    The gain of the last layer norm is folded into the unembedding; what every layer norm subtracts, the mean over the
-    hidden neurons, is taken out. chosen: the tokens to read; None: all.
+    The gain of the last layer norm is folded in; what every layer norm subtracts, the mean of a row, is taken out.
     """
     matrices, gains = (embedding_of(source), unembedding_of(source)), (None, gain_of(source, "unembedding"))
     return tuple(_centred(matrix, _folded(matrix, gain, chosen)) for matrix, gain in zip(matrices, gains, strict=True))
@@ -131,9 +99,8 @@ def token_paths(source):
     source = open_source(source)
     incoming, outgoing = token_ways(source)
     if len(incoming) != len(outgoing):
-        raise NeuroMFAError(
-            f"{source.origin}: {len(incoming)} tokens come in and {len(outgoing)} go out, so links cannot be returned"
-        )
+        sizes = f"{len(incoming)} tokens in and {len(outgoing)} out"
+        raise NeuroMFAError(f"{source.origin}: of {sizes} no link can be returned")
     arriving = [incoming]  # what stands in the residual stream of each token: itself, and what each MLP made of it
     for layer in folded_layers(source):
         yield from _through_heads(source, layer, arriving, outgoing)
@@ -143,39 +110,31 @@ def token_paths(source):
 
 def _through_heads(source, layer, arriving, outgoing):
     if not {"value", "attention-output"} <= layer.keys():
-        raise NeuroMFAError(
-            f"{source.origin}: a layer has no values or no attention output: the paths that are asked for go through "
-            "attention heads"
-        )
+        raise NeuroMFAError(f"{source.origin}: a layer has no values or no attention output, so no path through heads")
     heads = heads_of(source)
     values, output = layer["value"], layer["attention-output"]
     if len(values) != output.shape[1] or len(values) % heads:
-        raise NeuroMFAError(
-            f"{source.origin}: values of {len(values)} neurons and an attention output of {output.shape[1]} do not "
-            f"make {heads} heads: paths through heads need as many values as outputs"
-        )
+        widths = f"values of {len(values)} neurons and an attention output of {output.shape[1]}"
+        raise NeuroMFAError(f"{source.origin}: {widths} do not make {heads} heads")
     for value, out in zip(np.split(values, heads), np.split(output, heads, axis=1), strict=True):
         for each in arriving:
             yield outgoing @ out, each @ value.T
 
 
 def folded_layers(source):
-    """{role: (targets, sources) float64} of every block, in order, as the model's function sees them.
-
-    What reads the residual stream has its gain folded in, and all are without the mean that a layer norm takes out.
-    """
+    """{role: (targets, sources) float64} of every block, in order, as the model's function sees them."""
     layer = {}
-    for join in wire(source).blocks:
-        if join.fixed or join.role not in (*READERS, "attention-output", "mlp-out"):
+    for block in wire(source).blocks:
+        if block.fixed or block.role not in (*READERS, "attention-output", "mlp-out"):
             continue
-        if join.role in layer:
+        if block.role in layer:
             yield layer
             layer = {}
-        if join.role in READERS:
-            layer[join.role] = _folded(join.matrix, gain_of(source, join.matrix.name.partition("[")[0]))
+        if block.role in READERS:
+            layer[block.role] = _folded(block.matrix, gain_of(source, block.matrix.name.partition("[")[0]))
         else:
-            weights = _finite(join.matrix)
-            layer[join.role] = weights - weights.mean(axis=0)
+            weights = _finite(block.matrix, block.matrix.read())
+            layer[block.role] = weights - weights.mean(axis=0)
     if layer:
         yield layer
 
@@ -184,31 +143,23 @@ def directions(vectors):
     """The rows divided by their lengths; a row of zeros is refused."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not (lengths > 0).all():
-        raise NeuroMFAError(
-            f"{int((lengths == 0).sum())} of {len(vectors)} tokens are zero and have no direction: take another step"
-        )
+        zero = int((lengths == 0).sum())
+        raise NeuroMFAError(f"{zero} of {len(vectors)} tokens are zero and have no direction: take another step")
     return vectors / lengths
 
 
-def _finite(matrix, chosen=None):
-    weights = matrix.read(chosen).astype(np.float64)
-    if not np.isfinite(weights).all():
-        raise NeuroMFAError(
-            f"{matrix.origin}: matrix {matrix.name!r} holds NaN or infinite weights: take an earlier checkpoint"
-        )
-    return weights
+def _finite(matrix, numbers, what="matrix"):
+    """The numbers as float64, those of a matrix or its gain."""
+    if not np.isfinite(numbers).all():
+        raise NeuroMFAError(f"{matrix.origin}: {what} {matrix.name!r} holds NaN or infinite numbers: take another step")
+    return numbers.astype(np.float64)
 
 
 def _folded(matrix, gain, chosen=None):
     """A matrix that reads the residual stream: with the gain in front of it, without what the norm takes out."""
-    weights = _finite(matrix, chosen)
+    weights = _finite(matrix, matrix.read(chosen))
     if gain is not None:
-        if not np.isfinite(gain).all():
-            raise NeuroMFAError(
-                f"{matrix.origin}: the gain in front of {matrix.name!r} holds NaN or infinite numbers: take an earlier "
-                "checkpoint"
-            )
-        weights = weights * gain
+        weights = weights * _finite(matrix, gain, "the gain in front of")
     return weights - weights.mean(axis=1, keepdims=True)
 
 

@@ -1,12 +1,8 @@
-"""Two measures of a model's tokens, frozen before any run that judges them was trained.
+"""Two measures of how a model's tokens lie, in angles, frozen before any run that judges them was trained.
 
-Both leave the published network and look at the two matrices that it leaves out, embedding and unembedding: the
-tokens are points, and what is measured is how they lie, in angles. They were chosen on the first induction runs and
-on prototypes of the others, so only runs trained afterwards can say whether they hold; their definitions stay as
-they are. Neither feels a common factor, nor a change of the weights that leaves the model's function as it was.
+They look at the two matrices that the published network leaves out, embedding and unembedding, and feel neither a
+common factor nor a change that leaves the model's function as it was. What became of them: docs/measures.md.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
@@ -26,15 +22,8 @@ def token_cloud(source, seed=0):
 
     Its rise since step 0 is ln[alpha0(0)/alpha0(t)], the degree of emergence without the factor of widths.
 
-    Args:
-        source: what :func:`neuromfa_lite.weights.open_source` takes, e.g. a checkpoint of a run.
-        seed: of the draw of tokens, where there are more than 256.
-
-    Returns:
-        float.
-
-    Raises:
-        NeuroMFAError: NaN or infinite weights, tokens without direction; SourceError: a model without embedding.
+    Takes a checkpoint, and the seed of the draw of tokens where there are more than 256. Refused are NaN or infinite
+    weights, tokens without direction, and a model without embedding.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -51,7 +40,7 @@ def two_neighbours(source, seed=0):
     The clouds: embedding E; unembedding U; what the heads read of E, [E Q_h^T | E K_h^T | E V_h^T]; what they write
     towards U, [U O_h]; over all layers and heads h, each piece centred over tokens and divided by its Frobenius norm.
 
-    Args, Returns, Raises: as of :func:`token_cloud`.
+    Arguments as of :func:`token_cloud`. Source: Facco, d'Errico, Rodriguez and Laio 2017, Scientific Reports 7, 12140.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -87,10 +76,9 @@ def angles(vectors):
 
 
 def cloud_regularity(vectors):
-    """Compute alpha0 of a cloud of directions: the mean slope of ln N_i(r) on ln r, at 16 radii.
+    """alpha0 of a cloud of directions: the mean slope of ln N_i(r), N_i = (1 + others within r)/n, on ln r at 16 radii.
 
-    N_i(r) = (1 + number of others within r)/n, r log-spaced between the 1 % and the 50 % quantile of all angles, these
-    divided by their median. It is alpha(q = 0) of tau(q), the slope of ln sum_i N_i(r)^q.
+    r is log-spaced between the 1 % and the 50 % quantile of all angles, these divided by their median.
     """
     distances = angles(vectors)
     pairs = distances[np.triu_indices(len(distances), 1)]
@@ -106,12 +94,7 @@ def cloud_regularity(vectors):
 
 
 def two_neighbour_dimension(vectors):
-    """Estimate the local dimension of a cloud of directions from each one's two nearest neighbours.
-
-    d = 1/mean ln(r_2/r_1), the largest tenth of the ratios left out.
-
-    Source: E. Facco, M. d'Errico, A. Rodriguez and A. Laio, Scientific Reports 7, 12140, 2017.
-    """
+    """d = 1/mean ln(r_2/r_1) over a cloud of directions, r their nearest neighbours, the largest tenth left out."""
     distances = angles(vectors)
     np.fill_diagonal(distances, np.inf)
     nearest = np.partition(distances, 1, axis=1)[:, :2]

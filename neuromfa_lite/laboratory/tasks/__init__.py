@@ -1,7 +1,5 @@
 """Tasks: what a run is trained on and tested with. A module a task, one small interface (:class:`Task`)."""
 
-from __future__ import annotations
-
 from ..recipes import Recipe
 from .code import Code
 from .induction import Induction
@@ -14,26 +12,12 @@ TASKS = {"induction": Induction, "code": Code, "modular addition": ModularAdditi
 
 
 def find_task(recipe: Recipe) -> Task:
-    """Make the task of a recipe."""
+    """The task of a recipe."""
     return TASKS[recipe.task](recipe)
 
 
 def measure_abilities(model, recipe: Recipe, task: Task | None = None) -> dict[str, float]:
-    """What a model can do on the held-out data of a recipe, e.g. {"copy_accuracy": 0.98}.
-
-    model maps token ids, a torch tensor (sequences, context), to an object with ``logits`` (sequences, context,
-    vocabulary).
-
-    Example:
-        A model that always guesses token 0, which never occurs:
-
-        >>> import torch, types
-        >>> from neuromfa_lite.laboratory.recipes import find_recipe
-        >>> def guess(tokens):
-        ...     return types.SimpleNamespace(logits=torch.eye(64)[torch.zeros_like(tokens)])
-        >>> measure_abilities(guess, find_recipe("induction"))
-        {'copy_accuracy': 0.0}
-    """
+    """What a model, token ids (sequences, context) to ``logits``, can do on held-out data: {"copy_accuracy": 0.98}."""
     import torch
 
     task = task or find_task(recipe)

@@ -1,7 +1,5 @@
 """Code: predict the next token of Python's standard library; its four abilities are in `code_abilities`."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np
@@ -9,53 +7,42 @@ import numpy as np
 from ..recipes import Recipe
 from . import code_abilities
 from .python_text import stored_text, training_tokens
-from .task import Examples
+from .task import Examples, Task
 
 SHUFFLE_SEED = 0
 
 
-class Code:
-    """The task of a model that shall predict code; see :class:`~neuromfa_lite.laboratory.tasks.Task`.
+class Code(Task):
+    """A :class:`Task`: predict code. Tested on real code, a control too.
 
-    The test is always on real code, for a control too: the question is the same, only the training differs.
-
-    Choices of its recipe:
-        shuffled: True trains on the same tokens in random order.
-        held_out_sequences: sequences of the test, out of files that are not trained on.
-
-    Attributes:
-        text: dict of :func:`~neuromfa_lite.laboratory.tasks.python_text.stored_text`.
+    Choices: shuffled trains on the same tokens in random order; held_out_sequences of the test, out of other files.
     """
 
     def __init__(self, recipe: Recipe):
-        self.recipe = recipe
+        super().__init__(recipe)
         self.text = stored_text()
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
-        """Draw windows that begin anywhere in the training text, every next token asked for."""
+        """Windows that begin anywhere in the training text, every next token asked for."""
         tokens = _trained_on(self.recipe.choices["shuffled"])
         starts = generator.integers(len(tokens) - self.recipe.context, size=self.recipe.batch)
         windows = tokens[starts[:, None] + np.arange(self.recipe.context + 1)].astype(np.int64)
         return Examples(windows[:, :-1], windows[:, 1:])
 
     def about(self) -> dict:
-        """Say which text is trained on: python, licence, size and hash."""
         return training_tokens()[1]
 
     def questions(self) -> np.ndarray:
-        """Return the held-out sequences without the last token of each, which is only asked for."""
+        """The held-out sequences without the last token of each, which is only asked for."""
         return self._held_out()[:, :-1]
 
     def abilities(self, logits: np.ndarray) -> dict[str, float]:
-        """Measure the four abilities of `code_abilities`."""
-        tokens, vocabulary = self._held_out(), self.text["vocabulary"]
+        tokens, vocabulary, usual = self._held_out(), self.text["vocabulary"], self.text["usual_next"]
         return {
             "next_token_accuracy": code_abilities.next_token_accuracy(logits, tokens),
             "closing_brackets": code_abilities.closing_brackets(logits, tokens, vocabulary),
             "indentation": code_abilities.indentation(logits, tokens, vocabulary),
-            "copying_identifier": code_abilities.copying_identifier(
-                logits, tokens, vocabulary, self.text["usual_next"]
-            ),
+            "copying_identifier": code_abilities.copying_identifier(logits, tokens, vocabulary, usual),
         }
 
     def _held_out(self):

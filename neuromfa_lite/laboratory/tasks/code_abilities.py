@@ -3,11 +3,8 @@
 All take logits (sequences, context, vocabulary) and the tokens (sequences, context + 1) that were read, and the one
 after: logits[i, t] is the guess for tokens[i, t + 1]. vocabulary is the text of every token; a line break is one with
 (part of) the spaces after it. Each returns a share from 0 to 1, and raises NeuroMFAError where nothing is asked.
-Strings and comments count as code. The bundled runs are asked for 32,768 tokens, 725 brackets, 296 indentations and
-1,824 tokens of names.
+The bundled runs are asked for 32,768 tokens, 725 brackets, 296 indentations and 1,824 tokens of names.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
@@ -23,18 +20,9 @@ def next_token_accuracy(logits: np.ndarray, tokens: np.ndarray) -> float:
 
 
 def closing_brackets(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str]) -> float:
-    """Return how well a model knows which bracket is open, where one closes.
+    """Where a bracket opened in the same sequence closes: is the right one of ) ] } more probable than the other two?
 
-    Asked wherever the next token is a bracket that closes one opened in the same sequence. That some bracket closes is
-    given; right is a model that finds the right one of ) ] } more probable than the other two. The mean over the three
-    kinds of the share that is right, so that always the same answer makes 1/3 where all three occur.
-
-    Example:
-        A model that always prefers the round one, asked for ) and for ]:
-
-        >>> vocabulary = ["(", "[", ")", "]", "}"]
-        >>> closing_brackets(np.full((1, 3, 5), [0, 0, 2, 1, 1]), np.array([[0, 1, 3, 2]]), vocabulary)
-        0.5
+    The mean over the three kinds of the share that is right, so that always the same answer makes 1/3.
     """
     signs = [text.strip(" ") for text in vocabulary]
     kinds = {sign: [place for place, other in enumerate(signs) if other == sign] for sign in CLOSES}
@@ -50,22 +38,17 @@ def closing_brackets(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[st
                     asked.append((row, place - 1, sign))
                 else:
                     open_brackets = []  # it closes what was opened before the sequence, or does not fit
-    answers = [max(kinds, key=lambda sign: _best(logits[row, place], kinds[sign])) for row, place, _ in asked]
+    answers = [
+        max(kinds, key=lambda sign: logits[row, place, kinds[sign]].max(initial=-np.inf)) for row, place, _ in asked
+    ]
     return _mean_over_kinds(answers, [sign for _, _, sign in asked], "closing_brackets")
 
 
 def indentation(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str]) -> float:
-    """Return how well a model indents the line after a colon.
+    """Where a line ends in a colon and the next is four spaces deeper: is the right line break the most probable one?
 
-    Asked wherever a line ends in a colon and the next is four spaces deeper, if the start of the line is in the
-    sequence and the line break and all its indentation are one token. That a line break comes is given; right is a
-    model that finds the right depth most probable. The mean over depths of the share that is right, so that always the
-    same answer makes 1 over their number.
-
-    Example:
-        >>> vocabulary = ["if", ":", "\\n", "\\n    "]
-        >>> indentation(np.full((1, 4, 4), [0, 0, 1, 2]), np.array([[2, 0, 1, 3, 0]]), vocabulary)
-        1.0
+    Asked if the start of the line is in the sequence and the line break with all its indentation is one token. The mean
+    over depths of the share that is right, so that always the same answer makes 1 over their number.
     """
     depths = {place: len(text) - 1 for place, text in enumerate(vocabulary) if text.startswith("\n")}
     breaks = list(depths)
@@ -84,20 +67,11 @@ def indentation(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str]) -
     return _mean_over_kinds(answers, [depth for _, _, depth in asked], "indentation")
 
 
-def copying_identifier(
-    logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str], usual_next: list[int]
-) -> float:
-    """Return how well a model goes on with a name that it has read before.
+def copying_identifier(logits: np.ndarray, tokens: np.ndarray, vocabulary: list[str], usual_next: list[int]) -> float:
+    """How well a model goes on with a name that it has read before.
 
     Asked inside every word of several tokens that stands in the same sequence before, where the next token is not the
     one that usually follows in the training text: who only knows pairs of tokens gets 0.
-
-    Example:
-        The word "ab" comes twice; after its "a" the second time a copying model says "b":
-
-        >>> tokens = np.array([[2, 0, 1, 2, 0, 1, 2]])
-        >>> copying_identifier(np.full((1, 6, 3), [0, 1, 0]), tokens, ["a", "b", "."], usual_next=[2, 2, 0])
-        1.0
     """
     counted = np.zeros(logits.shape[:2], bool)
     for row, sequence in enumerate(tokens.tolist()):
@@ -112,16 +86,8 @@ def copying_identifier(
 
 
 def words(texts: list[str]) -> list[tuple[int, int]]:
-    """Find the words in a sequence of token texts: letters and underscores, perhaps after a space.
-
-    A word that touches an end of the sequence may be cut there, and is left out.
-
-    Example:
-        >>> words(["(", "se", "lf", ".", " na", "me", ")"])
-        [(1, 3), (4, 6)]
-    """
-    found = []
-    start = None
+    """(start, stop) of words, of letters and underscores, perhaps after a space; one at an end may be cut: none."""
+    found, start = [], None
     for place, text in enumerate([*texts, "\n"]):
         letters = text.strip(" ").replace("_", "a")
         is_word = letters.isascii() and letters.isalpha()
@@ -131,10 +97,6 @@ def words(texts: list[str]) -> list[tuple[int, int]]:
         if is_word and start is None:
             start = place
     return [(start, stop) for start, stop in found if start > 0 and stop < len(texts)]
-
-
-def _best(logits, places):
-    return logits[places].max() if places else -np.inf
 
 
 def _mean_over_kinds(answers, kinds, what):

@@ -1,55 +1,38 @@
 """Induction: sequences in which one random block repeats, and how well a model copies it."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from ...errors import NeuroMFAError
 from ..recipes import Recipe
-from .task import Examples, next_tokens, seed_sequence, share_right
+from .task import Examples, Task, next_tokens, seed_sequence, share_right
 
 
-class Induction:
-    """The task of a model that shall copy a random block; see :class:`~neuromfa_lite.laboratory.tasks.Task`.
+class Induction(Task):
+    """A :class:`Task`: copy a random block. The test always repeats, a control's too.
 
-    The test always repeats, for a control too: the question is the same, only the training differs.
-
-    Choices of its recipe:
-        repeated: True trains on blocks that repeat, False on tokens that never do.
-        smallest_token, largest_token, shortest_period, longest_period: ranges drawn from, both ends included.
-        held_out_sequences: sequences of the test.
-
-    Attributes:
-        held_out: (sequences, context) int64; periods: (sequences,) int64, the length of each one's block.
+    Choices: repeated trains on blocks that repeat, else on tokens that never do; smallest_token, largest_token,
+    shortest_period, longest_period are drawn from, both ends included; held_out_sequences of the test.
     """
 
     def __init__(self, recipe: Recipe):
-        self.recipe = recipe
+        super().__init__(recipe)
         generator = np.random.default_rng(seed_sequence("held-out"))
         self.held_out, self.periods = repeated_sequences(generator, recipe.choices["held_out_sequences"], recipe)
 
     def training_batch(self, generator: np.random.Generator) -> Examples:
-        """Draw the next batch, every next token asked for."""
         recipe = self.recipe
         if recipe.choices["repeated"]:
             return next_tokens(repeated_sequences(generator, recipe.batch, recipe)[0])
         return next_tokens(_random_tokens(generator, (recipe.batch, recipe.context), recipe.choices))
 
-    def about(self) -> dict:
-        """Return nothing: all is drawn from a seed."""
-        return {}
-
     def questions(self) -> np.ndarray:
-        """Return the held-out sequences."""
         return self.held_out
 
     def abilities(self, logits: np.ndarray) -> dict[str, float]:
-        """Measure the copy accuracy."""
         return {"copy_accuracy": copy_accuracy(logits.argmax(-1), self.held_out, self.periods)}
 
 
 def repeated_sequences(generator: np.random.Generator, count: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """Draw sequences (count, context) in which one random block repeats to the end, and the periods (count,)."""
+    """Sequences (count, context) in which one random block repeats to the end, and the periods (count,)."""
     longest = recipe.choices["longest_period"]
     periods = generator.integers(recipe.choices["shortest_period"], longest, size=count, endpoint=True)
     blocks = _random_tokens(generator, (count, longest), recipe.choices)
@@ -58,30 +41,11 @@ def repeated_sequences(generator: np.random.Generator, count: int, recipe: Recip
 
 
 def copy_accuracy(predictions: np.ndarray, tokens: np.ndarray, periods: np.ndarray) -> float:
-    """Return the share of tokens past the first period that are predicted rightly.
+    """The share of tokens past the first period that are predicted rightly; predictions[i, t] is of tokens[i, t + 1].
 
-    The token that opens the second block is not asked for: until it is read nothing shows that a block repeats. So
-    position t counts if t >= period, and its prediction is compared with the token at t + 1.
-
-    Args:
-        predictions: (sequences, context) int; predictions[i, t] is the guess for tokens[i, t + 1].
-        tokens: (sequences, context) int.
-        periods: (sequences,) int, in tokens.
-
-    Example:
-        Block 7 8, then its repetition; the only position that counts is the third, where 8 is right:
-
-        >>> copy_accuracy(np.array([[8, 1, 8, 1]]), np.array([[7, 8, 7, 8]]), np.array([2]))
-        1.0
+    The token that opens the second block is not asked for: until it is read nothing shows that a block repeats.
     """
-    if predictions.shape != tokens.shape or periods.shape != tokens.shape[:1]:
-        raise NeuroMFAError(
-            f"predictions {predictions.shape}, tokens {tokens.shape} and periods {periods.shape} do not "
-            "belong together: give (sequences, context), (sequences, context) and (sequences,)"
-        )
     counted = np.arange(tokens.shape[1] - 1)[None, :] >= periods[:, None]
-    if not counted.any():
-        raise NeuroMFAError("no sequence is longer than its period + 1: give longer ones or shorter periods")
     return share_right(predictions[:, :-1] == tokens[:, 1:], counted, "copy_accuracy")
 
 

@@ -1,12 +1,8 @@
 """The text of the code task: the sources of Python's own standard library, found where this Python keeps them.
 
-Nothing is downloaded. The vocabulary and the held-out sequences were made once, by scripts/make_text.py, and travel
-with the package, so that a model means and is asked the same under every version of Python. The held-out sequences are
-passages of Python 3.11.7, cut into tokens; python_text.LICENSE.txt is Python's own licence for them. The training text
-is that of the Python that trains; its hash stands in the run's manifest.
+The vocabulary and the held-out sequences, passages of Python 3.11.7 under its licence, were made once by
+scripts/make_text.py. The training text is that of the Python that trains; its hash stands in the run's manifest.
 """
-
-from __future__ import annotations
 
 import functools
 import hashlib
@@ -57,10 +53,7 @@ def is_held_out(name: str) -> bool:
 
 
 def encode(text: str, vocabulary: list[str]) -> list[int]:
-    """The ids of a plain text's tokens: in every piece the pair whose token stands first in the vocabulary joins first.
-
-    Source: Sennrich, Haddow and Birch 2016, section 3.2.
-    """
+    """The ids of a plain text's tokens: byte pairs, joined in the order of the vocabulary (Sennrich et al. 2016)."""
     number = {token: place for place, token in enumerate(vocabulary)}
     known: dict[str, list[int]] = {}
     ids: list[int] = []
@@ -100,9 +93,5 @@ def training_tokens() -> tuple[np.ndarray, dict]:
 
 @functools.cache
 def stored_text() -> dict:
-    """What travels with the package.
-
-    python and licence (of the text held out), vocabulary (512 str), held_out (sequences, tokens), and usual_next (512),
-    the token that follows each token most often in the training text.
-    """
+    """What travels with the package: vocabulary, held_out (sequences, tokens), usual_next token of each in training."""
     return json.loads(FILE.read_text(encoding="utf-8"))

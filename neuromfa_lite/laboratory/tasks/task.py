@@ -1,12 +1,11 @@
 """What a task is: batches to train on, sequences to be tested with, and the abilities measured on them."""
 
-from __future__ import annotations
-
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from ...errors import NeuroMFAError, arguments
+from ..recipes import Recipe
 
 NOT_ASKED = -100  # a target that does not count in the loss; the value torch's cross_entropy ignores by default
 STREAMS = ("init", "train", "held-out")
@@ -14,44 +13,35 @@ LARGEST_SEED = 2**63 - 1
 
 
 class Examples(NamedTuple):
-    """Sequences and what is to be predicted at each position.
-
-    Attributes:
-        tokens: (sequences, context) int64, what the model reads.
-        targets: (sequences, context) int64, the token that position t should predict, NOT_ASKED where none counts.
-    """
+    """Sequences (sequences, context) int64, and what each position should predict, NOT_ASKED where none counts."""
 
     tokens: np.ndarray
     targets: np.ndarray
 
 
-class Task(Protocol):
+class Task:
     """What the training asks of a task; made from its recipe by :func:`find_task`."""
 
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+
     def training_batch(self, generator: np.random.Generator) -> Examples:
-        """Draw the next batch."""
+        """The next batch."""
 
     def about(self) -> dict:
-        """Say which data of this machine are trained on (plain values); nothing if all are drawn from a seed."""
+        """Which data of this machine are trained on (plain values); nothing if all are drawn from a seed."""
+        return {}
 
     def questions(self) -> np.ndarray:
-        """Return the sequences, (sequences, context) int64, that a model reads when it is tested: always the same."""
+        """The sequences (sequences, context) int64 that a model reads when it is tested: always the same."""
 
     def abilities(self, logits: np.ndarray) -> dict[str, float]:
-        """Measure the abilities, shares from 0 to 1, from a model's logits (sequences, context, vocabulary)."""
+        """The abilities, shares from 0 to 1, from a model's logits (sequences, context, vocabulary)."""
 
 
 def seed_sequence(stream: str, seed: int = 0) -> np.random.SeedSequence:
-    """The root of one stream of random numbers, so that what is tested was never drawn to train.
-
-    "init" (weights) and "train" (batches) depend on the training seed, "held-out" does not: every run and seed of a
-    task is tested on the same data.
-    """
-    if stream not in STREAMS:
-        raise NeuroMFAError(f"no stream is called {stream!r}; the streams are {', '.join(STREAMS)}")
+    """The root of a stream of random numbers: "init" (weights) and "train" (batches) of a seed, "held-out" of all."""
     seed = arguments.whole("seed", seed, 0, LARGEST_SEED)
-    if stream == "held-out" and seed != 0:
-        raise NeuroMFAError("the held-out sequences are the same for every training seed: leave seed at 0")
     return np.random.SeedSequence(seed, spawn_key=(STREAMS.index(stream),))
 
 
