@@ -92,7 +92,7 @@ def find_architecture(source):
         f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
         f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
         "To describe it by hand, say which layers there are and which matrix joins which two:\n"
-        "  from neuromfa_lite.network.network import Architecture, Join, NeuronLayer, register\n"
+        "  from neuromfa_lite.network import Architecture, Join, NeuronLayer, register\n"
         f'  register(Architecture("{name}",\n'
         '      layers=[NeuronLayer("in", 64), NeuronLayer("hidden", 256, role="mlp")],\n'
         '      joins=[Join("in", "hidden", "NAME OF A MATRIX", role="mlp-in")]))\n'
