@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import SourceError
 from ..weights.matrix import READABLE
-from ..weights.names import PARALLEL, stands_for
+from ..weights.weight_source import PARALLEL, stands_for
 from .architectures import ARCHITECTURES
 from .connections import FixedJoin, WeightBlock
 
