@@ -83,10 +83,7 @@ class WeightMatrix:
 
     @classmethod
     def from_array(cls, name, array, origin="array", transposed=False, dtype=None):
-        """A weight matrix of an array (targets, sources), or (sources, targets) if transposed, which is not copied.
-
-        dtype: "bfloat16" for a uint16 array of bfloat16 bit patterns; by default the array's own type.
-        """
+        """A weight matrix of an array (targets, sources), or (sources, targets) if transposed, which is not copied."""
         array = as_array(name, array, origin)
         if array.ndim != 2:
             raise SourceError(
@@ -107,28 +104,12 @@ class WeightMatrix:
         return self.name if self._selection is None else self.name.partition("[")[0]
 
     def put(self, stored, weights):
-        """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one.
-
-        Example:
-            >>> fused = WeightMatrix.from_array("qkv", np.zeros((2, 3)), transposed=True)
-            >>> whole = np.zeros((2, 3))
-            >>> fused.part([2], "value").put(whole, np.array([[5.0, 6.0]]))
-            >>> whole
-            array([[0., 0., 5.],
-                   [0., 0., 6.]])
-        """
+        """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one."""
         places = stored.T if self._transposed else stored
         places[slice(None) if self._selection is None else self._selection] = weights
 
     def part(self, targets, suffix):
-        """Some of the targets (n,) as a matrix of its own, not read yet, called name[suffix].
-
-        Example:
-            >>> fused = WeightMatrix.from_array("qkv", np.arange(12.0).reshape(6, 2))
-            >>> fused.part([0, 3], "query").read()
-            array([[0., 1.],
-                   [6., 7.]])
-        """
+        """Some of the targets (n,) as a matrix of its own, not read yet, called name[suffix]."""
         targets = self._indices(targets, 0)
         if self._selection is not None:
             targets = self._selection[targets]

@@ -21,14 +21,12 @@ class WeightSource:
         matrices, vectors: {name: WeightMatrix} of every 2-D tensor, {name: WeightVector} of every 1-D one.
         other: {name: shape} of everything but the matrices.
         names: all names, in the order stored, without what torch.compile and DataParallel put before them.
-        unwrapped: whether they lost the "module." of DataParallel.
     """
 
     def __init__(self, origin, config, tensors, config_origin=""):
         self.origin, self.config, self.config_origin = str(origin), config, str(config_origin or origin)
-        stored, tensors = set(tensors), own_names(tensors, self.origin)
+        tensors = own_names(tensors, self.origin)
         self.names = tuple(tensors)
-        self.unwrapped = any(PARALLEL in name for name in stored.difference(tensors))
         self.matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightMatrix)}
         self.vectors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightVector)}
         self.other = {
