@@ -297,17 +297,10 @@ class EdgeBlock(_Weights):
         return b"".join(each.tobytes() for each in (self.sources, self.targets, self.listed))
 
     def take(self, targets, sources):
-        new_source = _positions(sources, self.shape[1])
-        new_target = _positions(targets, self.shape[0])
-        inside = (new_source[self.sources] >= 0) & (new_target[self.targets] >= 0)
-        return replace(
-            self,
-            sources=new_source[self.sources[inside]],
-            targets=new_target[self.targets[inside]],
-            listed=self.listed[inside],
-            given=None if self.given is None else self.given[inside],
-            shape=(len(targets), len(sources)),
-        )
+        shape = len(targets), len(sources)
+        targets, sources, inside = _renumbered((self.targets, self.sources), (targets, sources), self.shape)
+        given = None if self.given is None else self.given[inside]
+        return replace(self, sources=sources, targets=targets, listed=self.listed[inside], given=given, shape=shape)
 
     def corner(self, size):
         return self
@@ -382,10 +375,7 @@ class FixedJoin:
         one_to_one = self.kind == "one-to-one" and targets is not sources
         if self.pairs is not None or (one_to_one and not np.array_equal(targets, sources)):
             old_sources, old_targets, _ = self.edges()
-            new_source = _positions(sources, self.shape[1])[old_sources]
-            new_target = _positions(targets, self.shape[0])[old_targets]
-            both = (new_source >= 0) & (new_target >= 0)
-            pairs = new_target[both], new_source[both]
+            pairs = _renumbered((old_targets, old_sources), (targets, sources), self.shape)[:2]
         return replace(self, shape=shape, pairs=pairs)
 
     def edges(self):
@@ -399,7 +389,7 @@ class FixedJoin:
 
     def steps(self, method):
         """None where the kind says it all."""
-        return None if self.pairs is None else self._step_matrix()
+        return None if self.pairs is None else self.step_matrix(None)
 
     def extend(self, steps, limit, paths, reached):
         if steps is not None:
@@ -410,9 +400,8 @@ class FixedJoin:
             join_all_to_all(paths, FIXED_LENGTH, reached)
 
     def step_matrix(self, steps):
-        return self._step_matrix() if steps is None else steps
-
-    def _step_matrix(self):
+        if steps is not None:
+            return steps
         steps = np.full(self.shape[::-1], np.inf)
         sources, targets, _ = self.edges()
         steps[sources, targets] = FIXED_LENGTH
@@ -426,7 +415,12 @@ class FixedJoin:
 CONNECTIONS = (WeightBlock, EdgeBlock, FixedJoin)
 
 
-def _positions(kept, size):
-    positions = np.full(size, -1, np.int64)
-    positions[kept] = np.arange(len(kept))
-    return positions
+def _renumbered(ends, kept, shape):
+    """(targets, sources) of the connections among the neurons kept, by their new numbers, and which these are."""
+    new = []
+    for end, keep, size in zip(ends, kept, shape, strict=True):
+        numbers = np.full(size, -1, np.int64)
+        numbers[keep] = np.arange(len(keep))
+        new.append(numbers[end])
+    inside = (new[0] >= 0) & (new[1] >= 0)
+    return new[0][inside], new[1][inside], inside

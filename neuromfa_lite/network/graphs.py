@@ -8,6 +8,7 @@ from ..errors import NeuroMFAError, arguments
 from ..errors.memory import refuse_above
 from .connections import EdgeBlock, NeuronLayer
 
+LARGEST_GRAPH = 20_000  # connections
 BYTES_A_NEURON = 100  # in the tables of a network
 
 
@@ -16,15 +17,15 @@ def is_graph(what):
     return all(hasattr(what, name) for name in ("is_directed", "is_multigraph", "adj"))
 
 
-def graph_of(layers, blocks, largest):
+def graph_of(layers, blocks):
     """The layers and blocks of a network as networkx.DiGraph."""
     import networkx as nx
 
     total = sum(block.connections for block in blocks)
-    if total > largest:
+    if total > LARGEST_GRAPH:
         raise NeuroMFAError(
-            f"this network has {total:,} connections, too many for networkx (limit {largest:,}): draw a sample "
-            "first, network.sample(8, seed=0).to_networkx(), or raise largest="
+            f"this network has {total:,} connections, too many for networkx (limit {LARGEST_GRAPH:,}): draw a sample "
+            "first, network.sample(8, seed=0).to_networkx()"
         )
     graph, nodes = nx.DiGraph(), []
     for position, layer in enumerate(layers):

@@ -14,8 +14,6 @@ from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
 from .wiring import joined
 
-LARGEST_DRAWING = 20_000
-
 
 class NeuronNetwork:
     """A neuron interaction network (NIN): layers of neurons, and blocks of connections, read when a measure asks.
@@ -215,27 +213,22 @@ class NeuronNetwork:
             total, squares, number = total + weights.sum(), squares + weights @ weights, number + weights.size
         return counts / counts.sum() / np.diff(edges), float(np.sqrt(squares / number - (total / number) ** 2))
 
-    def to_networkx(self, largest=LARGEST_DRAWING):
+    def to_networkx(self):
         """Make a networkx graph of it.
-
-        Args:
-            largest: refuse networks with more connections than this.
 
         Returns:
             DiGraph; a node is (layer name, neuron number) with attributes layer, role and position of the layer, an
             edge has weight and distance = 1/|weight|.
 
         Raises:
-            NeuroMFAError: more connections than ``largest``.
+            NeuroMFAError: more than 20,000 connections.
 
         Example:
             >>> graph = NeuronNetwork.from_edges([0], [1], [-0.5]).to_networkx()
             >>> graph.edges[("neurons", 0), ("neurons", 1)]["distance"]
             2.0
         """
-        if np.isnan(arguments.number(largest)):
-            raise NeuroMFAError(f"largest={arguments.shown(largest)} must be a number of connections")
-        return graph_of(self.layers, self.blocks, largest)
+        return graph_of(self.layers, self.blocks)
 
     @classmethod
     def from_networkx(cls, graph, name="graph"):

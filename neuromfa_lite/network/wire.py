@@ -17,9 +17,7 @@ _WIRED = WeakKeyDictionary()  # a source is asked several times
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """Which neurons are joined by what: tuples of NeuronLayer, of the blocks between them, and of (name, shape, reason)
-    of every stored tensor that is no part of them.
-    """
+    """Tuples of NeuronLayer, of the blocks between them, and of (name, shape, reason) of each tensor left out."""
 
     layers: tuple
     blocks: tuple

@@ -40,15 +40,13 @@ class Architecture:
 
     Attributes:
         model_type: as in config.json.
-        layers, joins: callables that take the configuration (dict) and list NeuronLayer or Join, or the lists
-            themselves.
+        layers, joins: lists of NeuronLayer and Join, or callables that make them of the configuration (dict).
         required: configuration keys that must be there as positive whole numbers.
         prefixes: what may stand before every matrix name.
         left_out: (pattern, reason) of stored tensors that are no connections; `*` and `?` as in file names.
-        embedding, unembedding: names that the matrix (tokens, hidden) of either kind may have; without an unembedding
-            the embedding serves as one.
-        gains: {matrix: the layer norm's gain in front of it}, both without prefix, or a callable that takes the
-            configuration and returns that; "unembedding" stands for that matrix. None: not told.
+        embedding, unembedding: names that these matrices (tokens, hidden) may have.
+        gains: {matrix: the layer norm's gain in front of it}, both without prefix, "unembedding" for that matrix, or a
+            callable that makes it of the configuration; None: not told.
         heads: the configuration's key for the number of attention heads.
 
     Example:
@@ -87,16 +85,10 @@ ARCHITECTURES = {}
 
 
 def register(architecture):
-    """Make an architecture known under its model_type, in the place of one of that name.
-
-    Args:
-        architecture: Architecture.
-
-    Returns:
-        The same Architecture.
+    """Make an Architecture known under its model_type, in the place of one of that name, and return it.
 
     Raises:
-        SourceError: it is not an Architecture.
+        SourceError: it is no Architecture.
 
     Example:
         >>> mine = register(Architecture("doctest-family", layers=[], joins=[]))
