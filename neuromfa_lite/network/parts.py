@@ -1,4 +1,4 @@
-"""What stands around the connections of a model: its token embedding, its unembedding, the gains of its layer norms."""
+"""What stands around the connections of a model: its embeddings, the gains of its layer norms, its heads."""
 
 import numpy as np
 

@@ -165,7 +165,7 @@ def _has_hash(path, content_hash):
 
 
 def _wrong_content(name, part):
-    """Throw content away that is not what the hub names; what to say of it."""
+    """Throw wrong content away, and say so."""
     with part.open("rb") as file:
         page = file.read(64).lstrip().startswith(b"<")
     part.unlink()

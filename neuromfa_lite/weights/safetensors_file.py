@@ -130,9 +130,7 @@ class MappedStorage:
     def take(self, rows):
         """Stored rows, of all columns: None (all), a slice or indices."""
         if isinstance(rows, np.ndarray):
-            if self._small:
-                return self._copy(0, self.shape[0])[rows]
-            return self._read_one_by_one(rows) if self._by_rows else self.array[rows]
+            return self._read_one_by_one(rows) if self._small or self._by_rows else self.array[rows]
         if self._small or self.files.copied:
             return self._copy(*(rows or slice(None)).indices(self.shape[0])[:2])
         taken = self.array if rows is None else self.array[rows]
