@@ -13,14 +13,3 @@ def gather(array, rows, columns, taken):
         row = array[rows[i]]
         for j in range(columns.shape[0]):
             taken[i, j] = row[np.uint64(columns[j])]
-
-
-@njit(nogil=True, cache=True)
-def within(rows, columns, height, width):
-    """Whether all of rows (n,) and columns (m,), int64, lie inside an array (height, width)."""
-    inside = True
-    for i in range(rows.shape[0]):
-        inside &= (rows[i] >= 0) & (rows[i] < height)
-    for j in range(columns.shape[0]):
-        inside &= (columns[j] >= 0) & (columns[j] < width)
-    return inside

@@ -1,9 +1,6 @@
 """Which neurons, wired by what: networks of a model's weights, of graphs and of lists of edges.
 
-A wiring is a function of a WeightSource that lists layers and the connections between them. It reads no weights:
-products and folded gains are computed when connections are read, for the neurons that are read.
-
-One of your own returns (layers, blocks), most easily some of those that another wiring returns:
+A wiring is a function of a WeightSource that returns (layers, blocks) and reads no weights. One of your own:
 
     >>> from neuromfa_lite import PAPER, analyze, load_network, load_run
     >>> def mlp_only(source):

@@ -1,7 +1,7 @@
 """What a neuron network is made of: layers of neurons, and connections between them that answer for themselves.
 
-Three kinds of connections: a weight matrix (:class:`WeightBlock`), a list of edges (:class:`EdgeBlock`) and a fixed
-join of weight 1 (:class:`FixedJoin`). Whoever counts or measures asks all the same questions, never for their kind.
+A weight matrix (:class:`WeightBlock`), a list of edges (:class:`EdgeBlock`) and a fixed join of weight 1
+(:class:`FixedJoin`) answer the same questions: whoever counts or measures never asks for their kind.
 """
 
 import zlib
@@ -32,8 +32,7 @@ class NeuronLayer:
         size: number of neurons.
         role: "hidden", "query", "key", "value", "attention", "middle", "mlp" or "output".
         block: number of its transformer block, from 0; None: it belongs to none.
-        group: layers of one group, size and multiplier share the same sampled neurons; by default the layer is a group
-            of its own.
+        group: layers of one group, size and multiplier share their sampled neurons; by default each is its own.
         multiplier: a sample of k neurons per layer takes multiplier * k neurons here.
         neurons: the numbers kept by sampling, None where all are there.
 
@@ -58,20 +57,17 @@ class NeuronLayer:
         return self.size if self.neurons is None else len(self.neurons)
 
     @property
-    def numbers(self) -> np.ndarray:
+    def numbers(self):
+        """The numbers of its neurons."""
         return np.arange(self.size) if self.neurons is None else self.neurons
 
     def take(self, kept):
-        neurons = kept if self.neurons is None else self.neurons[kept]
-        return NeuronLayer(self.name, self.size, self.role, self.block, self.group, self.multiplier, neurons)
+        return replace(self, neurons=kept if self.neurons is None else self.neurons[kept])
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """What a matrix and a list of edges share: name, role and positions of the two layers, and the checks of weights.
-
-    Where values or lengths are given, they have the shape of the weights; lengths are NaN where no connection counts.
-    """
+    """What a matrix and a list of edges share; lengths have the weights' shape, NaN where no connection counts."""
 
     name: str
     role: str
@@ -83,22 +79,21 @@ class _Weights:
     given = None  # lengths that are no function of the weights
 
     def checked_weights(self):
-        """The weights, refused where they are NaN or infinite, or all zero."""
         weights = self.weights()
         self.refuse_bad(weights.size - np.count_nonzero(np.isfinite(weights)), not weights.any())
         return weights
 
     def refuse_bad(self, not_finite, only_zeros):
-        """Refuse a number of weights that are NaN or infinite, and weights that are all zero."""
+        """Refuse weights that are NaN or infinite, or all zero."""
         if not_finite:
             raise NeuroMFAError(
-                f"{self.where}matrix {self.name!r} holds {not_finite} weights that are NaN or infinite: "
-                "the training run diverged or the file is damaged; take an earlier checkpoint or fetch the file again"
+                f"{self.where}matrix {self.name!r} holds {not_finite} weights that are NaN or infinite: take an "
+                "earlier checkpoint if the training diverged, or fetch the file again"
             )
         if only_zeros:
             raise NeuroMFAError(
-                f"{self.where}matrix {self.name!r} holds only zeros, so it connects nothing: the file may be empty, "
-                "the sample too small to meet a connection, or leave the matrix out with network.without(name)"
+                f"{self.where}matrix {self.name!r} holds only zeros, so it connects nothing: draw a larger sample, or "
+                "leave the matrix out with network.without(name)"
             )
 
     def lengths(self, method):
@@ -117,10 +112,9 @@ class _Weights:
             )
         bad = there & ~((lengths >= 0) & np.isfinite(lengths))
         if bad.any():
-            example = weights[bad][0]
             raise NeuroMFAError(
                 f"distance of method {method.name!r} is infinite, negative or NaN for {int(bad.sum())} weights of "
-                f"matrix {self.name!r}, {example:g} for instance: it must be a finite number >= 0 for every weight "
+                f"matrix {self.name!r}, {weights[bad][0]:g} for instance: it must be finite and >= 0 for every weight "
                 "but zero"
             )
         lengths = np.array(lengths, dtype=np.float64)
@@ -128,13 +122,13 @@ class _Weights:
         return lengths
 
     def steps(self, method):
-        """The lengths as shortest paths take them: infinite where there is no connection, sources first."""
+        """The lengths as shortest paths take them, (sources, targets), infinite where there is no connection."""
         lengths = self.lengths(method)
         lengths[np.isnan(lengths)] = np.inf
         return np.ascontiguousarray(lengths.T)
 
     def checksum(self):
-        """A checksum of the weights: of all of them, or of about 65,536 where a matrix has more."""
+        """A checksum of the weights, of about 65,536 where a matrix has more."""
         weights = np.ascontiguousarray(self._some_weights())
         # Adler's sum is the faster one, and too weak for a few bytes.
         return zlib.adler32(weights) if weights.nbytes > 4096 else zlib.crc32(weights)
@@ -159,7 +153,7 @@ class WeightBlock(_Weights):
 
     @property
     def places(self) -> int:
-        """Places for a weight that each source neuron has."""
+        """Places for a weight of each source neuron."""
         return self.shape[0]
 
     @property
@@ -178,15 +172,14 @@ class WeightBlock(_Weights):
 
     @property
     def version(self):
-        """The state of the file that the weights are read from."""
         return self.matrix.version
 
     def digest(self):
-        """All bytes of the weights, hashed."""
+        """A hash of all weights as stored."""
         return self.matrix.digest()
 
     def take(self, targets, sources):
-        return WeightBlock(self.name, self.role, self.source, self.target, self.matrix.take(targets, sources))
+        return replace(self, matrix=self.matrix.take(targets, sources))
 
     def corner(self, size):
         """Some of its neurons, where there are weights among them, or all."""
@@ -219,7 +212,7 @@ class WeightBlock(_Weights):
         count_distances(lengths, radii, histogram)
 
     def count_rounded(self, low, high, tiles):
-        """Count 1/|weight| in (low, high], rounded, straight from the weights; tiles as in kernels.one_hop."""
+        """Count 1/|weight| in (low, high], rounded, stripe by stripe; tiles as in kernels.one_hop."""
         not_finite, connections = 0, 0
         for weights in self._stripes():
             kernel = count_rounded_reciprocals_f32 if weights.dtype == np.float32 else count_rounded_reciprocals_f64
@@ -228,7 +221,7 @@ class WeightBlock(_Weights):
         self.refuse_bad(not_finite, connections == 0)
 
     def extend(self, steps, limit, paths, reached):
-        """Lead paths (n, sources) on to reached (n, targets), where they are shorter."""
+        """Lead paths (n, sources) on to reached (n, targets) where they are shorter."""
         extend_paths(paths, steps, limit, reached)
 
     def step_matrix(self, steps):
@@ -241,9 +234,6 @@ class WeightBlock(_Weights):
         return sources, targets, steps[sources, targets]
 
     def _stripes(self):
-        if self.shape[0] <= ROWS_AT_ONCE:
-            yield self.weights()
-            return
         for start in range(0, self.shape[0], ROWS_AT_ONCE):
             yield self.matrix.rows(start, min(start + ROWS_AT_ONCE, self.shape[0]))
 
@@ -257,10 +247,9 @@ class WeightBlock(_Weights):
 
 @dataclass(frozen=True)
 class EdgeBlock(_Weights):
-    """Connections given one by one: sources, targets (edges,) neuron positions and weights (edges,) float64.
+    """Connections one by one: sources, targets (edges,) positions of neurons, listed (edges,) float64 weights.
 
-    given (edges,): their lengths, where these were given and 1/|weight| would round them; both_ways: every connection
-    is listed in both directions.
+    given (edges,): their lengths, where 1/|weight| would round them.
     """
 
     sources: np.ndarray = field(repr=False)
@@ -275,7 +264,7 @@ class EdgeBlock(_Weights):
     where = ""
 
     def __post_init__(self):
-        """Kernels count by these positions, so none may lie outside its layer."""
+        """Refuse positions outside the layers, by which kernels count."""
         for what, ends, size in (("sources", self.sources, self.shape[1]), ("targets", self.targets, self.shape[0])):
             if len(ends) != len(self.listed) or ends.dtype.kind not in "iu":
                 raise NeuroMFAError(f"{self.name}: {what} must be a whole number for each of {len(self.listed)} edges")
@@ -295,7 +284,7 @@ class EdgeBlock(_Weights):
         return self.listed
 
     def with_weights(self, weights):
-        """Other weights have other lengths than those given, and may be others on the way back."""
+        """The same connections with other weights, which lose the lengths given and may differ on the way back."""
         there, back = np.split(weights, 2) if self.both_ways else (weights, None)
         return replace(self, listed=weights, given=None, both_ways=self.both_ways and np.array_equal(there, back))
 
@@ -308,17 +297,10 @@ class EdgeBlock(_Weights):
         return b"".join(each.tobytes() for each in (self.sources, self.targets, self.listed))
 
     def take(self, targets, sources):
-        new_source = _positions(sources, self.shape[1])
-        new_target = _positions(targets, self.shape[0])
-        inside = (new_source[self.sources] >= 0) & (new_target[self.targets] >= 0)
-        return replace(
-            self,
-            sources=new_source[self.sources[inside]],
-            targets=new_target[self.targets[inside]],
-            listed=self.listed[inside],
-            given=None if self.given is None else self.given[inside],
-            shape=(len(targets), len(sources)),
-        )
+        shape = len(targets), len(sources)
+        targets, sources, inside = _renumbered((self.targets, self.sources), (targets, sources), self.shape)
+        given = None if self.given is None else self.given[inside]
+        return replace(self, sources=sources, targets=targets, listed=self.listed[inside], given=given, shape=shape)
 
     def corner(self, size):
         return self
@@ -328,12 +310,10 @@ class EdgeBlock(_Weights):
         return self.sources[there], self.targets[there], self.listed[there]
 
     def of_source(self, source):
-        """(targets, weights) of one source neuron, (edges of it,) each."""
         mine = self.sources == source
         return self.targets[mine], self.listed[mine]
 
     def permuted(self, weights, stream):
-        """The weights, shuffled among the edges of each source."""
         shuffled = np.empty_like(weights)
         places = np.argsort(self.sources, kind="stable")
         shuffled[places] = weights[np.lexsort((stream.random(len(weights)), self.sources))]
@@ -367,10 +347,9 @@ class EdgeBlock(_Weights):
 
 @dataclass(frozen=True)
 class FixedJoin:
-    """A join of two layers that no weight matrix makes (weight 1): each to its own ("one-to-one") or "all-to-all".
+    """A join of weight 1 that no matrix makes, "one-to-one" or "all-to-all"; it counts in paths only.
 
-    It counts in paths only. pairs: (targets, sources) positions of the neurons one-to-one, where a sample drew others
-    in the two layers.
+    pairs: (targets, sources) positions joined one to one, where a sample drew others in the two layers.
     """
 
     name: str
@@ -395,11 +374,9 @@ class FixedJoin:
         pairs, shape = None, (len(targets), len(sources))
         one_to_one = self.kind == "one-to-one" and targets is not sources
         if self.pairs is not None or (one_to_one and not np.array_equal(targets, sources)):
-            new_source, new_target = _positions(sources, self.shape[1]), _positions(targets, self.shape[0])
             old_sources, old_targets, _ = self.edges()
-            pairs = new_target[old_targets], new_source[old_sources]
-            pairs = tuple(ends[(pairs[0] >= 0) & (pairs[1] >= 0)] for ends in pairs)
-        return FixedJoin(self.name, self.role, self.source, self.target, self.kind, shape, pairs)
+            pairs = _renumbered((old_targets, old_sources), (targets, sources), self.shape)[:2]
+        return replace(self, shape=shape, pairs=pairs)
 
     def edges(self):
         if self.pairs is not None:
@@ -412,7 +389,7 @@ class FixedJoin:
 
     def steps(self, method):
         """None where the kind says it all."""
-        return None if self.pairs is None else self._step_matrix()
+        return None if self.pairs is None else self.step_matrix(None)
 
     def extend(self, steps, limit, paths, reached):
         if steps is not None:
@@ -423,9 +400,8 @@ class FixedJoin:
             join_all_to_all(paths, FIXED_LENGTH, reached)
 
     def step_matrix(self, steps):
-        return self._step_matrix() if steps is None else steps
-
-    def _step_matrix(self):
+        if steps is not None:
+            return steps
         steps = np.full(self.shape[::-1], np.inf)
         sources, targets, _ = self.edges()
         steps[sources, targets] = FIXED_LENGTH
@@ -439,7 +415,12 @@ class FixedJoin:
 CONNECTIONS = (WeightBlock, EdgeBlock, FixedJoin)
 
 
-def _positions(kept, size):
-    positions = np.full(size, -1, np.int64)
-    positions[kept] = np.arange(len(kept))
-    return positions
+def _renumbered(ends, kept, shape):
+    """(targets, sources) of the connections among the neurons kept, by their new numbers, and which these are."""
+    new = []
+    for end, keep, size in zip(ends, kept, shape, strict=True):
+        numbers = np.full(size, -1, np.int64)
+        numbers[keep] = np.arange(len(keep))
+        new.append(numbers[end])
+    inside = (new[0] >= 0) & (new[1] >= 0)
+    return new[0][inside], new[1][inside], inside

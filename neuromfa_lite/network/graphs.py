@@ -8,23 +8,24 @@ from ..errors import NeuroMFAError, arguments
 from ..errors.memory import refuse_above
 from .connections import EdgeBlock, NeuronLayer
 
-BYTES_A_NEURON = 100  # of a network, in tables, whether it has connections or not
+LARGEST_GRAPH = 20_000  # connections
+BYTES_A_NEURON = 100  # in the tables of a network
 
 
 def is_graph(what):
-    """Whether it is a networkx graph; without importing networkx, which takes longer than most measurements."""
+    """Whether it is a networkx graph, told without importing networkx, which takes long."""
     return all(hasattr(what, name) for name in ("is_directed", "is_multigraph", "adj"))
 
 
-def graph_of(layers, blocks, largest):
-    """The layers and blocks of a network as networkx.DiGraph; see NeuronNetwork.to_networkx."""
+def graph_of(layers, blocks):
+    """The layers and blocks of a network as networkx.DiGraph."""
     import networkx as nx
 
     total = sum(block.connections for block in blocks)
-    if total > largest:
+    if total > LARGEST_GRAPH:
         raise NeuroMFAError(
-            f"this network has {total:,} connections, too many for networkx (limit {largest:,}): draw a sample "
-            f"first, network.sample(8, seed=0).to_networkx(), or raise the limit with largest="
+            f"this network has {total:,} connections, too many for networkx (limit {LARGEST_GRAPH:,}): draw a sample "
+            "first, network.sample(8, seed=0).to_networkx()"
         )
     graph, nodes = nx.DiGraph(), []
     for position, layer in enumerate(layers):
@@ -38,14 +39,12 @@ def graph_of(layers, blocks, largest):
 
 
 def block_of_edges(sources, targets, weights, name):
-    """(NeuronLayer, EdgeBlock) of a list of edges; see NeuronNetwork.from_edges."""
+    """(NeuronLayer, EdgeBlock) of a list of edges."""
     said = "the numbers of neurons, counted from 0"
     ends = [arguments.positions(*each, said) for each in (("sources", sources), ("targets", targets))]
     weights = arguments.numbers("weights", weights)
     if not (ends[0].shape == ends[1].shape == weights.shape) or weights.ndim != 1 or weights.size == 0:
-        raise NeuroMFAError(
-            "sources, targets and weights must be flat lists of equal length, with at least one edge"
-        )
+        raise NeuroMFAError("sources, targets and weights must be flat lists of equal length, with at least one edge")
     size = int(max(end.max() for end in ends)) + 1
     refuse_above(size * BYTES_A_NEURON, f"{size:,} neurons", "number the neurons from 0, without gaps")
     block = EdgeBlock(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
@@ -53,7 +52,7 @@ def block_of_edges(sources, targets, weights, name):
 
 
 def block_of_graph(graph):
-    """(NeuronLayer, EdgeBlock) of a networkx graph with edge attribute distance; see NeuronNetwork.from_networkx."""
+    """(NeuronLayer, EdgeBlock) of a networkx graph with edge attribute distance."""
     place = {node: position for position, node in enumerate(graph)}
     sources, targets, lengths = [], [], []
     for source, target, distance in graph.edges(data="distance"):
@@ -75,8 +74,8 @@ def block_of_graph(graph):
 def _length(distance, source, target):
     if distance is None:
         raise NeuroMFAError(
-            f"edge {source!r} - {target!r} has no attribute distance, its length: where all are equally long, "
-            'networkx.set_edge_attributes(graph, 1.0, "distance") sets it'
+            f"edge {source!r} - {target!r} has no attribute distance, its length: set it, "
+            'networkx.set_edge_attributes(graph, 1.0, "distance")'
         )
     try:
         length = float(distance)
@@ -84,7 +83,6 @@ def _length(distance, source, target):
         length = math.nan
     if not 1e-300 <= length <= 1e300:
         raise NeuroMFAError(
-            f"edge {source!r} - {target!r} has distance {distance!r}: a length must be a positive finite number; "
-            "leave out edges that do not connect, and join nodes that are not apart"
+            f"edge {source!r} - {target!r} has distance {distance!r}: give a positive finite length, or leave it out"
         )
     return length

@@ -1,7 +1,7 @@
-"""Attention by what it does: per head one matrix that moves values, one that compares, in place of the four stored.
+"""Attention by what it does: per head W_O W_V, which moves values, and W_Q^T W_K, which compares, in place of four.
 
-Scaling V by c and O by 1/c leaves W_O W_V as it is, and scaling Q by c and K by 1/c leaves W_Q^T W_K: what changes
-nothing for the model changes nothing here. With rotary positions W_Q^T W_K is the comparison of a token with itself.
+What changes nothing for the model changes nothing here: V scaled by c and O by 1/c, Q by c and K by 1/c. With rotary
+positions W_Q^T W_K is the comparison of a token with itself.
 """
 
 from dataclasses import replace
@@ -20,14 +20,13 @@ NEEDED = ("query", "key", "value", "attention-output")
 def head_products(source):
     """Per head W_O W_V (hidden -> hidden) and W_Q^T W_K (compared -> comparing hidden); the MLP as it is.
 
-    The neurons of value, key and attention are gone; a block's query layer holds hidden neurons, those of the token
-    that looks. A sample draws the same hidden and MLP neurons as one of the chain.
+    A block's query layer holds the hidden neurons of the token that looks; value, key and attention have none.
     """
     return _products_of_heads(source, chain(source))
 
 
 def folded_head_products(source):
-    """The head products and the MLP, each layer norm's gain multiplied into the matrices behind it first."""
+    """The head products of :func:`folded` matrices."""
     return _products_of_heads(source, folded(source))
 
 
@@ -83,24 +82,20 @@ def _products(source, number, attention, heads, place):
 
 def _moved(output, value, inside, name):
     def product(rows, columns):
-        return _wide(output.read(rows, inside)) @ _wide(value.read(inside, columns))
+        return output.read(rows, inside).astype(np.float64) @ value.read(inside, columns).astype(np.float64)
 
     return computed(output, (output.shape[0], value.shape[1]), product, name=name, of=[value])
 
 
 def _compared(query, key, inside, name):
     def product(rows, columns):
-        return _wide(query.read(inside, rows)).T @ _wide(key.read(inside, columns))
+        return query.read(inside, rows).astype(np.float64).T @ key.read(inside, columns).astype(np.float64)
 
     return computed(query, (query.shape[1], key.shape[1]), product, name=name, of=[key])
 
 
-def _wide(weights):
-    return weights.astype(np.float64)
-
-
 def _missing(source, roles, where=""):
     return (
-        f"{source.origin} has no matrix of role {' or '.join(roles)}{where} in the record of its architecture, which "
-        "head products need: choose another join, or name the roles in Architecture(joins=[Join(..., role=...)])"
+        f"{source.origin} has no matrix of role {' or '.join(roles)}{where} in the record of its architecture: name "
+        "the roles in Architecture(joins=[Join(..., role=...)]), or choose a join without head products"
     )

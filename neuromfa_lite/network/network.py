@@ -14,24 +14,20 @@ from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
 from .wiring import joined
 
-LARGEST_DRAWING = 20_000
-
 
 class NeuronNetwork:
-    """A neuron interaction network (NIN): layers of neurons, blocks of connections between them.
+    """A neuron interaction network (NIN): layers of neurons, and blocks of connections, read when a measure asks.
 
-    Its weights stay in the file until a measure asks for them, matrix by matrix. Build one with
-    :func:`load_network` or :meth:`from_edges`.
+    Build one with :func:`load_network`, :meth:`from_edges` or :meth:`from_networkx`.
 
     Attributes:
         layers: tuple of NeuronLayer, in the order of the flow through the model.
         blocks: tuple of WeightBlock, EdgeBlock or FixedJoin; ``source`` and ``target`` are positions in ``layers``.
         origin: the file, folder or object that the weights come from.
-        left_out: (name, shape, reason) of every matrix that is not a part of the network.
+        left_out: (name, shape, reason) of every matrix that is no part of the network.
         seed: the seed of the sample, None for a whole network.
-        natural_radii: the radii that an object with a scale of its own asks to be measured at, None where it has none.
-        join: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; "chain" too
-            for a network that is given as it is.
+        natural_radii: the radii at which an object with a scale of its own is measured, else None.
+        join: a name or a callable, as in :class:`neuromfa_lite.Method`; "chain" for a network given as it is.
     """
 
     def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, join="chain"):
@@ -47,7 +43,7 @@ class NeuronNetwork:
 
     @property
     def weight_blocks(self) -> tuple:
-        """The blocks whose weights count in one hop: every block but the fixed joins."""
+        """The blocks that count in one hop: all but the fixed joins."""
         return tuple(block for block in self.blocks if not block.fixed)
 
     @property
@@ -74,7 +70,7 @@ class NeuronNetwork:
         Args:
             sources, targets: (edges,) whole numbers >= 0: the neuron an edge leaves and the one it enters.
             weights: (edges,) real numbers; the distance of an edge is 1/|weight|, weight 0 is no edge.
-            name: what error messages call the list.
+            name: what error messages call it.
 
         Returns:
             NeuronNetwork with a single layer of max(sources, targets) + 1 neurons.
@@ -94,15 +90,15 @@ class NeuronNetwork:
         """Draw a sampled neuron interaction network (SNIN): the same neurons for the same seed, whatever the weights.
 
         Args:
-            neurons_per_layer: neurons kept in a hidden layer; a layer with multiplier m keeps m times as many
-                (2 in the MLP layer), and query, key, value and attention of a block share their neurons.
+            neurons_per_layer: neurons kept in a hidden layer; an MLP keeps twice as many, and query, key, value and
+                attention of a block share theirs.
             seed: whole number; layers draw from independent streams of numpy's generator.
 
         Returns:
             NeuronNetwork whose weights are in memory.
 
         Raises:
-            NeuroMFAError: a layer has fewer neurons than asked for; the message names it.
+            NeuroMFAError: a layer has fewer neurons than asked for.
 
         Source: Xiao et al. 2025, section 3.1; sizes as in the authors' code.
 
@@ -116,7 +112,7 @@ class NeuronNetwork:
         return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
 
     def refuse_other_join(self, method):
-        """Raise NeuroMFAError where a method joins the neurons otherwise: what is measured is what was opened."""
+        """Refuse a method that joins the neurons otherwise."""
         refuse_no_method(method)
         if identity(method.join) != identity(self.join):
             asked, mine = (repr(join) if isinstance(join, str) else label(join) for join in (method.join, self.join))
@@ -127,7 +123,7 @@ class NeuronNetwork:
             )
 
     def without(self, *names):
-        """Return the same network without the matrices of these names (as :meth:`describe` lists them)."""
+        """The same network without the matrices of these names, as :meth:`describe` lists them."""
         there = {block.name for block in self.blocks}
         unknown = [name for name in names if not isinstance(name, str) or name not in there]
         if unknown:
@@ -138,11 +134,11 @@ class NeuronNetwork:
         return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, join=self.join)
 
     def describe(self):
-        """Return a pandas DataFrame with a row per matrix: what is read, what is left out and why.
+        """List what is read, what is left out and why.
 
         Returns:
-            DataFrame with columns name, role, source, target (layer names), shape (targets, sources), connections,
-            read, why.
+            DataFrame, a row per matrix: name, role, source, target (layer names), shape (targets, sources),
+            connections, read, why.
         """
         import pandas as pd
 
@@ -157,18 +153,18 @@ class NeuronNetwork:
         return pd.DataFrame(rows, columns=["name", "role", "source", "target", "shape", "connections", "read", "why"])
 
     def outgoing(self, layer, number):
-        """Return the connections one neuron makes by weight matrices, whether a method counts them or not.
+        """List the connections that one neuron makes by weight matrices.
 
         Args:
             layer: name of the neuron's layer.
-            number: the neuron's number within its layer (in a sample: one of the numbers drawn).
+            number: the neuron's number within it (in a sample: one of the numbers drawn).
 
         Returns:
-            pandas DataFrame, a row per place for a weight: target_layer, target (number within it), weight,
-            distance = 1/|weight| (infinite for weight 0, which is no connection).
+            DataFrame, a row per place for a weight: target_layer, target (number within it), weight,
+            distance = 1/|weight| (infinite for weight 0, no connection).
 
         Raises:
-            NeuroMFAError: no layer of that name, a neuron that is not in it, or a layer that no weights leave.
+            NeuroMFAError: no such layer or neuron, or a layer that no weights leave.
 
         Example:
             >>> star = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, -0.25])
@@ -206,7 +202,7 @@ class NeuronNetwork:
         return names.index(layer), int(rows[0])
 
     def weight_histogram(self, edges):
-        """Return (density (bins,), standard deviation) of all weights; what lies beyond the edges joins the ends."""
+        """(density (bins,), standard deviation) of all weights; those beyond the edges count in the outer bins."""
         edges = arguments.numbers("edges", edges)
         if len(edges) < 2 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
             raise NeuroMFAError("edges must be at least two finite and increasing numbers, the ends of the bins")
@@ -217,42 +213,37 @@ class NeuronNetwork:
             total, squares, number = total + weights.sum(), squares + weights @ weights, number + weights.size
         return counts / counts.sum() / np.diff(edges), float(np.sqrt(squares / number - (total / number) ** 2))
 
-    def to_networkx(self, largest=LARGEST_DRAWING):
-        """Return a networkx.DiGraph with edge attributes weight and distance = 1/|weight|.
-
-        Args:
-            largest: refuse networks with more connections than this.
+    def to_networkx(self):
+        """Make a networkx graph of it.
 
         Returns:
-            DiGraph; a node is (layer name, neuron number) with attributes layer, role and position of the layer.
+            DiGraph; a node is (layer name, neuron number) with attributes layer, role and position of the layer, an
+            edge has weight and distance = 1/|weight|.
 
         Raises:
-            NeuroMFAError: more connections than ``largest``.
+            NeuroMFAError: more than 20,000 connections.
 
         Example:
             >>> graph = NeuronNetwork.from_edges([0], [1], [-0.5]).to_networkx()
             >>> graph.edges[("neurons", 0), ("neurons", 1)]["distance"]
             2.0
         """
-        if np.isnan(arguments.number(largest)):
-            raise NeuroMFAError(f"largest={arguments.shown(largest)} must be a number of connections")
-        return graph_of(self.layers, self.blocks, largest)
+        return graph_of(self.layers, self.blocks)
 
     @classmethod
     def from_networkx(cls, graph, name="graph"):
         """Build a network of any networkx graph whose edges have a length, the attribute distance.
 
         Args:
-            graph: Graph, DiGraph or multigraph; a connection of an undirected one runs both ways. Edges from a node to
-                itself never count; of parallel edges all count in one hop, the shortest in paths.
+            graph: of any class; a connection of an undirected one runs both ways. Edges from a node to itself never
+                count; of parallel edges all count in one hop, the shortest in paths.
             name: what error messages call it.
 
         Returns:
-            NeuronNetwork with one layer, "nodes", numbered in the order of the graph's nodes; natural_radii is the
-            graph's attribute of that name, where it has one.
+            NeuronNetwork with one layer, "nodes", in the order of the graph; natural_radii as the graph's attribute.
 
         Raises:
-            NeuroMFAError: no edge, or one without a length or whose length is not positive and finite.
+            NeuroMFAError: no edge, or one whose length is missing or not positive and finite.
 
         Example:
             >>> import networkx as nx
@@ -270,7 +261,7 @@ class NeuronNetwork:
         return network
 
     def content_hash(self) -> str:
-        """Return a short hash of all weights as stored; those of a file are read once in each of its states."""
+        """A short hash of all weights as stored; those of a file are read once in each of its states."""
         digest = hashlib.blake2b(digest_size=8)
         for block in self.weight_blocks:
             digest.update(f"{block.name}{block.shape}".encode())
@@ -279,18 +270,18 @@ class NeuronNetwork:
 
     def hash_later(self):
         """A callable for :meth:`content_hash`: "" where the weights are no longer those that they are now."""
-        now = self._versions()
+
+        def versions():
+            return [block.version for block in self.weight_blocks]
 
         def ask():
             try:
-                return self.content_hash() if self._versions() == now else ""
+                return self.content_hash() if versions() == now else ""
             except SourceError:  # a file that was saved again
                 return ""
 
+        now = versions()
         return ask
-
-    def _versions(self):
-        return [block.version for block in self.weight_blocks]
 
 
 def load_network(source, revision=None, config=None, join="chain", read="auto"):
@@ -301,18 +292,17 @@ def load_network(source, revision=None, config=None, join="chain", read="auto"):
             a torch nn.Module, or a state dict.
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
-        join: which neurons are joined by what, a name or a callable: see :class:`neuromfa_lite.Method`. A callable is
-            asked twice, and its answers are read and compared.
-        read: "auto" copies small matrices and maps the others from a safetensors file; "copy" copies whatever is read,
-            which costs time and is for files that a running training writes to: one that is cut short in the instant
-            of reading is an error then, where a mapped one ends the process.
+        join: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
+            is asked twice, and its answers are compared.
+        read: "auto" maps large matrices of a safetensors file; "copy" copies whatever is read, for files that a running
+            training writes to: one that is cut short while it is read is an error then, and ends the process else.
 
     Returns:
         NeuronNetwork, its blocks read from the file when a measure asks for them.
 
     Raises:
         SourceError: missing, damaged or unknown files; later, where weights are read, a file that was cut short or
-            saved again since. The message names the file and the way out.
+            saved again since.
 
     Example:
         >>> from neuromfa_lite import load_run
@@ -327,7 +317,7 @@ def load_network(source, revision=None, config=None, join="chain", read="auto"):
 
 
 def _refuse_misfit(block, layers):
-    """Kernels count by the sizes of the layers, so a block must have their shape."""
+    """Refuse a block that has not the shape of its layers, by which kernels count."""
     ends = (block.target, block.source)
     sizes = [len(layers[end]) if 0 <= end < len(layers) else "no such layer" for end in ends]
     if tuple(block.shape) != tuple(sizes):

@@ -1,4 +1,4 @@
-"""What stands around the connections of a model: its token embedding, its unembedding, the gains of its layer norms."""
+"""What stands around the connections of a model: its embeddings, the gains of its layer norms, its heads."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def embedding_of(source):
     if found is None:
         raise SourceError(
             f"{source.origin} holds no token embedding under a name that the record of its architecture gives: add "
-            'Architecture(..., embedding=("NAME OF THE MATRIX",)), or choose a method that does not need it'
+            'Architecture(..., embedding=("NAME OF THE MATRIX",))'
         )
     return found
 
@@ -21,10 +21,7 @@ def unembedding_of(source):
     """The unembedding, a WeightMatrix (tokens, hidden): the embedding where the two are tied.
 
     Args:
-        source: WeightSource, as :func:`neuromfa_lite.weights.open_source` gives it.
-
-    Returns:
-        WeightMatrix; ``.read()`` reads it.
+        source: WeightSource, of :func:`neuromfa_lite.weights.open_source`.
 
     Raises:
         SourceError: the model has neither, or its architecture's record does not name them.
@@ -48,14 +45,13 @@ def gain_of(source, matrix):
             found = _named(source, (gains[name],), source.vectors)
             if found is None:
                 raise SourceError(
-                    f"{gains[name]}, the gain in front of {matrix}, is missing in {source.origin}: are all "
-                    "the weight files there, and of this model?"
+                    f"{gains[name]}, the gain in front of {matrix}, is missing in {source.origin}: fetch it again"
                 )
             behind = unembedding_of(source) if matrix == "unembedding" else source.matrices.get(matrix)
             if behind is not None and found.shape[0] not in behind.shape:
                 raise SourceError(
                     f"{found.name} in {source.origin} has {found.shape[0]} numbers, but stands in front of "
-                    f"{behind.name} of shape {behind.shape}: are all the weight files of this model?"
+                    f"{behind.name} of shape {behind.shape}: give weight files of one model"
                 )
             return found.read().astype(np.float64)
     return None
@@ -69,8 +65,7 @@ def gains_of(source):
     if gains is None:
         raise SourceError(
             f"{source.origin}: the record of {architecture.model_type} does not say which layer norms' gains stand in "
-            'front of its matrices: add Architecture(..., gains={"NAME OF THE MATRIX": "NAME OF THE GAIN"}), gains={} '
-            "where there are none, or choose a method that does not need them"
+            'front of its matrices: add Architecture(..., gains={"NAME OF THE MATRIX": "NAME OF THE GAIN"})'
         )
     return gains
 
@@ -81,8 +76,8 @@ def heads_of(source):
     heads = source.config.get(key)
     if not is_count(heads):
         raise SourceError(
-            f"{key} in {source.config_origin} is {heads!r}, but the number of attention heads is needed as a whole "
-            'number: if the configuration calls it otherwise, say so in Architecture(..., heads="n_head")'
+            f"{key} in {source.config_origin} is {heads!r}, no number of attention heads: if the configuration calls "
+            'it otherwise, say so in Architecture(..., heads="n_head")'
         )
     return heads
 

@@ -1,6 +1,6 @@
 """Put an architecture's record and the stored matrices together, and check that they fit."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from weakref import WeakKeyDictionary
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import SourceError
 from ..weights.matrix import READABLE
-from ..weights.names import PARALLEL, stands_for
+from ..weights.weight_source import stands_for
 from .architectures import ARCHITECTURES
 from .connections import FixedJoin, WeightBlock
 
@@ -17,13 +17,7 @@ _WIRED = WeakKeyDictionary()  # a source is asked several times
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """Which neurons are joined by what.
-
-    Attributes:
-        layers: tuple of NeuronLayer, in the order of the flow.
-        blocks: tuple of WeightBlock, EdgeBlock or FixedJoin between them.
-        left_out: tuple of (name, shape, reason) of every stored tensor that is no part of them, in the order stored.
-    """
+    """Tuples of NeuronLayer, of the blocks between them, and of (name, shape, reason) of each tensor left out."""
 
     layers: tuple
     blocks: tuple
@@ -31,7 +25,7 @@ class Wiring:
 
 
 def wire(source):
-    """Wire the matrices of a source by the record of its model_type; SourceError names what misfits, and the file."""
+    """The Wiring of a WeightSource by the record of its model_type; SourceError names what misfits, and the file."""
     if source not in _WIRED:
         _WIRED[source] = _wire(source)
     return _WIRED[source]
@@ -39,35 +33,7 @@ def wire(source):
 
 def _wire(source):
     architecture = find_architecture(source)
-    config, most = source.config, _most(source)
-    for key in architecture.required:
-        value = config.get(key)
-        if not is_count(value):
-            found = f"is {value!r}" if key in config else "is missing"
-            raise SourceError(
-                f"{key} {found} in {source.config_origin}: {architecture.model_type} needs it as a positive whole "
-                "number; take config.json from the model the weights belong to"
-            )
-        if value > most:
-            raise SourceError(
-                f"{key} in {source.config_origin} calls for more than there is of anything in {source.origin}: take "
-                "config.json from the model the weights belong to"
-            )
-    try:
-        layers, joins = architecture.list_layers(config), architecture.list_joins(config)
-    except SourceError as error:
-        raise SourceError(f"{source.config_origin}: {error}") from None
-    except KeyError as error:
-        raise SourceError(
-            f"{error.args[0]} is missing in {source.config_origin}: the record of {architecture.model_type} reads it"
-        ) from None
-    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise SourceError(
-            f"{source.config_origin} is not as the record of {architecture.model_type} reads it ({error}): take "
-            "config.json from the model the weights belong to"
-        ) from None
-    if source.unwrapped:
-        joins = [replace(join, matrix=join.matrix and join.matrix.removeprefix(PARALLEL)) for join in joins]
+    layers, joins = _layers_and_joins(architecture, source)
     sizes = {layer.name: layer.size for layer in layers}
     place = {name: number for number, name in enumerate(sizes)}
     shapes = _stored_shapes(joins, sizes)
@@ -77,11 +43,36 @@ def _wire(source):
     return Wiring(layers, blocks, tuple(_left_out(architecture, used, source)))
 
 
+def _layers_and_joins(architecture, source):
+    """What the record lists for the configuration, whose counts are looked at before."""
+    config, where, most = source.config, source.config_origin, _most(source)
+    way_out = "take config.json from the model the weights belong to"
+    for key in architecture.required:
+        value = config.get(key)
+        if not is_count(value):
+            found = f"is {value!r}" if key in config else "is missing"
+            raise SourceError(f"{key} {found} in {where}: it must be a positive whole number, {way_out}")
+        if value > most:
+            raise SourceError(f"{key} in {where} calls for more than {source.origin} has of anything: {way_out}")
+    try:
+        return architecture.list_layers(config), architecture.list_joins(config)
+    except SourceError as error:
+        raise SourceError(f"{where}: {error}") from None
+    except KeyError as error:
+        raise SourceError(
+            f"{error.args[0]} is missing in {where}: the record of {architecture.model_type} reads it"
+        ) from None
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise SourceError(
+            f"{where} is not as the record of {architecture.model_type} reads it ({error}): {way_out}"
+        ) from None
+
+
 def find_architecture(source):
     """The record of a source's model_type; SourceError of an unknown one tells what was found, and a way out."""
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
-        return _as_named(ARCHITECTURES[model_type], source)
+        return ARCHITECTURES[model_type]
     names = ((name if name.isprintable() else repr(name), matrix) for name, matrix in source.matrices.items())
     found = [f"  {name} {matrix.shape}" for name, matrix in names]
     if len(found) > 20:
@@ -91,27 +82,19 @@ def find_architecture(source):
     raise SourceError(
         f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
         f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
-        "To describe it by hand, say which layers there are and which matrix joins which two:\n"
+        "Describe it: which layers there are, and which matrix joins which two:\n"
         "  from neuromfa_lite.network import Architecture, Join, NeuronLayer, register\n"
         f'  register(Architecture("{name}",\n'
         '      layers=[NeuronLayer("in", 64), NeuronLayer("hidden", 256, role="mlp")],\n'
         '      joins=[Join("in", "hidden", "NAME OF A MATRIX", role="mlp-in")]))\n'
-        f'and open it again, with config={{"model_type": "{name}"}} if it has no such configuration. A matrix '
-        "stored as (inputs, outputs) takes Join(..., transposed=True)."
+        f'and open it again, with config={{"model_type": "{name}"}} if it has none. A matrix stored as '
+        "(inputs, outputs) takes Join(..., transposed=True)."
     )
 
 
 def is_count(value):
     """Whether a value of a configuration is a positive whole number."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _as_named(architecture, source):
-    """The record without the "module." of its prefixes where the names of the source have lost theirs."""
-    if not source.unwrapped:
-        return architecture
-    own = tuple(dict.fromkeys(prefix.removeprefix(PARALLEL) for prefix in architecture.prefixes))
-    return architecture if own == architecture.prefixes else replace(architecture, prefixes=own)
 
 
 def _most(source):
@@ -134,8 +117,8 @@ def _stored_shapes(joins, sizes):
         for layer in (join.source, join.target):
             if layer not in sizes:
                 raise SourceError(
-                    f"the architecture's record joins {join.source!r} to {join.target!r}, but lists no layer "
-                    f"{layer!r}; its layers are {', '.join(list(sizes)[:20])}"
+                    f"the record joins {join.source!r} to {join.target!r}, but lists no layer {layer!r}; its layers "
+                    f"are {', '.join(list(sizes)[:20])}"
                 )
         if join.matrix is not None:
             rows = sizes[join.target] if join.targets is None else int(np.max(join.targets, initial=-1)) + 1
@@ -150,20 +133,9 @@ def _block(join, place, sizes, shapes, prefix, source):
     if join.matrix is None:
         return _fixed(join, ends, sizes)
     name = prefix + join.matrix
-    matrix = source.matrices.get(name)
-    if matrix is None:
-        held = f"has shape {source.other[name]}" if name in source.other else "is missing"
-        said = f"{name}, the weights from {join.source} to {join.target}, {held} in {source.origin}"
-        parts = [part for part in source.names if stands_for(part) == name != part]
-        if parts:
-            raise SourceError(
-                f"{said}, which holds what its layer computes it of: {', '.join(parts)} (weight_norm or the like): "
-                'make it one matrix again, by torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") or '
-                "what takes the older kind away: remove_weight_norm, remove_spectral_norm, prune.remove"
-            )
-        raise SourceError(
-            f"{said}, but {source.config_origin} calls for it: are all the weight files there, and of this model?"
-        )
+    if name not in source.matrices:
+        raise SourceError(_missing(name, join, source))
+    matrix = source.matrices[name]
     if join.transposed:
         matrix = matrix.T
     expected, found = shapes[join.matrix], matrix.shape
@@ -173,7 +145,7 @@ def _block(join, place, sizes, shapes, prefix, source):
         raise SourceError(
             f"{name} in {source.origin}: expected shape {expected} (targets, sources) by {source.config_origin}, "
             f"found {found}: configuration and weights are not of the same model"
-            + (", or the matrix is stored the other way round (transposed)" if found == expected[::-1] else "")
+            + (", or the matrix is stored transposed" if found == expected[::-1] else "")
         )
     if join.targets is not None:
         matrix = matrix.part(join.targets, join.part or join.target)
@@ -183,6 +155,19 @@ def _block(join, place, sizes, shapes, prefix, source):
                 f"{sizes[join.target]} neurons"
             )
     return WeightBlock(matrix.name, join.role, *ends, matrix)
+
+
+def _missing(name, join, source):
+    """What to say of a matrix that is not there as one."""
+    held = f"has shape {source.other[name]}" if name in source.other else "is missing"
+    said = f"{name}, the weights from {join.source} to {join.target}, {held} in {source.origin}"
+    parts = [part for part in source.names if stands_for(part) == name != part]
+    if not parts:
+        return f"{said}, but {source.config_origin} calls for it: are all the weight files there, and of this model?"
+    return (
+        f"{said}, which holds what its layer computes it of: {', '.join(parts)} (weight_norm or the like): make it one "
+        "matrix again, by torch.nn.utils.parametrize.remove_parametrizations, remove_weight_norm or prune.remove"
+    )
 
 
 def _fixed(join, ends, sizes):

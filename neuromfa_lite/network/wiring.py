@@ -17,7 +17,7 @@ TOKENS = "tokens"
 
 
 def joined(source, join="chain"):
-    """The Wiring of a WeightSource by a join's name or callable; of a callable's two answers the first."""
+    """The Wiring of a WeightSource by a join's name, or callable, which is asked twice."""
     made = _asked(source, join)
     if not isinstance(join, str) or join not in SHIPPED["join"]:
         if _seen(made) != _seen(_asked(source, join)):
@@ -35,21 +35,21 @@ def _asked(source, join):
         and all(isinstance(block, CONNECTIONS) for block in made.blocks)
     ):
         raise NeuroMFAError(
-            f"join {label(join)!r} must return (layers, blocks), lists of NeuronLayer and of "
-            "WeightBlock, EdgeBlock or FixedJoin of neuromfa_lite.network.connections"
+            f"join {label(join)!r} must return (layers, blocks), lists of NeuronLayer and of WeightBlock, EdgeBlock or "
+            "FixedJoin of neuromfa_lite.network.connections"
         )
     return made
 
 
 def _seen(made):
-    """The neurons and blocks, and the weights in each as far as a checksum looks."""
+    """What tells two answers apart: neurons, blocks and checksums of weights."""
     layers = [(layer.name, len(layer)) for layer in made.layers]
     blocks = [(block.name, block.source, block.target, block.shape) for block in made.blocks]
     return layers, blocks, [block.checksum() for block in made.blocks if not block.fixed]
 
 
 def chain(source):
-    """The published network, Xiao et al. 2025, section 3.1: every weight matrix joins its inputs to its outputs."""
+    """The published network (Xiao et al. 2025, section 3.1): every weight matrix joins its inputs to its outputs."""
     return wire(source)
 
 
@@ -74,10 +74,7 @@ def folded(source):
 
 
 def with_embeddings(source):
-    """The chain with tokens in front of the first hidden layer (embedding) and behind the output (unembedding).
-
-    A sample draws the same tokens in front and behind, and in all other layers the neurons of a sample of the chain.
-    """
+    """The chain with tokens in front of the first hidden layer (embedding) and behind the output (unembedding)."""
     made, embedding, unembedding = chain(source), embedding_of(source), unembedding_of(source)
     for matrix, layer in ((embedding, made.layers[0]), (unembedding, made.layers[-1])):
         if matrix.shape[1] != layer.size:
@@ -103,13 +100,13 @@ def with_embeddings(source):
 
 
 def _folded_left_out(source, made):
-    """What the published network leaves out, said of the gains that are folded; SourceError where there are none."""
+    """What the chain leaves out, with another reason at the gains that are folded."""
     architecture, gains = find_architecture(source), gains_of(source)
     used = {block.matrix.stored_name for block in made.blocks if not block.fixed}
     if not any(prefix + matrix in used for matrix in gains for prefix in architecture.prefixes):
         raise SourceError(
-            f"{source.origin}: the record of {architecture.model_type} names no gain in front of a matrix of the "
-            "network, so there is nothing to fold: name them in Architecture(..., gains=), or choose join='chain'"
+            f"{source.origin}: the record of {architecture.model_type} names no gain in front of a matrix, so there is "
+            "nothing to fold: name them in Architecture(..., gains=), or choose join='chain'"
         )
     names = [f"*{gain}" for matrix, gain in gains.items() if matrix != "unembedding"]
     reason = "layer norm's gain: folded into the matrix behind it"
@@ -132,27 +129,22 @@ def _turned(matrix):
 
 
 def computed(like, shape, compute, dtype="float64", name=None, of=()):
-    """A WeightMatrix of compute(rows, columns), integer indices both -> array (rows, columns), when it is read.
-
-    like, of: the matrices and arrays that it is computed of, which are hashed in its place.
-    """
+    """A WeightMatrix of compute(rows, columns), both indices, when it is read; like, of: hashed in its place."""
     return WeightMatrix(name or like.name, like.origin, dtype, _ComputedStorage(tuple(shape), compute, (like, *of)))
 
 
 class _ComputedStorage:
-    """Weights that are computed for the rows and columns that are asked for; see sources.matrix.ArrayStorage."""
+    """Weights computed for the rows and columns that are asked for; as weights.matrix.ArrayStorage."""
 
     def __init__(self, shape, compute, of):
         self.shape, self.sample, self._of = shape, compute, of
 
     def take(self, rows):
-        """(rows, all columns): rows None for all, a slice or indices."""
         rows = np.arange(self.shape[0])[slice(None) if rows is None else rows]
         return self.sample(rows, np.arange(self.shape[1]))
 
     def digest(self):
-        """Of what it is computed of."""
         return b"".join(each.digest() if isinstance(each, WeightMatrix) else each.tobytes() for each in self._of)
 
     def refuse_changed(self):
-        """Nothing: the matrices that it is computed of say so when they are read."""
+        """Nothing: the matrices that it is computed of look when they are read."""

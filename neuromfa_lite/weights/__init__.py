@@ -25,19 +25,18 @@ def open_source(source, revision=None, config=None, read="auto"):
     """Open the weights of a model, without reading them.
 
     Args:
-        source: a model folder in the Hugging Face layout, or one weight file beside its config.json (str or path; a
-            run's checkpoint is such a folder), a hub model "org/name", a torch module, or a state dict
-            {name: tensor or array}.
+        source: a model folder in the Hugging Face layout or a checkpoint of a run, one weight file beside its
+            config.json, a hub model "org/name", a torch module, or a state dict {name: tensor or array}.
         revision: branch, tag or commit of a hub model.
-        config: the configuration (dict, as config.json, or that of a model of transformers): needed for a state dict,
-            else instead of the model's own.
+        config: dict, as config.json, or the config of a model of transformers: needed for a state dict, else instead
+            of the model's own.
         read: "auto" or "copy", as of :func:`neuromfa_lite.load_network`.
 
     Returns:
         WeightSource.
 
     Raises:
-        SourceError: anything missing, damaged or not accepted; the message names it and the way out.
+        SourceError: anything missing, damaged or not accepted.
 
     Example:
         >>> source = open_source({"fc.weight": [[1.0, 2.0, 3.0]]}, config={"model_type": "toy"})
@@ -81,21 +80,16 @@ def _open_named(source, revision, config, read):
         from .hub import open_hub
 
         return open_hub(source, revision, config, read)
-    apart = isinstance(source, str) and HUB_ID_AT.fullmatch(source)
-    if apart:
+    if apart := HUB_ID_AT.fullmatch(str(source)):
         repo, revision = apart.groups()
         raise SourceError(
-            f"{source!r}: there is no such folder or file; the revision of a hub model is given apart: {repo!r} with "
-            f"revision={revision!r} (on the command line: {repo} --revision {revision})"
+            f"{source!r}: there is no such folder or file; for a hub model give {repo!r} with revision={revision!r} "
+            f"(on the command line: {repo} --revision {revision})"
         )
-    run = RUN_STEP.fullmatch(str(source))
-    if run:
+    if run := RUN_STEP.fullmatch(str(source)):
         name, step, seed = run.groups()
         seed = f", seed={seed}" if seed else ""
         raise SourceError(
             f"{source} is a checkpoint of a run: open it as nmfa.load_run({name!r}).checkpoint({int(step)}{seed})"
         )
-    missing = "there is no such folder or file"
-    if isinstance(source, str):
-        missing += ', and it is no hub model: those are named "org/name", such as "EleutherAI/pythia-70m-deduped"'
-    raise SourceError(f"{os.fspath(source)!r}: {missing}. Give {ACCEPTED}")
+    raise SourceError(f"{os.fspath(source)!r}: there is no such folder or file, nor is it a hub model: give {ACCEPTED}")

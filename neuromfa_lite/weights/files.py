@@ -10,7 +10,7 @@ LARGEST_TEXT = 64 << 20  # bytes of a config.json or of an index of shards; thos
 
 
 def regular_file(path, way_out="check its path and rights"):
-    """Look at a file (os.stat) before it is opened: a pipe or a device would be waited for, or read, for ever."""
+    """os.stat of a file before it is opened; SourceError of a pipe or a device, which would be read for ever."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -23,27 +23,18 @@ def regular_file(path, way_out="check its path and rights"):
     return found
 
 
-def read_text(path, way_out):
-    """The text of a file of UTF-8; SourceError as of :func:`regular_file`, and of one too long."""
-    size = regular_file(path, way_out).st_size
+def read_json(path, way_out):
+    """The JSON object (dict) of a file of UTF-8; way_out: what to do where the file is missing."""
+    regular_file(path, way_out)
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST_TEXT + 1) if size <= LARGEST_TEXT else b""
+            content = file.read(LARGEST_TEXT + 1)
     except OSError as error:
         raise unreadable(path, error) from None
-    if max(size, len(content)) > LARGEST_TEXT:
+    if len(content) > LARGEST_TEXT:
         raise SourceError(f"{path} is no text of a model: it has more than {LARGEST_TEXT:,} bytes. Fetch it again")
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
-
-
-def read_json(path, way_out):
-    """The JSON object (dict) of a file; SourceError as of :func:`read_text`, and of anything else."""
-    text = read_text(path, way_out)
-    try:
-        content = parse_json(text)
+        content = parse_json(content.decode("utf-8"))
     except ValueError as error:
         raise SourceError(f"{path} is damaged ({error}): fetch it again") from None
     if not isinstance(content, dict):
@@ -52,7 +43,7 @@ def read_json(path, way_out):
 
 
 def parse_json(text):
-    """json.loads(text); ValueError also of what nests too deeply or gives one name twice."""
+    """json.loads(text); ValueError also of what nests too deeply or names something twice."""
     try:
         return json.loads(text, object_pairs_hook=_each_once)
     except RecursionError:
@@ -69,6 +60,5 @@ def _each_once(pairs):
 
 
 def unreadable(path, error):
-    """The SourceError of a file that the system does not let us read."""
     reason = getattr(error, "strerror", None) or error
     return SourceError(f"{path} cannot be read ({reason}): check its path and rights")

@@ -12,10 +12,7 @@ WEIGHT_FILES = "model.safetensors, model.safetensors.index.json with its shards,
 
 
 def open_folder(path, config=None, origin=None, read="auto"):
-    """The WeightSource of a model folder, or of one weight file beside its config.json, which config replaces.
-
-    Safetensors are preferred to .bin files. origin: what error messages call the weights, by default the path.
-    """
+    """The WeightSource of a model folder, or of one weight file beside its config.json, which config replaces."""
     path = Path(path)
     folder = path if path.is_dir() else path.parent
     config_origin = "the config given" if config is not None else folder / "config.json"
@@ -26,26 +23,24 @@ def open_folder(path, config=None, origin=None, read="auto"):
         for name, tensor in read_file(file, mapped).items():
             if name in tensors:
                 raise SourceError(
-                    f"{name!r} is in both {found_in[name]} and {file}: shards of different models, or old beside new? "
-                    "Keep one set of weight files in the folder"
+                    f"{name!r} is in both {found_in[name]} and {file}: keep one set of weight files in the folder"
                 )
             tensors[name], found_in[name] = tensor, file
     for name, shard in weight_map.items():
         if name not in found_in or found_in[name].name != shard:
             held = f"is in {found_in[name].name}" if name in found_in else "is in none of the shards"
             raise SourceError(
-                f"{folder}: its index says that {name!r} is in {shard}, but it {held}: index and shards are of "
-                "different models or downloads; fetch all of them again"
+                f"{folder}: its index says that {name!r} is in {shard}, but it {held}: fetch all of them again"
             )
-    return WeightSource(origin or path, config, tensors, config_origin, files)
+    return WeightSource(origin or path, config, tensors, config_origin)
 
 
-def read_file(path, mapped=None):
-    """The tensors of one weight file (dict), read as the ending of its name says, and mapped into MappedFiles."""
+def read_file(path, mapped):
+    """The tensors of one weight file (dict), read as the ending of its name says; mapped: MappedFiles."""
     if path.suffix == ".safetensors":
         return read_tensors(path, mapped)
     if path.suffix in (".bin", ".pt", ".pth"):
-        if mapped is not None and mapped.copied:
+        if mapped.copied:
             raise SourceError(f'{path} is mapped by PyTorch: read="copy" is for safetensors files, save it as one')
         from .torch_objects import read_bin
 
@@ -54,15 +49,15 @@ def read_file(path, mapped=None):
 
 
 def read_config(path):
-    """The configuration of a model (dict), by the path of its config.json."""
+    """The configuration of a model (dict) in its config.json."""
     way_out = "a model folder holds config.json beside its weights; copy it there, or pass config={...}"
     if (path.parent / "adapter_config.json").is_file():
-        way_out = "the folder holds an adapter alone (PEFT): save what model.merge_and_unload() returns and open that"
+        way_out = "the folder holds an adapter alone (PEFT): save what model.merge_and_unload() returns"
     return read_json(path, way_out)
 
 
 def find_weights(folder):
-    """(paths of the weight files, {tensor's name: file name of its shard} or {} without an index) of a model folder."""
+    """(paths of the weight files, {tensor: file name of its shard}, {} without an index) of a model folder."""
     try:
         names = [name for name in os.listdir(folder) if os.path.exists(folder / name)]
     except OSError as error:
@@ -79,12 +74,7 @@ def find_weights(folder):
 
 
 def choose_weights(names, where):
-    """Of the names in a model folder, here or on the hub, the file of its weights, or the index of its shards.
-
-    Example:
-        >>> choose_weights(["adapter_model.safetensors", "model.safetensors", "pytorch_model.bin"], "here")
-        'model.safetensors'
-    """
+    """Of the names in a model folder, here or on the hub, the file of its weights, or the index of its shards."""
     for name in ("model.safetensors", "model.safetensors.index.json"):
         if name in names:
             return name
@@ -92,7 +82,7 @@ def choose_weights(names, where):
     if len(files) > 1:
         raise SourceError(
             f"{where} holds {len(files)} safetensors files ({', '.join(files[:6])}) and no "
-            "model.safetensors.index.json to say how they belong together: add it, or give the path of one file"
+            "model.safetensors.index.json: add it, or give the path of one file"
         )
     for name in (*files, "pytorch_model.bin", "pytorch_model.bin.index.json"):
         if name in names:

@@ -15,8 +15,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 # The hub names large files by sha256, small ones by git's sha1; the cache calls their content by that name.
 HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 LOCAL = (
-    "give a folder with config.json and safetensors (no folder of that name is here, nor is the model wholly in the "
-    'cache), or take a bundled run: nmfa.load_run("induction")'
+    "give a local folder (none of that name is here, nor is the model wholly in the cache), or take a bundled run: "
+    'nmfa.load_run("induction")'
 )
 
 
@@ -28,10 +28,9 @@ def open_hub(repo, revision=None, config=None, read="auto"):
 
 
 def fetch(repo, revision=None):
-    """Fetch the config.json and the weights of a hub model into the local cache; returns the Path of its folder there.
+    """Fetch the config.json and the weights of a hub model, and nothing else; returns its folder in the cache.
 
-    Nothing else is fetched: no code, no other form of the weights, nothing below the top folder. What is in the cache
-    is not fetched again; a commit that is wholly there, and any model while the hub gives no answer, needs no network.
+    A commit that is wholly there, and any model there while the hub gives no answer, needs no network.
     """
     import huggingface_hub
     from huggingface_hub import constants, errors
@@ -74,7 +73,7 @@ def fetch(repo, revision=None):
 
 @contextmanager
 def _without_damage(folder):
-    """Where a folder cannot be read, remove the files whose content has not the hash by which the cache calls it."""
+    """Where a folder cannot be read, remove the files that have not the hash by which the cache calls them."""
     try:
         yield
     except SourceError as error:
@@ -105,7 +104,7 @@ def _cached(store, revision):
 
 
 def _fetch_file(repo, asked, file, folder):
-    """Fetch one file into the cache, unless it is there; a part that is there already is gone on with."""
+    """Fetch one file into the cache, unless it is there; a part that is there is gone on with."""
     from huggingface_hub.utils import WeakFileLock
 
     target, store = folder / file.rfilename, folder.parents[1]
@@ -166,15 +165,12 @@ def _has_hash(path, content_hash):
 
 
 def _wrong_content(name, part):
-    """Throw content away that is not what the hub names; what to say of it."""
+    """Throw wrong content away, and say so."""
     with part.open("rb") as file:
         page = file.read(64).lstrip().startswith(b"<")
     part.unlink()
     what = "a web page came in its place" if page else "its content is not what the hub's hash says"
-    return (
-        f"{name} arrived wrong and is thrown away: {what}. Something between you and the hub answers for it (the "
-        "login page of a network, a proxy) or the line is bad; try again, or on another network"
-    )
+    return f"{name} arrived wrong and is thrown away: {what}. Try again, or on another network"
 
 
 def _refusal(asked, reason):
@@ -192,27 +188,24 @@ def _reason(error, repo):
     if isinstance(error, errors.RevisionNotFoundError):
         return f"there is no such revision; branches and tags are listed on {page}/tree/main"
     if isinstance(error, errors.RepositoryNotFoundError):
-        return (
-            "there is no such model (or it is private: log in with `hf auth login`), and no folder of that name "
-            "here; check the spelling of org/name"
-        )
+        return "there is no such model, nor a folder of that name; check it, or for a private one `hf auth login`"
     if isinstance(error, errors.HFValidationError):
         return f"that is no valid name or revision ({text})"
     if isinstance(error, errors.OfflineModeIsEnabled):
         return f"HF_HUB_OFFLINE closes the network; unset it, {LOCAL}"
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 429:
-        return "too many requests were made (429); wait some minutes, or log in with `hf auth login` for a higher limit"
+        return "too many requests were made (429); wait some minutes, or log in with `hf auth login`"
     if status is not None and status >= 500:
-        return f"the hub's server fails ({status}), which is no fault of yours; try again later"
+        return f"the hub's server fails ({status}); try again later"
     if status is not None:
         return f"the hub refuses ({text}); log in with `hf auth login`, or look at {page}"
     # The client's HTTP library is another one in each of its major versions; the names of the errors stay.
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & {"TimeoutException", "Timeout"} or "timed out" in text:
         return (
-            f"{constants.ENDPOINT} gave no answer within {constants.HF_HUB_DOWNLOAD_TIMEOUT} s; try again, or allow "
-            "more seconds by the environment variable HF_HUB_DOWNLOAD_TIMEOUT"
+            f"{constants.ENDPOINT} gave no answer within {constants.HF_HUB_DOWNLOAD_TIMEOUT} s; try again, or set "
+            "HF_HUB_DOWNLOAD_TIMEOUT to more"
         )
     if "SSL" in text:
         return f"the connection cannot be trusted ({text}); check the clock, the certificates and any proxy"
@@ -225,8 +218,8 @@ def _reason(error, repo):
         return f"the network is closed: no connection to {constants.ENDPOINT} ({text}); connect and try again, {LOCAL}"
     if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
         return (
-            f"{constants.ENDPOINT} sent something else than a hub does, perhaps a web page ({text}): the login page of "
-            "a network, a proxy, or a wrong HF_ENDPOINT; open that address in a browser, then try again"
+            f"{constants.ENDPOINT} sent something else than a hub does, perhaps the login page of a network ({text}); "
+            "open that address in a browser, then try again"
         )
     # A full disk, a cache without right to write.
     return f"{text}; check free disk space and the rights of the cache {constants.HF_HUB_CACHE}, then try again"

@@ -1,26 +1,22 @@
 """A weight matrix that stays where it is until somebody reads it.
 
-Every weight matrix is seen as (targets, sources), the (out, in) order of nn.Linear: entry [j, i] is the
-weight of the connection from neuron i of the layer below to neuron j of the layer above.
+Every one is seen as (targets, sources), the (out, in) order of nn.Linear: entry [j, i] is the weight of the connection
+from neuron i of the layer below to neuron j of the layer above.
 """
 
 import hashlib
-from functools import cache
 
 import numpy as np
 
 from ..errors import SourceError
 
-# bfloat16 has no NumPy type: its two bytes are kept as uint16 and widened on reading.
 HASHED_AT_ONCE = 64 << 20  # bytes
+# bfloat16 has no NumPy type: its two bytes are kept as uint16 and widened on reading.
 READABLE = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16, "float64": np.float64}
 
 
 def as_array(name, values, origin):
-    """Array of what was given as weights; SourceError of none, of masked entries, of whole numbers too large.
-
-    Numbers written as whole ones in a list are weights as well, and become float64.
-    """
+    """Array of what was given as weights; whole numbers in a list become float64."""
     if np.ma.is_masked(values):
         raise SourceError(f"{name} in {origin} is an array with masked entries: fill them, array.filled(0)")
     try:
@@ -41,15 +37,24 @@ class ArrayStorage:
         self.array, self.shape = array, array.shape
 
     def take(self, rows):
-        """Stored rows, of all columns: None for all or a slice, for a view; integer indices, for a copy."""
+        """Stored rows, of all columns: a view for None (all) or a slice, a copy for integer indices."""
         return self.array if rows is None else self.array[rows]
 
     def sample(self, rows, columns):
-        """A copy (n, m) of the stored numbers at some rows (n,) and columns (m,), both integer indices."""
-        return self.array[rows].take(columns, axis=1)  # C-contiguous, which [:, columns] would not be
+        """A C-contiguous copy (n, m) of the stored numbers at rows (n,) and columns (m,), both integer indices."""
+        return self.array[rows].take(columns, axis=1)  # [:, columns] would not be C-contiguous
+
+    def digest(self):
+        """A hash of all stored numbers, some rows after the other."""
+        rows, columns = self.shape
+        at_once = max(1, HASHED_AT_ONCE // max(1, 8 * columns))
+        digest = hashlib.blake2b(digest_size=16)
+        for start in range(0, rows, at_once):
+            digest.update(np.ascontiguousarray(self.take(slice(start, start + at_once))))
+        return digest.digest()
 
     def refuse_changed(self):
-        """Raise SourceError where what was opened is no longer what is stored; memory is always what it is."""
+        """Nothing: memory is always what it is."""
 
 
 class WeightMatrix:
@@ -59,8 +64,7 @@ class WeightMatrix:
         name: its name in the file; a part of a matrix adds "[query]".
         origin: the file or object, for error messages.
         shape: (targets, sources).
-        dtype: as stored: "float32", "float16", "bfloat16" or "float64"; a matrix of another type can be listed but not
-            read.
+        dtype: as stored; only "float32", "float16", "bfloat16" and "float64" can be read.
 
     Example:
         >>> matrix = WeightMatrix.from_array("up", np.arange(6.0).reshape(3, 2))
@@ -79,10 +83,7 @@ class WeightMatrix:
 
     @classmethod
     def from_array(cls, name, array, origin="array", transposed=False, dtype=None):
-        """A weight matrix of an array (targets, sources), or (sources, targets) if transposed, which is not copied.
-
-        dtype: "bfloat16" for a uint16 array of bfloat16 bit patterns; by default the array's own type.
-        """
+        """A weight matrix of an array (targets, sources), or (sources, targets) if transposed, which is not copied."""
         array = as_array(name, array, origin)
         if array.ndim != 2:
             raise SourceError(
@@ -92,39 +93,23 @@ class WeightMatrix:
 
     @property
     def T(self):
-        """The same weights stored the other way round, e.g. GPT-2's Conv1D, which is (sources, targets)."""
+        """The same weights seen the other way round, for a matrix stored as (sources, targets)."""
         if self._selection is not None:
             raise SourceError(f"{self.name}: transpose the whole matrix first, then take a part of it")
         return WeightMatrix(self.name, self.origin, self.dtype, self._storage, not self._transposed)
 
     @property
     def stored_name(self):
-        """The name of the stored matrix: its own, or that of the whole where it is a part."""
+        """The name of the whole stored matrix that this is, or is a part of."""
         return self.name if self._selection is None else self.name.partition("[")[0]
 
     def put(self, stored, weights):
-        """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one.
-
-        Example:
-            >>> fused = WeightMatrix.from_array("qkv", np.zeros((2, 3)), transposed=True)
-            >>> whole = np.zeros((2, 3))
-            >>> fused.part([2], "value").put(whole, np.array([[5.0, 6.0]]))
-            >>> whole
-            array([[0., 0., 5.],
-                   [0., 0., 6.]])
-        """
+        """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one."""
         places = stored.T if self._transposed else stored
         places[slice(None) if self._selection is None else self._selection] = weights
 
     def part(self, targets, suffix):
-        """Some of the targets (n,) as a matrix of its own, not read yet, called name[suffix].
-
-        Example:
-            >>> fused = WeightMatrix.from_array("qkv", np.arange(12.0).reshape(6, 2))
-            >>> fused.part([0, 3], "query").read()
-            array([[0., 1.],
-                   [6., 7.]])
-        """
+        """Some of the targets (n,) as a matrix of its own, not read yet, called name[suffix]."""
         targets = self._indices(targets, 0)
         if self._selection is not None:
             targets = self._selection[targets]
@@ -137,12 +122,11 @@ class WeightMatrix:
             targets, sources: integer indices (n,) and (m,), or None for all.
 
         Returns:
-            C-contiguous array (n, m), float32 (float64 if stored so). A large float32 matrix, read whole in file
-            order, is the mapped file itself and not a copy, so the result may be read-only.
+            C-contiguous array (n, m), float32 (float64 if stored so); read-only where it is the mapped file itself.
 
         Raises:
             SourceError: an index outside the matrix, a type that holds no plain weights, or a file that was changed
-                since it was opened; the message names the matrix or the file.
+                since it was opened.
         """
         targets = None if targets is None else self._indices(targets, 0)
         sources = None if sources is None else self._indices(sources, 1)
@@ -151,15 +135,14 @@ class WeightMatrix:
         return self._take(targets, sources)
 
     def take(self, targets, sources):
-        """Read some targets (n,) and sources (m,) as a WeightMatrix of its own, in memory and of the same name."""
-        if not _surely_within(targets, sources, *self.shape):
-            targets, sources = self._indices(targets, 0), self._indices(sources, 1)
+        """Some targets (n,) and sources (m,), read into memory, as a WeightMatrix of the same name."""
+        targets, sources = self._indices(targets, 0), self._indices(sources, 1)
         taken = self._take(targets if self._selection is None else self._selection[targets], sources)
         dtype = "float64" if self.dtype == "float64" else "float32"
         return WeightMatrix(self.name, self.origin, dtype, ArrayStorage(taken))
 
     def rows(self, start, stop):
-        """Read the targets from start to before stop, (stop - start, sources), and nothing else: in stripes."""
+        """Read a stripe of targets, from start to before stop: (stop - start, sources)."""
         if not 0 <= start <= stop <= self.shape[0]:
             raise SourceError(f"{self.name}: rows {start} to {stop} are not within its {self.shape[0]} targets")
         stripe = slice(start, stop)
@@ -187,16 +170,14 @@ class WeightMatrix:
             )
 
     def refuse_changed(self):
-        """Raise SourceError where the file was cut short or saved again since it was opened."""
+        """Refuse a file that was cut short or saved again since it was opened."""
         self._storage.refuse_changed()
 
     def digest(self):
-        """Bytes that tell these weights from others: a hash of all that is stored, the whole where this is a part."""
+        """A hash of all that is stored, the whole where this is a part."""
         self._refuse_unreadable()
         self.refuse_changed()
-        own = getattr(self._storage, "digest", None)
-        stored = own() if own else _digest_of_rows(self._storage)
-        digest = hashlib.blake2b(stored, digest_size=16)
+        digest = hashlib.blake2b(self._storage.digest(), digest_size=16)
         digest.update(f"{self.dtype}{self._storage.shape}{self._transposed}".encode())
         digest.update(b"" if self._selection is None else self._selection)
         self.refuse_changed()
@@ -236,32 +217,6 @@ class WeightMatrix:
         return f"WeightMatrix({self.name!r}, targets={self.shape[0]}, sources={self.shape[1]}, {self.dtype})"
 
 
-def _digest_of_rows(storage):
-    """A hash of all stored numbers, some rows after the other."""
-    rows, columns = storage.shape
-    at_once = max(1, HASHED_AT_ONCE // max(1, 8 * columns))
-    digest = hashlib.blake2b(digest_size=16)
-    for start in range(0, rows, at_once):
-        digest.update(np.ascontiguousarray(storage.take(slice(start, start + at_once))))
-    return digest.digest()
-
-
-@cache
-def kernels():
-    """The kernels that read samples; here, so that a file can be listed without numba."""
-    from ..kernels import gather
-
-    return gather
-
-
-def _surely_within(targets, sources, height, width):
-    """Whether both are index arrays inside (height, width), as samples draw them; of anything else nothing is said."""
-    for indices in (targets, sources):
-        if type(indices) is not np.ndarray or indices.dtype != np.int64 or indices.ndim != 1:
-            return False
-    return kernels().within(targets, sources, height, width)
-
-
 class WeightVector:
     """A lazy vector (neurons,): the gain of a layer norm, a bias."""
 
@@ -271,7 +226,7 @@ class WeightVector:
         self.name, self.origin, self.dtype, self.shape = matrix.name, matrix.origin, matrix.dtype, matrix.shape[1:]
 
     def read(self):
-        """Read it: (neurons,) float32, float64 if stored so; SourceError of a type that holds no plain weights."""
+        """Read it: (neurons,) float32, or float64 if stored so."""
         return self._matrix.read()[0]
 
     def __repr__(self):

@@ -1,11 +1,8 @@
 """safetensors files, mapped once: a matrix is read from the file's pages only when it is asked for.
 
 A file may change while it is open: a training writes its next checkpoint into it. Before and after whatever is read its
-size and the time of its last write are compared with those at opening, and whether another file took its place. One
-window stays with mapping: where a file is cut short between the first look and the end of the work on a matrix that is
-not copied, the system ends the process. It is open for matrices of more than SMALL bytes, for the fraction of a second
-that a sample or the work on a whole matrix takes, and shut by read="copy": there every byte comes by a read of the
-file, which a cut one answers with too few.
+state is compared with that at opening. Where a file is cut short in between, a mapped matrix ends the process; read=
+"copy" shuts that window: there every byte comes by a read of the file, which a cut one answers with too few.
 """
 
 import hashlib
@@ -19,7 +16,7 @@ import numpy as np
 
 from ..errors import SourceError
 from .files import parse_json, regular_file, unreadable
-from .matrix import HASHED_AT_ONCE, WeightMatrix, WeightVector, kernels
+from .matrix import HASHED_AT_ONCE, WeightMatrix, WeightVector
 
 # The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
 TYPES = {
@@ -29,10 +26,9 @@ TYPES = {
     "F64": ("float64", "<f8"),
 }
 
-# Files are mapped once, and their pages stay for the next sample: fresh page faults cost more than half of a small run.
-# Not so for a model of more than HUGE bytes. A sample touches a few rows here and there, and each touch of a mapping
-# makes the kernel fetch, and keep, megabytes around it: rows are read one by one instead. What is read in one piece
-# is mapped still, but pages are handed back when about RELEASE bytes of them may have become resident.
+# Pages stay for the next sample: fresh page faults cost more than half of a small run. Not so for a model of more than
+# HUGE bytes: each touch of a mapping makes the kernel fetch, and keep, megabytes around it, so a sample's rows are read
+# one by one, and what is read in one piece is handed back when about RELEASE bytes may have become resident.
 HUGE = 512 << 20
 RELEASE = 48 << 20
 SMALL = 64 << 10  # bytes of a matrix: up to here a copy of it costs hardly more than its pages
@@ -44,7 +40,7 @@ _DIGESTS = {}  # {(mark of a file, first byte of a matrix): hash}
 
 
 class MappedFile:
-    """A file, open and mapped into memory for reading; mark is its :func:`mark_of` when it was opened."""
+    """A file, open and mapped into memory for reading; mark: its :func:`mark_of` at opening."""
 
     def __init__(self, path):
         self.path = os.path.abspath(path)
@@ -57,12 +53,11 @@ class MappedFile:
             raise unreadable(path, error) from None
 
     def refuse_changed(self):
-        """Raise SourceError where the file was cut short or saved again since it was opened."""
+        """Refuse a file that was cut short or saved again since it was opened."""
         now = os.fstat(self.descriptor)
         if mark_of(now) == self.mark and (now.st_nlink or not self._is_replaced()):
             return
-        what = "became shorter" if now.st_size < self.mark[-1] else "was saved again"
-        raise SourceError(f"{self.path} {what} since it was opened: open it again when it is written")
+        raise _changed(self.path, "became shorter" if now.st_size < self.mark[-1] else "was saved again")
 
     def _is_replaced(self):
         """Whether another file has its name; one that is only gone can still be read."""
@@ -72,14 +67,14 @@ class MappedFile:
             return False
 
     def read(self, begin, nbytes):
-        """Bytes of the file by reading it, not by its pages in memory, which are not there when it was cut."""
+        """Bytes of the file by reading it: its pages in memory are not there when it was cut."""
         if not hasattr(os, "pread"):
             return self.mapping[begin : begin + nbytes]  # Windows, which lets nobody cut a mapped file
         content = os.pread(self.descriptor, nbytes, begin)
         while len(content) < nbytes:  # the system gives 2 GB at once
             more = os.pread(self.descriptor, nbytes - len(content), begin + len(content))
             if not more:
-                raise SourceError(f"{self.path} became shorter since it was opened: open it again when it is written")
+                raise _changed(self.path, "became shorter")
             content += more
         return content
 
@@ -90,19 +85,13 @@ def mark_of(found):
 
 
 class MappedFiles:
-    """The files of one model, mapped into memory for reading, which never keep much of a huge model resident.
-
-    Attributes:
-        copied: whether whatever is read is copied by reads of the file: nothing is taken from the mapping.
-        size: bytes of all files; may_be_resident: bytes read since pages were last handed back.
-    """
+    """The mapped files of one model, which never keep much of a huge model resident; copied: nothing is mapped."""
 
     def __init__(self, read="auto"):
         self.copied = read == "copy"
         self.maps, self.size, self.may_be_resident = [], 0, 0
 
     def add(self, path):
-        """Map one more file."""
         file = MappedFile(path)
         self.maps.append(file.mapping)
         self.size += len(file.mapping)
@@ -110,11 +99,10 @@ class MappedFiles:
 
     @property
     def huge(self):
-        """Whether the files together are so large that their pages must not all stay in memory."""
         return self.size > HUGE
 
     def touch(self, nbytes):
-        """Note that nbytes are about to be read; hands pages of a huge model back first when much has been read."""
+        """Before nbytes are read, hand back the pages of a huge model when much has been read."""
         self.may_be_resident += nbytes
         if self.huge and self.may_be_resident > RELEASE and hasattr(mmap, "MADV_DONTNEED"):
             for mapping in self.maps:
@@ -123,7 +111,7 @@ class MappedFiles:
 
 
 class Unreadable:
-    """A matrix of a type that holds no plain weights: its shape is all that is known."""
+    """A matrix of a type that holds no plain weights: only its shape is known."""
 
     def __init__(self, shape):
         self.shape = shape
@@ -135,16 +123,14 @@ class MappedStorage:
     def __init__(self, files, file, begin, array):
         self.files, self.file, self.begin = files, file, begin
         self.array, self.shape, self.refuse_changed = array, array.shape, file.refuse_changed
-        # A file's header may end at any byte, and the kernel below wants numbers where the processor does.
+        # A file's header may end at any byte; the kernel below wants aligned numbers.
         self._bits = array.view(f"u{array.itemsize}") if array.flags.aligned else None
         self._small = array.nbytes <= SMALL
 
     def take(self, rows):
-        """Stored rows, of all columns: a view for None or a slice, unless what is read is copied; or indices."""
+        """Stored rows, of all columns: None (all), a slice or indices."""
         if isinstance(rows, np.ndarray):
-            if self._small:
-                return self._copy(0, self.shape[0])[rows]
-            return self._read_one_by_one(rows) if self._by_rows else self.array[rows]
+            return self._read_one_by_one(rows) if self._small or self._by_rows else self.array[rows]
         if self._small or self.files.copied:
             return self._copy(*(rows or slice(None)).indices(self.shape[0])[:2])
         taken = self.array if rows is None else self.array[rows]
@@ -152,12 +138,14 @@ class MappedStorage:
         return taken
 
     def sample(self, rows, columns):
-        """A C-contiguous copy (n, m) of the stored numbers at some rows (n,) and columns (m,), inside the matrix."""
+        """A C-contiguous copy (n, m) of the stored numbers at rows (n,) and columns (m,), both integer indices."""
+        from ..kernels.gather import gather  # here, so that a file can be listed without numba
+
         if not self._small and (self._bits is None or self._by_rows):
             return self.take(rows).take(columns, axis=1)
         bits = self._copy(0, self.shape[0]).view(f"u{self.array.itemsize}") if self._small else self._bits
         taken = np.empty((len(rows), len(columns)), bits.dtype)
-        kernels().gather(bits, rows, columns, taken)
+        gather(bits, rows, columns, taken)
         return taken.view(self.array.dtype)
 
     def digest(self):
@@ -190,21 +178,18 @@ class MappedStorage:
 
 
 def read_tensors(path, files=None):
-    """{name: WeightMatrix, WeightVector, or the shape of another tensor} of a safetensors file.
-
-    Only the header is read; the file is mapped once and stays mapped as long as one of its matrices is in use.
-    """
+    """{name: WeightMatrix, WeightVector, or the shape of another tensor} of a file; only its header is read."""
     path, before = Path(path), mark_of(regular_file(path))
-    header, start = read_header(path)
+    header, start = _read_header(path)
     _validate(path)
     files = MappedFiles() if files is None else files
     file = files.add(path)
     if file.mark != before:
-        raise SourceError(f"{path} was saved again while it was opened: open it again when it is written")
+        raise _changed(path, "was saved again", "while")
     tensors = {}
     for name, entry in header.items():
         tensors[name] = shape = tuple(entry["shape"])
-        if max(shape, default=0) > LARGEST_DIMENSION:  # beside a dimension of 0 the library lets it through
+        if max(shape, default=0) > LARGEST_DIMENSION:  # let through by the library beside a dimension of 0
             raise _damaged(path, f"the shape of {name!r} is larger than any array")
         if len(shape) in (1, 2):
             rows_columns = shape if len(shape) == 2 else (1, *shape)
@@ -219,11 +204,8 @@ def read_tensors(path, files=None):
     return tensors
 
 
-def read_header(path):
-    """({name: {"dtype", "shape", "data_offsets"}}, the byte at which the data begin) of a safetensors file.
-
-    It begins with 8 bytes (the length n of the header) and n bytes of JSON.
-    """
+def _read_header(path):
+    """({name: {"dtype", "shape", "data_offsets"}}, first byte of the data): 8 bytes, the length n, and n of JSON."""
     size = regular_file(path).st_size
     try:
         with open(path, "rb") as file:
@@ -243,9 +225,9 @@ def read_header(path):
             end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     except OSError as error:
         raise unreadable(path, error) from None
+    except SourceError:
+        raise
     except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
-        if isinstance(error, SourceError):
-            raise
         raise _damaged(path, f"its header cannot be read ({error})") from None
     if end > size:
         raise _truncated(path, end, size)
@@ -264,11 +246,13 @@ def _validate(path):
 
 
 def _truncated(path, expected, size):
-    return SourceError(
-        f"{path} is truncated: its header calls for {expected} bytes, the file has {size}. "
-        "Was a download or a copy broken off? Fetch it again"
-    )
+    found = f"its header calls for {expected} bytes, the file has {size}"
+    return SourceError(f"{path} is truncated: {found}. Fetch it again")
 
 
 def _damaged(path, what):
     return SourceError(f"{path} is damaged or no safetensors file: {what}. Fetch it again, or save it anew")
+
+
+def _changed(path, what, when="since"):
+    return SourceError(f"{path} {what} {when} it was opened: open it again when it is written")

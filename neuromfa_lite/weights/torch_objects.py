@@ -1,8 +1,4 @@
-"""Weights that PyTorch holds: models, state dicts and .bin files.
-
-torch is imported only to read a .bin file; for a model or its state dict it is there already, with the
-object.
-"""
+"""Weights that PyTorch holds: models, state dicts and .bin files; torch is imported only to read a .bin file."""
 
 import re
 import sys
@@ -16,9 +12,7 @@ from .files import regular_file
 from .matrix import ArrayStorage, WeightMatrix, WeightVector, as_array
 from .weight_source import WeightSource
 
-UNKNOWN_CONFIG = (
-    'say what it is: open_source(..., config={"model_type": "gpt_neox", "hidden_size": ...}), as in config.json'
-)
+UNKNOWN_CONFIG = 'give config={"model_type": "gpt_neox", "hidden_size": ...}, as in config.json'
 # What training scripts call the model's part of what they save.
 MODEL_PARTS = ("model_state_dict", "state_dict", "model", "module", "net")
 DEEPEST = 4
@@ -26,7 +20,7 @@ SAFE_TORCH = (2, 10)  # weights_only=True let code through in releases before
 
 
 def open_module(module, config=None):
-    """The WeightSource of a torch module; config replaces its own. A later training step changes what is read."""
+    """The WeightSource of a torch module, shared with it; config replaces its own."""
     inner, own = _inside(module)
     origin, held = type(inner).__name__, config if config is not None else own
     held = held.to_dict() if hasattr(held, "to_dict") else held
@@ -37,7 +31,7 @@ def open_module(module, config=None):
 
 
 def _inside(module):
-    """(model, its config) that a module of one child holds, as torch.compile and DataParallel make it."""
+    """(model, its config) of a module, out of the wrappers of torch.compile and DataParallel."""
     config = getattr(module, "config", None)
     while (children := dict(getattr(module, "named_children", dict)())).keys() in ({"_orig_mod"}, {"module"}):
         (module,) = children.values()
@@ -55,13 +49,7 @@ def open_state_dict(state_dict, config=None):
 
 
 def model_part(content, origin, depth=0):
-    """Of what a training saved, the model's names and tensors: all of it, or the mapping in it that holds weights.
-
-    Example:
-        >>> model_part({"model_state_dict": {"w": np.eye(2)}, "optimizer_state_dict": {"state": {}}, "epoch": 3}, "it")
-        {'w': array([[1., 0.],
-               [0., 1.]])}
-    """
+    """Of what a training saved, the model's names and tensors: all of it, or the mapping in it that holds weights."""
     known = [name for name in MODEL_PARTS if isinstance(content.get(name), Mapping)]
     parts = known[:1] or [name for name, part in content.items() if _is_weights(part)]
     if parts and (known or not any(len(getattr(value, "shape", ())) == 2 for value in content.values())):
@@ -88,13 +76,12 @@ def read_bin(path):
         import torch
     except ImportError:
         raise SourceError(
-            f"{path} is a file of PyTorch, which is not installed: `pip install torch`, or take a model folder "
-            "with safetensors"
+            f"{path} is a file of PyTorch: `pip install torch`, or take a model folder with safetensors"
         ) from None
     if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < SAFE_TORCH:
         raise SourceError(
-            f"{path} is read by torch {'.'.join(map(str, SAFE_TORCH))} or newer only, in which no code of a file can "
-            f"run; this is {torch.__version__}: `pip install -U torch`, or take a model folder with safetensors"
+            f"{path} is read by torch {'.'.join(map(str, SAFE_TORCH))} or newer only, which runs no code of a file; "
+            f"this is {torch.__version__}: `pip install -U torch`, or take a model folder with safetensors"
         )
     try:
         content = _load(torch, path, size)
@@ -110,8 +97,7 @@ def read_bin(path):
     for name, value in content.items():
         if not _is_tensor(value):
             raise SourceError(
-                f"{path} holds no state dict (names to tensors), {name} is a {type(value).__name__}: save "
-                "model.state_dict() and open that"
+                f"{path} holds no state dict, {name} is a {type(value).__name__}: save model.state_dict() and open that"
             )
     return {name: wrap(name, tensor, path) for name, tensor in content.items()}
 
@@ -138,7 +124,7 @@ def wrap(name, tensor, origin):
         shape = tuple(tensor.shape)
     except RuntimeError:
         raise SourceError(
-            f"{name} in {origin} has no shape: a lazy layer gets one when the model is run, a nested tensor never"
+            f"{name} in {origin} has no shape: run a model with lazy layers once; nested tensors cannot be read"
         ) from None
     if len(shape) == 1:
         return WeightVector(wrap(name, tensor[None], origin))
@@ -151,19 +137,19 @@ def wrap(name, tensor, origin):
 
 
 class TensorStorage(ArrayStorage):
-    """A torch tensor, seen as an array when it is read: shared with the model, moved from a GPU if it is there."""
+    """A torch tensor, shared with its model, seen as an array on the CPU when it is read."""
 
     def __init__(self, name, origin, tensor):
         self.name, self.origin, self.tensor, self.shape = name, origin, tensor, tuple(tensor.shape)
 
     @property
     def version(self):
-        """How often the tensor was changed in place, by a training step for one."""
+        """How often the tensor was changed in place."""
         return None if self.tensor.is_inference() else self.tensor._version
 
     @property
     def array(self):
-        """The tensor's values as an array (rows, columns) of the type stored, bfloat16 as uint16."""
+        """(rows, columns) of the type stored, bfloat16 as uint16."""
         tensor = self.tensor.detach()
         if tensor.is_meta or "strided" not in str(tensor.layout):
             where = "on the meta device, without values" if tensor.is_meta else f"stored as {tensor.layout}"

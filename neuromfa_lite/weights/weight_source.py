@@ -1,7 +1,15 @@
-"""The weights of one model at one moment, from wherever they came."""
+"""The weights of one model at one moment, from wherever they came, by the names that the model itself gives them."""
 
+import re
+
+from ..errors import SourceError
 from .matrix import WeightMatrix, WeightVector
-from .names import PARALLEL, own_names
+
+# torch.compile marks what it wraps, a model or a layer of it; DataParallel and its kin wrap whole models only.
+COMPILED = re.compile(r"(?<![^.])_orig_mod\.")
+PARALLEL = "module."
+ADAPTER = re.compile(r"(?:^|\.)lora_[A-Za-z]|^base_model\.model\..*\.base_layer\.")
+PARAMETRIZED = re.compile(r"(?:(?<![^.])parametrizations\.([^.]+)\..*|_(?:g|v|u|orig|mask))$")
 
 
 class WeightSource:
@@ -9,27 +17,51 @@ class WeightSource:
 
     Attributes:
         origin: folder, hub id and revision, or object.
-        config: dict, as config.json.
-        config_origin: where the configuration stands.
-        matrices: dict from names to WeightMatrix: every 2-D tensor.
-        vectors: dict from names to WeightVector: every 1-D tensor.
-        other: dict from names to the shapes of everything but the matrices.
-        names: all names, in the order stored; what torch.compile and DataParallel put before them is taken off.
-        unwrapped: whether they lost the "module." of DataParallel.
-        files: the weight files; none for an object in memory.
+        config: dict, as config.json; config_origin: where it stands.
+        matrices, vectors: {name: WeightMatrix} of every 2-D tensor, {name: WeightVector} of every 1-D one.
+        other: {name: shape} of everything but the matrices.
+        names: all names, in the order stored, without what torch.compile and DataParallel put before them.
     """
 
-    def __init__(self, origin, config, tensors, config_origin="", files=()):
+    def __init__(self, origin, config, tensors, config_origin=""):
         self.origin, self.config, self.config_origin = str(origin), config, str(config_origin or origin)
-        stored, tensors = set(tensors), own_names(tensors, self.origin)
+        tensors = own_names(tensors, self.origin)
         self.names = tuple(tensors)
-        self.unwrapped = any(PARALLEL in name for name in stored.difference(tensors))
         self.matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightMatrix)}
         self.vectors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightVector)}
         self.other = {
             name: getattr(tensor, "shape", tensor) for name, tensor in tensors.items() if name not in self.matrices
         }
-        self.files = tuple(files)
 
     def __repr__(self):
         return f"WeightSource({self.origin!r}, {len(self.matrices)} matrices)"
+
+
+def own_names(tensors, origin):
+    """{name: tensor} by the model's own names; SourceError of an adapter, whose layers are none of the model's own."""
+    names = {stored: COMPILED.sub("", stored) for stored in tensors}
+    counted = [stored for stored, tensor in tensors.items() if getattr(tensor, "shape", tensor)]  # scalars: counters
+    while counted and all(names[stored].startswith(PARALLEL) for stored in counted):
+        names = {stored: name.removeprefix(PARALLEL) for stored, name in names.items()}
+    found = {}
+    for stored, name in names.items():
+        if ADAPTER.search(name):
+            raise SourceError(
+                f"{origin} holds an adapter that is not merged (LoRA or another of PEFT: {stored}): open what "
+                "model.merge_and_unload() returns"
+            )
+        if name in found:
+            raise SourceError(f"{origin} holds {name} twice, once as {stored}: keep one of them")
+        found[name] = tensors[stored]
+        if name != stored and not isinstance(found[name], tuple):
+            found[name].name = name
+    return found
+
+
+def stands_for(name):
+    """The tensor that a layer computes of the one of this name, as weight_norm and other parametrizations do.
+
+    >>> stands_for("fc.parametrizations.weight.original0"), stands_for("fc.weight_g"), stands_for("fc.weight")
+    ('fc.weight', 'fc.weight', 'fc.weight')
+    """
+    return PARAMETRIZED.sub(lambda match: match[1] or "", name)

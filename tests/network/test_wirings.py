@@ -398,7 +398,7 @@ def recorded(monkeypatch, config, **told):
     [
         ("folded", {}, {}, r"record of mine does not say which layer norms' gains .*gains=\{"),
         ("folded-head-products", {}, {}, "record of mine does not say which layer norms' gains"),
-        ("folded", {"gains": {}}, {}, "record of mine names no gain in front of a matrix .*join='chain'"),
+        ("folded", {"gains": {}}, {}, "record of mine names no gain in front of a matrix, .*join='chain'"),
         ("folded", {"gains": {"typo.weight": "norm.weight"}}, {}, "record of mine names no gain"),
         ("head-products", {}, {"num_attention_heads": None}, r'num_attention_heads .*is None.*heads="n_head"'),
         ("head-products", {"heads": "n_head"}, {}, "n_head in the config given is None"),

@@ -163,7 +163,7 @@ def test_a_model_without_weights_is_not_fetched(hub):
 @pytest.mark.parametrize(
     ("where", "fault", "said"),
     [
-        ("api", "missing", "there is no such model .*no folder of that name here"),
+        ("api", "missing", "there is no such model, nor a folder of that name"),
         ("api", "no revision", "there is no such revision; .*/org/name/tree/main"),
         ("config.json", "gated", "access must be granted first: .*/org/name, then log in"),
         ("api", 401, "the hub refuses .*401.*hf auth login"),
@@ -171,9 +171,9 @@ def test_a_model_without_weights_is_not_fetched(hub):
         (WEIGHTS, 429, r"too many requests .*\(429\); wait .*hf auth login"),
         ("api", 503, r"the hub's server fails \(503\).*try again later"),
         (WEIGHTS, 503, r"the hub's server fails \(503\).*try again later"),
-        ("api", "html", "sent something else than a hub does, perhaps a web page.*login page.*browser"),
-        ("config.json", "html", "config.json arrived wrong .*a web page came in its place.*try again"),
-        (WEIGHTS, "html", "model.safetensors arrived wrong .*a web page came in its place.*try again"),
+        ("api", "html", "sent something else than a hub does, perhaps the login page.*browser"),
+        ("config.json", "html", "config.json arrived wrong .*a web page came in its place.*Try again"),
+        (WEIGHTS, "html", "model.safetensors arrived wrong .*a web page came in its place.*Try again"),
         (WEIGHTS, "corrupt", "model.safetensors arrived wrong .*its content is not what the hub's hash says"),
         ("api", "silent", "gave no answer within 1 s; .*HF_HUB_DOWNLOAD_TIMEOUT"),
         (WEIGHTS, "cut", r"the connection broke off .*\d+ of \d+ bytes of .* are kept: the same call goes on"),
@@ -236,7 +236,7 @@ def test_the_command_line_describes_a_hub_model(hub, tmp_path):
     [
         ("org/name@step1000", "'org/name' with revision='step1000' .*org/name --revision step1000"),
         ("org/name@1000", "'org/name' with revision='1000' .*org/name --revision 1000"),
-        ("gpt2", 'it is no hub model: those are named "org/name", such as "EleutherAI/pythia-70m-deduped"'),
+        ("gpt2", 'nor is it a hub model: give .* a hub model "org/name"'),
     ],
 )
 def test_names_that_almost_are_hub_models(given, said, monkeypatch, tmp_path):

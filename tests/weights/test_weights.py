@@ -58,7 +58,6 @@ def test_a_folder_by_string_by_path_and_by_anything_that_names_a_path(tmp_path):
         assert same_weights(source, tensors)
         assert source.config == CONFIG
         assert source.origin == os.fspath(given)
-        assert source.files == (folder / "model.safetensors",)
     assert open_source(source) is source
 
 
@@ -68,7 +67,6 @@ def test_a_sharded_folder_is_one_model(tmp_path):
     folder = write_shards(tmp_path, {n: tensors[n] for n in names[:5]}, {n: tensors[n] for n in names[5:]})
     source = open_source(folder)
     assert same_weights(source, tensors)
-    assert [file.name for file in source.files] == [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
 
 
 def test_the_path_of_a_home_and_a_path_that_looks_like_a_hub_model(tmp_path, monkeypatch):
@@ -575,7 +573,7 @@ def test_bin_files_that_hold_no_weights(tmp_path):
         open_source(tmp_path)
     for value in ("text", [1.0], True, float("nan"), None):
         torch.save({"w": torch.tensor(W), "v": value}, path)
-        with pytest.raises(SourceError, match=rf"holds no state dict .*v is a {type(value).__name__}: save model"):
+        with pytest.raises(SourceError, match=rf"holds no state dict, v is a {type(value).__name__}: save model"):
             open_source(tmp_path)
     torch.save({"w": torch.tensor(W)}, path)
     whole = path.read_bytes()
@@ -876,12 +874,12 @@ def test_a_configuration_object_is_read_as_a_dict(tmp_path):
     [
         ("induction@724", r"open it as nmfa\.load_run\('induction'\)\.checkpoint\(724\)"),
         ("induction-control@0:2", r"open it as nmfa\.load_run\('induction-control'\)\.checkpoint\(0, seed=2\)"),
-        ("induction", r"'induction': there is no such folder or file, and it is no hub model.*load_run"),
+        ("induction", r"'induction': there is no such folder or file, nor is it a hub model.*load_run"),
         ("", "no such folder or file.*a state dict with config="),
         ("/no/such/folder", "'/no/such/folder': there is no such folder or file"),
         ("./org/name", "no such folder or file"),
         ("a/b/c", "no such folder or file"),
-        (Path("org/name"), r"'org/name': there is no such folder or file\. Give a model folder"),
+        (Path("org/name"), r"'org/name': there is no such folder or file, .*give a model folder"),
         ("a" * 300, "no such folder or file"),
         ("a/" * 4000, "no such folder or file"),
         ("a\0b", r"'a\\x00b': there is no such folder or file"),
