@@ -81,9 +81,7 @@ class ParetoFanOut(KnownFractal):
         layers = [NeuronLayer("neurons", self.neurons, block=None), NeuronLayer("targets", self.fan_out, block=None)]
         return NeuronNetwork(layers, [WeightBlock(matrix.name, "weights", 0, 1, matrix)], origin="pareto fan-out")
 
-    def graph(self):
-        """Return :meth:`network`, under the name that the other objects use."""
-        return self.network()
+    graph = network  # the name that the other objects use
 
     def _tau(self, q):
         return self.exponent * q
