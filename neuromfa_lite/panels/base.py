@@ -63,7 +63,7 @@ class Panel(widgets.VBox):
         for name, control in controls.items():
             control.add_class(f"neuromfa-{name.replace('_', '-')}")
             if name != "play":  # it moves another control, which is observed itself
-                control.observe(self._changed, names="value")
+                control.observe(lambda change: self.update(), names="value")
 
     def draw_still(self):
         """Draw on ``self.figure`` what no control changes, and register with ``self.moving`` what one does."""
@@ -108,9 +108,6 @@ class Panel(widgets.VBox):
             return f"{html(name)} = <b>{html(text)}</b>"
         value, ends = with_ends(value, band).split(" ", 1)
         return f"{html(name)} = <b>{value}</b> {ends}"
-
-    def _changed(self, change):
-        self.update()
 
     def _keep_background(self):
         with mpl.rc_context(STYLE):

@@ -90,9 +90,6 @@ class ChangePanel(Panel):
             text.set_text(f"{share * scale:.2f}")
         if not reveal:
             return {"ability before": abilities[0], "measure before": float(rises[0].mean())}
-        return self._numbers(abilities, rises)
-
-    def _numbers(self, abilities, rises):
         numbers = dict(zip(("ability before", "ability after"), abilities, strict=True))
         for words, values in zip(("before", "after"), rises, strict=True):
             numbers[f"measure {words}"] = float(values.mean())

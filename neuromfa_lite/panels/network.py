@@ -132,12 +132,8 @@ class NetworkPanel(Panel):
         self._curve.set_data(radii, counts)
         self._fit.set_data(radii, np.exp(np.log(counts) - lines.residuals[row]))
         self._here.set_data([radius], [mass])
-        return {"mass": mass, "mass_in_window": int(counts[-1]), **self._dimension(run, step, row)}
-
-    def _dimension(self, run, step, row):
-        """The dimension of a neuron with its band and its fit."""
         every = self._dimensions[run, step]
-        numbers = {"dimension": float(every.dimension[row])}
+        numbers = {"mass": mass, "mass_in_window": int(counts[-1]), "dimension": float(every.dimension[row])}
         if not np.isnan(every.error[row]):
             numbers["dimension_band"] = tuple(every.band[:, row].tolist())
         return {**numbers, "dimension_r2": float(every.r2[row])}
