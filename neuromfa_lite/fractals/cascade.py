@@ -1,9 +1,7 @@
 """Multiplicative cascades: the measure that a multifractal is explained by, Cantor sets among them."""
 
 import math
-from collections import Counter
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -12,7 +10,6 @@ from ..errors.arguments import numbers, whole
 from .known import KnownFractal, entropy, size_within
 
 LARGEST_MEASURE = 100_000_000  # boxes, 0.8 GB
-LARGEST_LIST = 1_000_000  # different masses
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,7 @@ class Cascade(KnownFractal):
         levels: number of divisions; there are b^levels boxes.
 
     Raises:
-        NeuroMFAError: fewer than two weights, a negative one, a sum other than 1, more boxes than fit in memory, or
-            boxes so light that their mass would be rounded to 0.
+        NeuroMFAError: the weights are no shares of 1, or the boxes are too many or too light for a float64.
 
     Example:
         >>> cascade = Cascade([0.3, 0.7], levels=2)
@@ -51,8 +47,8 @@ class Cascade(KnownFractal):
         size_within(LARGEST_MEASURE, who, "boxes", self.levels * math.log10(size), lambda: size**self.levels)
         if self.levels * math.log(min(self._positive)) < math.log(1e-300):
             raise NeuroMFAError(
-                f"after {self.levels} levels the lightest box of this cascade is lighter than 1e-300 and would be "
-                f"rounded to nothing: use fewer levels, or set the smallest weight ({min(self._positive):g}) to 0"
+                f"after {self.levels} levels the lightest box of this cascade would be lighter than 1e-300: use fewer "
+                f"levels, or set the smallest weight ({min(self._positive):g}) to 0"
             )
 
     @property
@@ -70,66 +66,19 @@ class Cascade(KnownFractal):
         return [weight for weight in self.p if weight > 0]
 
     def measure(self):
-        """Return the (b^levels,) masses of the boxes from left to right; their sum is 1.
-
-        Example:
-            >>> Cascade([0.5, 0, 0.5], 2).measure().tolist()
-            [0.25, 0.0, 0.25, 0.0, 0.0, 0.0, 0.25, 0.0, 0.25]
-        """
+        """Return the (b^levels,) masses of the boxes from left to right; their sum is 1."""
         masses = np.ones(1)
         for _ in range(self.levels):
             masses = np.multiply.outer(masses, self.p).ravel()
         return masses
 
     def natural_radii(self):
-        """Return half the widths, in boxes, of the balls about as wide as a part of each level: b^k or one box less.
-
-        Example:
-            >>> Cascade([0.5, 0, 0.5], 3).natural_radii().tolist(), Cascade([0.5, 0.5], 4).natural_radii().tolist()
-            ([0.5, 1.5, 4.5], [0.5, 1.5, 3.5])
-        """
+        """Return half the widths, in boxes, of the balls about as wide as a part of each level: b^k or one box less."""
         widths = [len(self.p) ** level for level in range(self.levels)]
         return np.unique([(width - 1) // 2 + 0.5 for width in widths])
 
-    def exact_boxes(self, level=None):
-        """Return (mass, number): the different masses of the boxes of size b^-level, and how many boxes have each.
-
-        Formula: the multinomial distribution; a box that took n_i times the part i has mass prod_i p_i^n_i, and
-        level!/prod_i n_i! boxes did. Empty boxes are left out.
-
-        Args:
-            level: 0 ... levels; all levels if left out.
-
-        Raises:
-            NeuroMFAError: no such level, or more than a million different masses.
-
-        Example:
-            >>> mass, number = Cascade([0.3, 0.7], 10).exact_boxes(2)
-            >>> mass.round(2).tolist(), number.tolist()
-            ([0.09, 0.21, 0.49], [1, 2, 1])
-        """
-        level = self.levels if level is None else whole("level", level, 0)
-        if level > self.levels:
-            raise NeuroMFAError(f"level={level}: this cascade has {self.levels} levels")
-        parts = sorted(set(self._positive))
-        having = Counter(self.p)  # equal weights make boxes of equal mass
-        ways = [having[part] for part in parts]
-        kinds = math.comb(level + len(parts) - 1, level)
-        if kinds > LARGEST_LIST:
-            raise NeuroMFAError(f"{kinds:,} different masses at level {level}: ask for a smaller level")
-        mass, number = [], []
-        for taken in combinations_with_replacement(range(len(parts)), level):
-            times = Counter(taken).items()
-            mass.append(math.prod(parts[i] ** n for i, n in times))
-            orders = math.factorial(level) // math.prod(math.factorial(n) for _, n in times)
-            number.append(orders * math.prod(ways[i] ** n for i, n in times))
-        return np.array(mass), np.array(number, dtype=np.int64)
-
     def exact_ball(self, centre, r):
         """Return the mass of the boxes centre - r ... centre + r (those that exist), without making the measure.
-
-        Formula: recursion over the levels; a part that lies inside counts with its whole mass, one that is cut is
-        divided again. Only positive terms are added, so light balls keep all their digits.
 
         Args:
             centre: number of a box, 0 ... b^levels - 1; r: whole number of boxes >= 0 on either side.
@@ -144,7 +93,7 @@ class Cascade(KnownFractal):
         return self._interval(max(centre - r, 0), min(centre + r + 1, self.boxes), self.boxes)
 
     def _interval(self, start, stop, size):
-        """Mass of the boxes start ... stop - 1 of a (sub-)cascade of size boxes and mass 1."""
+        """Mass of the boxes start ... stop - 1 of a (sub-)cascade of size boxes and mass 1: a part cut is divided."""
         if start <= 0 and stop >= size:
             return 1.0
         part = size // len(self.p)
@@ -180,6 +129,6 @@ def _weights(p):
         raise NeuroMFAError(f"the weights p={weights.tolist()!s:.60} must be finite and not negative: they are masses")
     if abs(weights.sum() - 1) > 1e-9:
         raise NeuroMFAError(
-            f"the weights p sum to {weights.sum():.12g}, not 1, so mass would be lost or made: divide them by their sum"
+            f"the weights p sum to {weights.sum():.12g}, not 1: divide them by their sum"
         )
     return tuple((weights / weights.sum()).tolist())

@@ -81,12 +81,7 @@ class Flower(KnownGraph):
         return ends.tolist(), [1.0] * len(ends)
 
     def natural_radii(self):
-        """Return u^k, k < generation: how far apart the ends of its younger copies are; for u = 1 the radius 1 alone.
-
-        Example:
-            >>> Flower(2, 2, 4).natural_radii().tolist()
-            [1.0, 2.0, 4.0, 8.0]
-        """
+        """Return u^k, k < generation: how far apart the ends of its younger copies are; 1 alone for u = 1."""
         return np.unique([float(self.u**k) for k in range(max(1, self.generation))])
 
     def centres(self, r=None):
@@ -94,10 +89,7 @@ class Flower(KnownGraph):
         return np.arange(min(self.nodes, self._w))
 
     def _balls(self, radii):
-        """Recursion over the generations: the flower is a cycle whose w edges are flowers one generation younger.
-
-        The nodes inside such a part depend only on how much farther one of its ends is than the other.
-        """
+        """Recursion: a flower is a cycle whose w edges are flowers one generation younger."""
         if self.generation == 0:
             return np.where(radii >= 1, 2, 1)
         side = self.u ** (self.generation - 1)

@@ -27,13 +27,10 @@ class KnownFractal:
         """Return the mass exponent tau(q).
 
         Args:
-            q: moment order, a number or an array of them; finite and at most 1e6 in size.
+            q: moment order, a number or an array of them; finite and at most 1e6 in size, else a NeuroMFAError.
 
         Returns:
             float, or float64 array of the shape of q; None where no closed form is known.
-
-        Raises:
-            NeuroMFAError: q is not a finite number.
         """
         return self._answer(self._tau, q)
 
@@ -91,13 +88,10 @@ class KnownGraph(KnownFractal):
         """Return the number of nodes within distance r of one of :meth:`centres`, itself included.
 
         Args:
-            r: distance, a number or an array of them.
+            r: distance, a number or an array of them; a NeuroMFAError where it is none or reaches beyond every border.
 
         Returns:
             int, or int64 array of the shape of r; None where no formula is known.
-
-        Raises:
-            NeuroMFAError: r is no distance, or reaches beyond the border from every centre.
         """
         radii = as_radii(r)
         counts = self._balls(radii)

@@ -17,8 +17,6 @@ class Lattice(KnownGraph):
     Formula: tau(q) = (q-1) d, alpha = f = D_q = d, for centres whose ball does not reach the border; in two
     dimensions this has 2 r^2 + 2 r + 1 points.
 
-    Source: elementary.
-
     Args:
         shape: number of points along each of the d directions, each at least 2; a single number is a line.
 
@@ -61,21 +59,11 @@ class Lattice(KnownGraph):
         return ends, [1.0] * len(ends)
 
     def natural_radii(self):
-        """Return 1, 2, ... up to the largest radius whose ball around the middle does not reach beyond the border.
-
-        Example:
-            >>> Lattice((9, 7)).natural_radii().tolist()
-            [1.0, 2.0, 3.0]
-        """
+        """Return 1, 2, ... up to the largest radius whose ball around the middle does not reach beyond the border."""
         return np.arange(1.0, max(1, (min(self.shape) - 1) // 2) + 1)
 
     def centres(self, r):
-        """Return the nodes whose balls of radius r :meth:`exact_ball` counts: those at least r from every border.
-
-        Example:
-            >>> Lattice((5, 6)).centres(2).tolist()
-            [14, 15]
-        """
+        """Return the nodes whose balls of radius r :meth:`exact_ball` counts: those at least r from every border."""
         inside = np.ones(self.shape, dtype=bool)
         reach = int(as_radii(r).max(initial=0))
         for axis, side in enumerate(self.shape):

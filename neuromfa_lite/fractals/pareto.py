@@ -10,7 +10,7 @@ from ..errors.arguments import number, shown, whole
 from ..network import NeuronLayer, NeuronNetwork
 from ..network.connections import WeightBlock
 from ..weights.matrix import WeightMatrix
-from .known import KnownFractal, as_radii, size_within
+from .known import KnownFractal, size_within
 
 LARGEST_FAN_OUT = 20_000_000  # connections, 160 MB
 LARGEST_DISTANCE = 150.0  # the end of the paper's window
@@ -54,8 +54,8 @@ class ParetoFanOut(KnownFractal):
         exponent = number(self.exponent)
         if not SMALLEST_EXPONENT <= exponent < math.inf:
             raise NeuroMFAError(
-                f"exponent={shown(self.exponent)} must be finite and at least {SMALLEST_EXPONENT}: with a heavier tail "
-                f"some weights are too large for a float64"
+                f"exponent={shown(self.exponent)} must be finite and at least {SMALLEST_EXPONENT}: a heavier tail has "
+                f"weights too large for a float64"
             )
         object.__setattr__(self, "exponent", exponent)
         for name, smallest in (("neurons", 1), ("fan_out", 1), ("seed", 0)):
@@ -70,13 +70,7 @@ class ParetoFanOut(KnownFractal):
         return self.neurons + self.fan_out
 
     def network(self):
-        """Return a NeuronNetwork of two layers, "neurons" and "targets", joined by one matrix of float64 weights.
-
-        Example:
-            >>> network = ParetoFanOut(2, 3, 50).network()
-            >>> network.connections, bool(network.outgoing("neurons", 0)["distance"].max() <= 150)
-            (150, True)
-        """
+        """Return a NeuronNetwork of two layers, "neurons" and "targets", joined by one matrix of float64 weights."""
         draw = np.random.default_rng(self.seed)
         shape = (self.fan_out, self.neurons)
         chance = 1.0 - draw.random(shape)  # (0, 1]: never 0
@@ -87,26 +81,7 @@ class ParetoFanOut(KnownFractal):
         layers = [NeuronLayer("neurons", self.neurons, block=None), NeuronLayer("targets", self.fan_out, block=None)]
         return NeuronNetwork(layers, [WeightBlock(matrix.name, "weights", 0, 1, matrix)], origin="pareto fan-out")
 
-    def graph(self):
-        """Return :meth:`network`, under the name that the other objects use."""
-        return self.network()
-
-    def expected_ball(self, r):
-        """Return the mean of N(r) over all draws, 1 + fan_out (r/150)^m up to r = 150: the neuron itself counts.
-
-        Args:
-            r: distance, a number or an array of them.
-
-        Returns:
-            float, or float64 array of the shape of r.
-
-        Example:
-            >>> ParetoFanOut(2, 10, 100).expected_ball([0, 75, 150]).tolist()
-            [1.0, 26.0, 101.0]
-        """
-        radii = as_radii(r)
-        mean = 1 + self.fan_out * (np.minimum(radii, LARGEST_DISTANCE) / LARGEST_DISTANCE) ** self.exponent
-        return float(mean) if radii.ndim == 0 else mean
+    graph = network  # the name that the other objects use
 
     def _tau(self, q):
         return self.exponent * q

@@ -68,14 +68,7 @@ class Ring(KnownGraph):
         return self.n
 
     def graph(self):
-        """Return a networkx.Graph with edge attribute distance = 1; nodes 0 ... n - 1 around the ring.
-
-        Rewiring can cut a ring of few neighbours into pieces; networkx.is_connected tells.
-
-        Example:
-            >>> sorted(Ring(6, 4).graph()[0])
-            [1, 2, 4, 5]
-        """
+        """Return a networkx.Graph with edge attribute distance = 1; rewiring can cut it into pieces."""
         import networkx as nx
 
         graph = nx.watts_strogatz_graph(self.n, self.k, self.rewire, seed=self.seed)
@@ -84,12 +77,7 @@ class Ring(KnownGraph):
         return graph
 
     def natural_radii(self):
-        """Return 1, 2, ... up to the largest radius at which the ball of the ring without rewiring does not close.
-
-        Example:
-            >>> Ring(20, 4).natural_radii().tolist()
-            [1.0, 2.0, 3.0, 4.0]
-        """
+        """Return 1, 2, ... up to the largest radius at which the ball of the ring without rewiring does not close."""
         return np.arange(1.0, max(1, (self.n - 1) // self.k) + 1)
 
     def centres(self, r=None):

@@ -45,9 +45,8 @@ def verify(progress=True):
 
     Returns:
         pandas DataFrame, a row per object, quantity and q: check ("formula", "exact", "identity" or "limit"), object,
-        quantity, q, exact, measured, error (relative where the exact number is larger than 1), tolerance, passed, why
-        (the reason for the tolerance). In a "limit" the error of a size is held against that of the size before; the
-        smallest has no tolerance. What ends in an exception is a failed row that quotes it.
+        quantity, q, exact, measured, error (relative above 1), tolerance (of a "limit" from the error of the size
+        before; the smallest has none), passed, why (the reason for it; of a failed part its exception).
 
     Example:
         >>> table = verify(progress=False)
@@ -107,34 +106,20 @@ ROUNDING = 1e-9
 OF_ROUNDING = "the same but for rounding: a thousand times that of sums of a thousand terms"
 STEP = 1e-4
 OF_STEP = "exact alpha by central differences of 1e-4, whose error is a sixth of their square times a third derivative"
-OF_LENGTH = (
-    "at both ends balls are no power law, which costs a line less the more scales lie between: the error falls at "
-    "least as fast as one over their number"
-)
-
-
-def _row(name, quantity, exact, measured, q=None):
-    return name, quantity, q, exact, measured, ROUNDING, OF_ROUNDING
+OF_LENGTH = "balls are no power law at both ends: the error falls at least as fast as one over the scales between"
 
 
 def _rows(name, quantity, exact, measured, orders=None):
-    """A row for each of several numbers; more or fewer of them than there should be is an error."""
+    """A row for a number or each of several; more or fewer of them than there should be is an error."""
     exact, measured = np.atleast_1d(exact), np.atleast_1d(measured)
     orders = [None] * len(exact) if orders is None else orders
     for q, right, found in zip(orders, exact, measured, strict=True):
-        yield _row(name, quantity, right, found, q)
-
-
-# --- formulas ----------------------------------------------------------------------------------------------------
-
-
-def _golden_tau(q):
-    """x = 2^tau solves x + x^2 = 2^q."""
-    return math.log2((math.sqrt(1 + 4 * 2**q) - 1) / 2)
+        yield name, quantity, q, right, found, ROUNDING, OF_ROUNDING
 
 
 def _formulas():
-    """Every formula once more, as a book writes it; alpha, f and D_q follow from it."""
+    """Every formula once more, as a book writes it (golden: x = 2^tau solves x + x^2 = 2^q); the others follow."""
+    golden = WeightedFractal((1 / 2, 1 / 4), 3)
     for name, thing, tau in (
         ("cascade (0.3, 0.7)", Cascade([0.3, 0.7], 3), lambda q: -math.log2(0.3**q + 0.7**q)),
         ("Cantor's set, unequal", Cascade([1 / 3, 0, 2 / 3], 3), lambda q: -math.log((1 + 2**q) / 3**q, 3)),
@@ -142,7 +127,7 @@ def _formulas():
         ("(2,3)-flower", Flower(2, 3, 2), lambda q: min((q - 1) * math.log2(5), q * math.log2(5 / 2))),
         ("Sierpinski network", WeightedFractal.sierpinski(3), lambda q: (q - 1) * math.log2(3)),
         ("Cantor dust network", WeightedFractal.cantor_dust(3), lambda q: (q - 1) * math.log(4, 5)),
-        ("weighted (1/2, 1/4)", WeightedFractal((1 / 2, 1 / 4), 3), _golden_tau),
+        ("weighted (1/2, 1/4)", golden, lambda q: math.log2((math.sqrt(1 + 4 * 2**q) - 1) / 2)),
         ("lattice, 1 dimension", Lattice(9), lambda q: q - 1),
         ("lattice, 3 dimensions", Lattice((9, 9, 9)), lambda q: 3 * (q - 1)),
         ("ring", Ring(30, 4), lambda q: q - 1),
@@ -151,34 +136,27 @@ def _formulas():
         for q in Q:
             alpha = (tau(q + STEP) - tau(q - STEP)) / (2 * STEP)
             dimension = 1.5 if "Pareto" in name else alpha if q == 1 else tau(q) / (q - 1)
-            yield _row(name, "tau", tau(q), thing.exact_tau(q), q)
+            yield from _rows(name, "tau", tau(q), thing.exact_tau(q), [q])
             for quantity, exact in (("alpha", alpha), ("f", q * alpha - tau(q)), ("dimension", dimension)):
                 yield name, quantity, q, exact, getattr(thing, f"exact_{quantity}")(q), 1e-6, OF_STEP
 
 
-# --- exact at every size -----------------------------------------------------------------------------------------
-
-
 def _boxes():
     """A cascade is made of boxes, and the product of two is on a grid: box counting returns the formula itself."""
+    import networkx as nx
+
     method = SANDBOX.replace(q=Q)
     for p in ((0.3, 0.7), (1 / 3, 0.0, 2 / 3), (0.1, 0.2, 0.3, 0.4)):
         cascade, name = Cascade(p, 6), f"boxes of a cascade of {len(p)} parts"
         spectrum = box_counting(cascade, method=method)
         for quantity in ("tau", "alpha", "f", "dimension"):
             yield from _rows(name, quantity, getattr(cascade, f"exact_{quantity}")(Q), getattr(spectrum, quantity), Q)
-        yield _row(name, "alpha0", cascade.exact_alpha(0), spectrum.alpha0)
-        yield _row(name, "width", np.ptp(cascade.exact_alpha(Q)), spectrum.width)
+        yield from _rows(name, "alpha0", cascade.exact_alpha(0), spectrum.alpha0)
+        yield from _rows(name, "width", np.ptp(cascade.exact_alpha(Q)), spectrum.width)
     down, across = Cascade([0.3, 0.7], 5), Cascade([0.4, 0.6], 5)
     spectrum = box_counting(np.multiply.outer(down.measure(), across.measure()), method=method)
     yield from _rows("boxes of a product of two", "tau", down.exact_tau(Q) + across.exact_tau(Q), spectrum.tau, Q)
-
-
-def _greedy_boxes():
-    """A star's rays are 2 apart, so boxes of size 2 hold one each, one of them the middle too."""
-    import networkx as nx
-
-    star = nx.star_graph(9)
+    star = nx.star_graph(9)  # its rays are 2 apart: boxes of size 2 hold one each, one of them the middle too
     nx.set_edge_attributes(star, 1.0, "distance")
     spectrum = box_counting(star, [1.0, 2.0, 3.0], method=SANDBOX.replace(q=[0.0, 2.0]))
     number, squares = np.exp(spectrum.log_partition)
@@ -213,7 +191,7 @@ def _power_law(name, spectrum, slope):
     yield from _rows(name, "tau", (np.array(Q) - 1) * slope, spectrum.tau, Q)
     for quantity in ("alpha", "f", "dimension"):
         yield from _rows(name, quantity, np.full(len(Q), slope), getattr(spectrum, quantity), Q)
-    yield _row(name, "width", 0.0, spectrum.width)
+    yield from _rows(name, "width", 0.0, spectrum.width)
 
 
 def _balls_of_a_cascade():
@@ -223,7 +201,7 @@ def _balls_of_a_cascade():
     balls = np.array([[cascade.exact_ball(centre, int(r)) for r in radii] for centre in range(cascade.boxes)])
     for q, tau in zip(Q, spectrum.tau, strict=True):
         log_z = np.log(cascade.measure() @ balls ** (q - 1))
-        yield _row(name, "tau", np.polyfit(np.log(radii), log_z, 1)[0], tau, q)
+        yield from _rows(name, "tau", np.polyfit(np.log(radii), log_z, 1)[0], tau, [q])
     for quantity, pick in (("smallest M(r)", np.min), ("largest M(r)", np.max)):
         yield from _rows(name, quantity, pick(balls, axis=0), pick(spectrum.masses.counts, axis=0))
 
@@ -243,12 +221,12 @@ def _two_neurons():
         yield from _rows(name, "alpha", alpha, spectrum.alpha, Q[:n])
         yield from _rows(name, "f", orders[:n] * alpha - tau[:n], spectrum.f, Q[:n])
         # of the two intervals where f is largest, those around q = 0, the published alpha0 is that of the first
-        yield _row(name, "alpha0", alpha[1] if method is PUBLISHED else 1.5, spectrum.alpha0)
-        yield _row(name, "width", np.ptp(alpha), spectrum.width)
+        yield from _rows(name, "alpha0", alpha[1] if method is PUBLISHED else 1.5, spectrum.alpha0)
+        yield from _rows(name, "width", np.ptp(alpha), spectrum.width)
         yield from _rows(name, "N(r)", [4, 2, 16, 32], spectrum.masses.counts.T.ravel())
     yield from _rows("two neurons", "dimension of each", [1, 2], neuron_fractal_dimension(network).dimension)
     exact = 0.5 / 0.4 * math.log(1.6 / 1.2)
-    yield _row("two checkpoints", "E(1.2, 0.5; 1.6, 0.4)", exact, degree_of_emergence(1.2, 0.5, 1.6, 0.4))
+    yield from _rows("two checkpoints", "E(1.2, 0.5; 1.6, 0.4)", exact, degree_of_emergence(1.2, 0.5, 1.6, 0.4))
 
 
 def _published_choices():
@@ -257,8 +235,8 @@ def _published_choices():
     lengths = [0.4, 1.0, 1.25, 2.5, 3.5, *[20.0] * 6, 149.6, 150.0, 151.0, 201.0]
     network = NeuronNetwork.from_edges([0] * 15 + [1] * 10, range(2, 27), 1 / np.array([*lengths, *[20.0] * 10]))
     spectrum = analyze(network, PAPER)
-    yield _row(name, "neurons used", 1, spectrum.neurons_used)
-    yield _row(name, "share inside", 11 / 25, spectrum.share_inside)
+    yield from _rows(name, "neurons used", 1, spectrum.neurons_used)
+    yield from _rows(name, "share inside", 11 / 25, spectrum.share_inside)
     yield from _rows(name, "radii", [1, 2, 4, 20, 150], spectrum.radii)
     yield from _rows(name, "N(r)", [2, 3, 4, 10, 12], spectrum.masses.counts[0])
     yield from _rows(name, "orders", np.arange(-30, 31) / 10, spectrum.q)
@@ -279,16 +257,10 @@ def _paths():
     rows, columns = np.unravel_index(range(lattice.nodes), lattice.shape)
     around = np.minimum(np.arange(24), 24 - np.arange(24))
     in_tree = [0, 1, 1, 1.5, 1.5, 1.25, 1.25, 1.75, 1.75, 1.625, 1.625, 1.375, 1.375, 1.3125, 1.3125]
-    for name, thing, exact in (
-        ("paths in a lattice", lattice, rows + columns),
-        ("paths in a ring", ring, -(-around // 2)),
-        ("paths in a weighted tree", tree, in_tree),
-    ):
+    from_first = ((lattice, rows + columns), (ring, -(-around // 2)), (tree, in_tree))
+    for name, (thing, exact) in zip(("lattice", "ring", "weighted tree"), from_first, strict=True):
         found = geodesic_distances(NeuronNetwork.from_networkx(thing.graph()), both_ways)
-        yield from _rows(name, "distance from node 0", exact, found[0])
-
-
-# --- identities --------------------------------------------------------------------------------------------------
+        yield from _rows(f"paths in a {name}", "distance from node 0", exact, found[0])
 
 
 def _of_any_network():
@@ -299,18 +271,18 @@ def _of_any_network():
     network, other = (NeuronNetwork.from_edges(sources, targets, each) for each in (weights, moved))
     for method in (PAPER, PUBLISHED, SCALE_FREE):
         spectrum = analyze(network, method.replace(q=Q))
-        yield _row(name, f"tau(0) = 0, {method.name}", 0, spectrum.tau[Q.index(0.0)])
-        yield _row(name, f"largest f = 0, {method.name}", 0, spectrum.f.max())
+        yield from _rows(name, f"tau(0) = 0, {method.name}", 0, spectrum.tau[Q.index(0.0)])
+        yield from _rows(name, f"largest f = 0, {method.name}", 0, spectrum.f.max())
         again = analyze(other, method.replace(q=Q))
         yield from _rows(name, f"order and sign, {method.name}", spectrum.tau, again.tau, Q)
     for method in (PAPER, SCALE_FREE):
         mean = neuron_fractal_dimension(network, method).dimension.mean()
-        yield _row(name, f"alpha0 a mean, {method.name}", mean, analyze(network, method).alpha0)
+        yield from _rows(name, f"alpha0 a mean, {method.name}", mean, analyze(network, method).alpha0)
     grown = NeuronNetwork.from_edges(sources, targets, 8 * weights)
     now, start = (analyze(each, SCALE_FREE.replace(q=Q)) for each in (grown, network))
     yield from _rows(name, "scale-free: w or 8 w", start.tau, now.tau, Q)
     emergence = degree_of_emergence(now.alpha0, now.width, start.alpha0, start.width)
-    yield _row(name, "scale-free: E of growth", 0, emergence)
+    yield from _rows(name, "scale-free: E of growth", 0, emergence)
 
 
 def _of_two_conventions():
@@ -323,9 +295,6 @@ def _of_two_conventions():
     one = standard.q == 1
     yield from _rows(name, "tau(1) = 0, standard", 0, standard.tau[one])
     yield from _rows(name, "D_1 = alpha(1)", standard.alpha[one], standard.dimension[one])
-
-
-# --- limits ------------------------------------------------------------------------------------------------------
 
 
 def _limits():
@@ -360,7 +329,7 @@ def _falling(name, sizes, orders):
 
 SECTIONS = {
     "formula": (_formulas,),
-    "exact": (_boxes, _greedy_boxes, _balls, _balls_of_a_cascade, _two_neurons, _published_choices, _paths),
+    "exact": (_boxes, _balls, _balls_of_a_cascade, _two_neurons, _published_choices, _paths),
     "identity": (_of_any_network, _of_two_conventions),
     "limit": (_limits,),
 }

@@ -32,8 +32,9 @@ BAND = "_band"
 class Panel(widgets.VBox):
     """A picture with controls.
 
-    A lesson's panel gives its controls and overrides ``draw_still`` (what no control changes), ``draw_moving`` (which
-    sets the artists made by ``draw_still`` to the present settings and returns the numbers to show).
+    A lesson's panel gives its controls and overrides ``draw_still`` and ``draw_moving``. Arguments that panels share:
+    runs (names, folders or Runs that can be chosen, or one of these), method (a Method), samples, neurons_per_layer and
+    seed (how neurons are sampled).
 
     Attributes:
         controls: {name: widget}; setting ``panel.controls["step"].value`` does what the slider does.
@@ -62,7 +63,7 @@ class Panel(widgets.VBox):
         for name, control in controls.items():
             control.add_class(f"neuromfa-{name.replace('_', '-')}")
             if name != "play":  # it moves another control, which is observed itself
-                control.observe(self._changed, names="value")
+                control.observe(lambda change: self.update(), names="value")
 
     def draw_still(self):
         """Draw on ``self.figure`` what no control changes, and register with ``self.moving`` what one does."""
@@ -90,10 +91,7 @@ class Panel(widgets.VBox):
             self.numbers = self.draw_moving(**settings)
             self.canvas.restore_region(self._background)
             for artist in self._moving:
-                if artist.axes is not None:
-                    artist.axes.draw_artist(artist)
-                else:
-                    self.figure.draw_artist(artist)
+                (artist.axes or self.figure).draw_artist(artist)
         self.image.value = self._encode()
         # The numbers after the picture: a reader (or a test) who sees the new number sees the new picture too.
         self.readout.value = self.readout_html()
@@ -106,12 +104,10 @@ class Panel(widgets.VBox):
         """A number in words, followed by the ends of its band where the numbers have one, as NAME_band."""
         value, band = self.numbers[name], self.numbers.get(name + BAND)
         if band is None:
-            return f"{html(name)} = <b>{html(shown(value))}</b>"
+            text = f"{value:.4f}" if isinstance(value, float) else str(value)
+            return f"{html(name)} = <b>{html(text)}</b>"
         value, ends = with_ends(value, band).split(" ", 1)
         return f"{html(name)} = <b>{value}</b> {ends}"
-
-    def _changed(self, change):
-        self.update()
 
     def _keep_background(self):
         with mpl.rc_context(STYLE):
@@ -121,19 +117,14 @@ class Panel(widgets.VBox):
 
     def _encode(self):
         buffer = io.BytesIO()
-        opaque = np.asarray(self.canvas.buffer_rgba())[..., :3]
-        Image.fromarray(np.ascontiguousarray(opaque)).save(buffer, format="png", compress_level=1)
+        opaque = np.ascontiguousarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
+        Image.fromarray(opaque).save(buffer, format="png", compress_level=1)
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **kwargs):
         # The picture stays in the saved notebook, for readers without a running kernel.
         bundle = super()._repr_mimebundle_(**kwargs)
         return {**bundle, "image/png": base64.b64encode(self.image.value).decode()}
-
-
-def shown(value):
-    """A number as a panel writes it."""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def banded(spectrum, *names):
@@ -160,9 +151,8 @@ def spread_of(summary):
 
 def spread_said(history):
     """That spread in words."""
-    samples = history.sample.max() + 1
-    if samples > 1:
-        return f"standard deviation over {samples} samples of neurons"
+    if history.sample.max() > 0:
+        return f"standard deviation over {history.sample.max() + 1} samples of neurons"
     return "standard error over the neurons of one sample"
 
 
@@ -218,20 +208,23 @@ def colours_of(names):
     return dict(zip(names, RUN_COLOURS, strict=False))
 
 
-def run_list(runs):
-    """A list to choose one of the runs from."""
-    return widgets.Dropdown(options=[run.name for run in runs], description="run")
-
-
-def step_slider(steps, value=None):
-    """A slider that stops at the stored training steps only."""
-    return stops(list(steps), steps[-1] if value is None else value, "step")
+def run_and_step(runs, steps):
+    """The controls of a panel that shows one step of one run: a list of the runs, a slider at the last step."""
+    run = widgets.Dropdown(options=[run.name for run in runs], description="run")
+    return {"run": run, "step": stops(steps, steps[-1], "step")}
 
 
 def stops(options, value, name):
     """A slider that stops at these options only, values or (label, value)."""
     layout = widgets.Layout(width="420px")
     return widgets.SelectionSlider(options=options, value=value, description=name, layout=layout)
+
+
+def require_window(method):
+    """Refuse a Method without a window that a control can move in."""
+    refuse_no_method(method)
+    if method.window is None:
+        raise NeuroMFAError(f"method {method.name!r} has no window to move in: give it one with replace()")
 
 
 def log_ticks(ax, x, y):

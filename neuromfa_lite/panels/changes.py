@@ -28,11 +28,8 @@ MEASURES = {
 class ChangePanel(Panel):
     """The ability and a measure of trained networks, as they are and after a change.
 
-    Args:
-        runs: names, folders or Runs, each with an ability (or one of these); of seed 0 the last checkpoints are shown.
-        measures: {words: Method or function of a checkpoint}.
-        samples, neurons_per_layer: how a Method samples; a function that draws is asked once, to be quick.
-
+    ``runs`` have an ability; of seed 0 the last checkpoints are shown. ``measures``: {words: Method, which samples, or
+    function of a checkpoint, asked once}.
     Controls: ``run``, ``change``, ``measure`` (lists), ``reveal`` (False, as at first, hides the answer).
     ``numbers``: "ability before", "ability after", "measure before", "measure after" (means over samples), and their
     standard deviations over samples, "sd before", "sd after".
@@ -63,21 +60,16 @@ class ChangePanel(Panel):
             ax.set_xlim(-0.6, 1.6)
         self._measure_ax.set(ylim=(-1, 1), ylabel="rise since step 0", title="what the measure says of its weights")
         self._bars = [self.moving(self._ability_ax.bar(x, 1, 0.6, color=ORANGE)[0]) for x in (0, 1)]
-        self._values = [
-            self.moving(self._ability_ax.text(x, 0, "", ha="center", va="bottom", fontsize=13)) for x in (0, 1)
-        ]
+        above = {"ha": "center", "va": "bottom", "fontsize": 13}
+        self._values = [self.moving(self._ability_ax.text(x, 0, "", **above)) for x in (0, 1)]
         self._dots = [self.moving(*self._measure_ax.plot([], [], "o", color=BLUE, alpha=0.5)) for _ in (0, 1)]
         self._means = [self.moving(*self._measure_ax.plot([], [], "-", color="black", lw=2.5)) for _ in (0, 1)]
         self._zero = self.moving(self._measure_ax.axhline(0, color=GREY, lw=1))
         # The scale differs from measure to measure, so its numbers move too and the axis shows none of its own.
         self._measure_ax.set_yticks([])
-        self._scale = [
-            self.moving(self._measure_ax.text(-0.57, y, "", fontsize=10, color=GREY, va="bottom"))
-            for y in (-0.75, 0, 0.75)
-        ]
-        self._question = self.moving(
-            self._measure_ax.text(1, 0.35, "?", fontsize=40, ha="center", color=GREY),
-        )
+        small = {"fontsize": 10, "color": GREY, "va": "bottom"}
+        self._scale = [self.moving(self._measure_ax.text(-0.57, y, "", **small)) for y in (-0.75, 0, 0.75)]
+        self._question = self.moving(self._measure_ax.text(1, 0.35, "?", fontsize=40, ha="center", color=GREY))
 
     def draw_moving(self, run, change, measure, reveal):
         changes = (NOTHING, change)
@@ -92,15 +84,12 @@ class ChangePanel(Panel):
             self._values[place].set_y((ability or 0) + 0.01)
             self._dots[place].set_data(place + np.linspace(-0.2, 0.2, len(values)), values / scale)
             self._means[place].set_data([place - 0.3, place + 0.3], [values.mean() / scale] * 2)
-            for artist in (self._bars[place], self._values[place], self._dots[place], self._means[place]):
-                artist.set_visible(visible)
+            for artists in (self._bars, self._values, self._dots, self._means):
+                artists[place].set_visible(visible)
         for text, share in zip(self._scale, (-0.75, 0, 0.75), strict=True):
             text.set_text(f"{share * scale:.2f}")
         if not reveal:
             return {"ability before": abilities[0], "measure before": float(rises[0].mean())}
-        return self._numbers(abilities, rises)
-
-    def _numbers(self, abilities, rises):
         numbers = dict(zip(("ability before", "ability after"), abilities, strict=True))
         for words, values in zip(("before", "after"), rises, strict=True):
             numbers[f"measure {words}"] = float(values.mean())

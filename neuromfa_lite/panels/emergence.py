@@ -7,7 +7,7 @@ from ..method import PAPER
 from ..plots.curves import GREY, plot_ability, plot_heterogeneity, plot_regularity, plot_trajectory
 from ..spectrum.quality import quietly
 from ..study import Trajectory, follow
-from .base import Panel, colours_of, open_runs, require_ability, spread_of, spread_said, step_slider
+from .base import Panel, colours_of, open_runs, require_ability, spread_of, spread_said, stops
 
 CURTAIN = "#EFEFEF"
 SHOWN = {"E": "emergence", "alpha0": "alpha0", "width": "width", "r2": "r2"}
@@ -16,18 +16,11 @@ SHOWN = {"E": "emergence", "alpha0": "alpha0", "width": "width", "r2": "r2"}
 class EmergencePanel(Panel):
     """E, ability, regularity and width of several runs over the training steps, uncovered step by step.
 
-    Args:
-        runs: names, folders, Runs or Trajectories to lay over each other (or one of these), each with an ability; a
-            Trajectory is shown as it was followed.
-        method, samples, neurons_per_layer: how the others are followed.
-
-    Attributes:
-        histories: {run name: Trajectory}.
-
-    Controls: ``step`` (slider, at step 0 first), ``play`` (runs through the steps), ``future`` (False, as at first,
-    hides what comes after the step).
+    ``runs`` have an ability and lie over each other; a Trajectory among them is shown as it was followed.
+    Controls: ``step``, ``play`` (runs through the steps), ``future`` (False hides what comes after the step).
     ``numbers``: for every run NAME "E NAME", "alpha0 NAME", "width NAME", each with a "..._sd NAME" over samples (of a
-    single sample a "..._error NAME" over its neurons), "r2 NAME" (the worst fit), and its ability.
+    single sample "..._error NAME" over its neurons), "r2 NAME" (the worst fit), its ability. ``histories``: {run name:
+    Trajectory}.
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, samples=10, neurons_per_layer=32):
@@ -40,7 +33,7 @@ class EmergencePanel(Panel):
             self.histories[history.run] = history
         self._colours = colours_of(self.histories)
         self._tables = {name: history.summary().set_index("step") for name, history in self.histories.items()}
-        slider, last = step_slider(steps, value=steps[0]), len(steps) - 1
+        slider, last = stops(steps, steps[0], "step"), len(steps) - 1
         play = widgets.Play(min=0, max=last, value=0, interval=600, description="play the training")
         # A link in the kernel, not in the page: the panel obeys the play button in a test as it does in a browser.
         self._link = widgets.link((play, "value"), (slider, "index"))

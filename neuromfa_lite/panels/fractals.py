@@ -18,12 +18,8 @@ SHOWN_BOXES = 256
 class CascadePanel(Panel):
     """A binomial cascade: move p, the share of the left half, and theory and measurement move together.
 
-    Args:
-        levels: divisions of the cascade that is measured.
-
-    Attributes:
-        cascades, boxes, balls: {p: Cascade, Spectrum by box counting, Spectrum by balls at their natural radii}.
-
+    ``levels``: divisions of the cascade that is measured. ``cascades``, ``boxes``, ``balls``: {p: Cascade, Spectrum by
+    box counting, Spectrum by balls at their natural radii}.
     ``numbers``: exact D_0, D_1, D_2 and width of f(alpha) over the q shown; measured by boxes and balls: D_2, width and
     r2, the worst fit. Those by balls have bands over the centres; boxes cover the whole object, and nothing was chosen.
     """

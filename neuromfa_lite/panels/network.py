@@ -5,13 +5,12 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle
 
-from ..errors import NeuroMFAError
-from ..method import PAPER, refuse_no_method
+from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..plots.networks import around, rings
 from ..spectrum import neuron_fractal_dimension
 from ..spectrum.regression import fit_lines
-from .base import Panel, banded, log_ticks, open_runs, run_list, sampled_spectra, step_slider
+from .base import Panel, banded, log_ticks, open_runs, require_window, run_and_step, sampled_spectra
 
 THICKEST = 6.0  # points; a weight of 0.4 and more
 
@@ -19,14 +18,8 @@ THICKEST = 6.0  # points; a weight of 0.4 and more
 class NetworkPanel(Panel):
     """One neuron of the sampled network: connections by strength, by distance, and the mass N(r) inside a circle.
 
-    Args:
-        runs: names, folders or Runs that can be chosen.
-        method: a Method with a window, since the circle grows within it.
-        neurons_per_layer, seed: of the sample.
-
-    Attributes:
-        networks: {(run name, step): the sampled NeuronNetwork}; spectra: {(run name, step): its Spectrum}.
-
+    ``method`` has a window, since the circle grows within it. ``networks`` and ``spectra``: {(run name, step): the
+    sampled NeuronNetwork, its Spectrum}.
     ``numbers``: neuron (its number in the layer), connections, inside (the window), strongest (largest weight), mass
     N(r) in the circle, mass_in_window N(r_max), dimension (slope of ln N on ln r) with its band over the neuron's
     connections and dimension_r2, and alpha0 of the whole sample, the mean of all dimensions, with its band and r2. A
@@ -34,11 +27,7 @@ class NetworkPanel(Panel):
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
-        refuse_no_method(method)
-        if method.window is None:
-            raise NeuroMFAError(
-                f"method {method.name!r} has no window for the circle to grow in: give it one with replace()"
-            )
+        require_window(method)
         runs, steps = open_runs(runs)
         self.window, self.networks, self.spectra, self._lines, self._dimensions = method.window, {}, {}, {}, {}
         for at, _, network, spectrum in sampled_spectra(runs, steps, method, neurons_per_layer, seed):
@@ -61,7 +50,7 @@ class NetworkPanel(Panel):
             neuron.max = len(self._layers[layer.value].numbers) - 1
 
         layer.observe(fit_neurons, names="value")
-        return {"run": run_list(runs), "step": step_slider(steps), "layer": layer, "neuron": neuron, "radius": radius}
+        return {**run_and_step(runs, steps), "layer": layer, "neuron": neuron, "radius": radius}
 
     def draw_still(self):
         strength, space, mass = self.figure.subplots(1, 3, width_ratios=(0.8, 1.15, 1.1))
@@ -143,12 +132,8 @@ class NetworkPanel(Panel):
         self._curve.set_data(radii, counts)
         self._fit.set_data(radii, np.exp(np.log(counts) - lines.residuals[row]))
         self._here.set_data([radius], [mass])
-        return {"mass": mass, "mass_in_window": int(counts[-1]), **self._dimension(run, step, row)}
-
-    def _dimension(self, run, step, row):
-        """The dimension of a neuron with its band and its fit."""
         every = self._dimensions[run, step]
-        numbers = {"dimension": float(every.dimension[row])}
+        numbers = {"mass": mass, "mass_in_window": int(counts[-1]), "dimension": float(every.dimension[row])}
         if not np.isnan(every.error[row]):
             numbers["dimension_band"] = tuple(every.band[:, row].tolist())
         return {**numbers, "dimension_r2": float(every.r2[row])}

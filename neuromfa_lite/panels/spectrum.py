@@ -11,7 +11,7 @@ from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..spectrum.partition import log_masses
 from ..spectrum.quality import POOR_FIT
-from .base import Panel, banded, lay_band, open_runs, run_list, sampled_spectra, step_slider, stops
+from .base import Panel, banded, lay_band, open_runs, run_and_step, sampled_spectra, stops
 
 FAINT = 40  # mass curves shown behind the chosen one
 FAN = 5  # of the moment orders, every fifth is shown behind the chosen one
@@ -20,17 +20,9 @@ FAN = 5  # of the moment orders, every fifth is shown behind the chosen one
 class SpectrumPanel(Panel):
     """From the masses to f(alpha): one neuron and one moment order q, seen in every view.
 
-    Args:
-        runs: names, folders or Runs that can be chosen.
-        method: Method.
-        neurons_per_layer, seed: of the sample.
-
-    Attributes:
-        spectra: {(run name, step): Spectrum of the sample}.
-
     ``numbers``: tau, alpha and f at the chosen q and r2 of its line; alpha0, width and worst_r2 of the spectrum; all
-    five exponents with their bands over neurons; flags: what to distrust, "none" when nothing was found. With
-    derivative="forward" the last q has no alpha.
+    five exponents with their bands over neurons; flags: what to distrust, or "none". With derivative="forward" the
+    last q has no alpha. ``spectra``: {(run name, step): Spectrum of the sample}.
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
@@ -44,8 +36,7 @@ class SpectrumPanel(Panel):
         near = int(np.argmin(np.abs(orders - 1)))
         fewest = min(spectrum.neurons_used for spectrum in self.spectra.values())
         controls = {
-            "run": run_list(runs),
-            "step": step_slider(steps),
+            **run_and_step(runs, steps),
             "q": stops([(f"{q:g}", float(q)) for q in orders], float(orders[near]), "q"),
             "neuron": widgets.IntSlider(0, 0, fewest - 1, description="neuron"),
         }

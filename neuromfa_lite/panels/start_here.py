@@ -11,25 +11,17 @@ from .base import (
     lay_band,
     open_runs,
     require_ability,
-    run_list,
+    run_and_step,
     sampled_spectra,
     spread_of,
     spread_said,
-    step_slider,
 )
 
 
 class StartHerePanel(Panel):
     """Weights, spectrum f(alpha), E and ability of one step of one run.
 
-    Args:
-        runs: names, folders or Runs that can be chosen, each with an ability.
-        method: Method.
-        samples, neurons_per_layer: of the trajectories; the spectrum shown is that of sample 0.
-
-    Attributes:
-        histories: {run name: Trajectory}; spectra: {(run name, step): Spectrum of sample 0}.
-
+    ``runs`` have an ability. ``histories``: {run name: Trajectory}; ``spectra``: {(run, step): Spectrum of sample 0}.
     ``numbers``: alpha0, width (with their bands over neurons) and r2 of the spectrum shown, E (over all samples) with
     its standard deviation E_sd (of a single sample with its E_error over neurons), and the ability.
     """
@@ -44,15 +36,14 @@ class StartHerePanel(Panel):
         for at, network, _, spectrum in sampled_spectra(runs, steps, method, neurons_per_layer, seed=0):
             self.spectra[at], self._weights[at] = spectrum, network.weight_histogram(WEIGHT_EDGES)
         self._summaries = {name: history.summary().set_index("step") for name, history in self.histories.items()}
-        super().__init__({"run": run_list(runs), "step": step_slider(steps)}, width=1000, height=620)
+        super().__init__(run_and_step(runs, steps), width=1000, height=620)
 
     def draw_still(self):
         (weights, spectrum), (emergence, ability) = self.figure.subplots(2, 2)
         first = next(iter(self.spectra.values()))
-        self._bars = self.moving(
-            weights.stairs(self._weights[next(iter(self._weights))][0], WEIGHT_EDGES, lw=2, color=BLUE)
-        )
-        weights.stairs(next(iter(self._weights.values()))[0], WEIGHT_EDGES, color=GREY, ls=":", label="untrained")
+        untrained = next(iter(self._weights.values()))[0]
+        self._bars = self.moving(weights.stairs(untrained, WEIGHT_EDGES, lw=2, color=BLUE))
+        weights.stairs(untrained, WEIGHT_EDGES, color=GREY, ls=":", label="untrained")
         weights.set(xlabel=r"weight $w$ (beyond $\pm$0.3: in the last bins)", ylabel="density", title="1  the weights")
         weights.legend(frameon=False)
         self._sigma = self.moving(weights.text(0.03, 0.9, "", transform=weights.transAxes))

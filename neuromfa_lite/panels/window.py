@@ -8,12 +8,12 @@ import numpy as np
 from ..errors import NeuroMFAError
 from ..errors.text import math_free
 from ..masses import count_masses
-from ..method import PAPER, refuse_no_method
+from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..spectrum.quality import quietly
 from ..spectrum.regression import fit_lines
 from ..study import analyze
-from .base import Panel, banded, lay_band, log_ticks, open_runs, run_list, sampled_spectra, step_slider
+from .base import Panel, banded, lay_band, log_ticks, open_runs, require_window, run_and_step, sampled_spectra
 
 NARROWEST, WIDEST = 20, 400
 SMALLEST, LARGEST = 1, 100
@@ -24,24 +24,15 @@ BADGE_LETTERS = 125
 class WindowPanel(Panel):
     """The mean mass with its line, and f(alpha), for a window and a smallest radius that the reader chooses.
 
-    Args:
-        runs: names, folders or Runs that can be chosen.
-        method: a Method with a window, whose upper end the slider moves.
-        neurons_per_layer, seed: of the sample.
-
-    Attributes:
-        networks: {(run name, step): the sampled NeuronNetwork}; usual: {(run name, step): its Spectrum as usual}.
-
+    ``method`` has a window, whose upper end the slider moves. ``networks`` and ``usual``: {(run name, step): the
+    sampled NeuronNetwork, its Spectrum as usual}.
     Controls: ``run``, ``step``, ``window`` (its upper end), ``radius`` (the smallest one fitted).
     ``numbers``: alpha0 and width with their bands over neurons, r2 (the worst fit), neurons, radii (fitted to),
-    share_inside, and badge, the verdict or the flags in words. Where nothing can be fitted the numbers are "none" and
-    the badge says why.
+    share_inside, and badge, the verdict or the flags in words; "none" where nothing can be fitted.
     """
 
     def __init__(self, runs=("induction", "induction-control"), method=PAPER, neurons_per_layer=32, seed=0):
-        refuse_no_method(method)
-        if method.window is None:
-            raise NeuroMFAError(f"method {method.name!r} has no window to move: give it one with replace()")
+        require_window(method)
         runs, steps = open_runs(runs)
         self.method, self.networks, self.usual, self._curves = method, {}, {}, {}
         wide = self._chosen(WIDEST).replace(scaling_range="whole")
@@ -49,8 +40,7 @@ class WindowPanel(Panel):
             self.networks[at], self.usual[at] = network, spectrum
             self._curves[at] = _mean_mass(count_masses(network, wide))
         controls = {
-            "run": run_list(runs),
-            "step": step_slider(steps),
+            **run_and_step(runs, steps),
             "window": widgets.IntSlider(int(method.window[1]), NARROWEST, WIDEST, description="window to"),
             "radius": widgets.IntSlider(SMALLEST, SMALLEST, LARGEST, description="radii from"),
         }
@@ -61,19 +51,18 @@ class WindowPanel(Panel):
         return self.method.replace(window=(self.method.window[0], window), scaling_range=(radius, window))
 
     def draw_still(self):
-        (mass, spectrum), (foot, _) = self.figure.subplots(2, 2, height_ratios=(1, 0.12), width_ratios=(1.1, 1))
-        for ax in (foot, _):
+        (mass, spectrum), feet = self.figure.subplots(2, 2, height_ratios=(1, 0.12), width_ratios=(1.1, 1))
+        for ax in feet:
             ax.set_axis_off()
         self._prepare_mass(mass)
         self._prepare_spectrum(spectrum)
-        style = {"ha": "center", "va": "center", "fontsize": 11}
-        self._badge = self.moving(self.figure.text(0.5, 0.06, "", **style))
+        self._badge = self.moving(self.figure.text(0.5, 0.06, "", ha="center", va="center", fontsize=11))
 
     def _prepare_mass(self, ax):
         self._shade = self.moving(ax.axvspan(1, 2, color=BLUE, alpha=0.1, lw=0))
-        self._all = self.moving(*ax.plot([], [], ".", ms=4, color=GREY, label="not fitted"))
-        self._fitted = self.moving(*ax.plot([], [], ".", ms=7, color=BLUE, label="fitted"))
-        self._line = self.moving(*ax.plot([], [], "-", lw=2.5, color=ORANGE, label=r"line: slope $\alpha_0$"))
+        self._all = self.moving(*ax.plot([], [], ".", ms=4, color=GREY))
+        self._fitted = self.moving(*ax.plot([], [], ".", ms=7, color=BLUE))
+        self._line = self.moving(*ax.plot([], [], "-", lw=2.5, color=ORANGE))
         top = max(curve.max() for _, curve in self._curves.values())
         log_ticks(ax, [2, 5, 10, 20, 50, 100, 200, 400], [1, 2, 5, 10, 20, 50, 100])
         ax.set(xlim=(1.5, WIDEST * 1.1), ylim=(0.8, top * 2.5))
@@ -90,8 +79,7 @@ class WindowPanel(Panel):
         self._peak = self.moving(ax.axvline(0, ls=":", lw=1.5, color=ORANGE))
         ax.set(xlabel=r"singularity strength $\alpha$", ylabel=r"$f(\alpha) = q\alpha - \tau$")
         ax.set(xlim=(0, 5), ylim=(-1.8, 0.15))
-        usual = f"window to {self.method.window[1]:g}, all radii"
-        ax.set_title(f"2  the spectrum (grey: {usual})")
+        ax.set_title(f"2  the spectrum (grey: window to {self.method.window[1]:g}, all radii)")
 
     def draw_moving(self, run, step, window, radius):
         radii, curve = self._curves[run, step]

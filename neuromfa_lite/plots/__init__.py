@@ -7,13 +7,8 @@ from .curves import (
     ORANGE,
     PURPLE,
     RED,
-    RUN_COLOURS,
     SKY,
     STYLE,
-    WEIGHT_EDGES,
-    axes_for,
-    badge,
-    no_ability,
     plot_ability,
     plot_confidence,
     plot_dimensions,
@@ -25,19 +20,9 @@ from .curves import (
     plot_tau,
     plot_trajectory,
     plot_trajectory_confidence,
-    step_axis,
 )
-from .networks import (
-    around,
-    plot_chain,
-    plot_matrix,
-    plot_network,
-    plot_outgoing,
-    rings,
-)
-from .scorecards import (
-    plot_scorecard,
-)
+from .networks import plot_chain, plot_matrix, plot_network, plot_outgoing
+from .scorecards import plot_scorecard
 
 __all__ = [
     "BLUE",
@@ -46,14 +31,8 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "RED",
-    "RUN_COLOURS",
     "SKY",
     "STYLE",
-    "WEIGHT_EDGES",
-    "around",
-    "axes_for",
-    "badge",
-    "no_ability",
     "plot_ability",
     "plot_chain",
     "plot_confidence",
@@ -70,6 +49,4 @@ __all__ = [
     "plot_tau",
     "plot_trajectory",
     "plot_trajectory_confidence",
-    "rings",
-    "step_axis",
 ]

@@ -28,16 +28,16 @@ STYLE = {
 WEIGHT_EDGES = np.linspace(-0.3, 0.3, 121)
 
 
-def axes_for(ax):
-    """The Axes given, or those of a new figure in the style of all pictures here."""
-    if ax is not None:
-        if not hasattr(ax, "plot") or not hasattr(ax, "figure"):
-            raise NeuroMFAError(f"ax must be matplotlib Axes, or None for a new figure, not {type(ax).__name__}")
+def axes_for(ax, size=(6, 4)):
+    """The Axes given, or those of a new figure (of a size in inches) in the style of all pictures here."""
+    if hasattr(ax, "plot") and hasattr(ax, "figure"):
         return ax
+    if ax is not None:
+        raise NeuroMFAError(f"ax must be matplotlib Axes, or None for a new figure, not {type(ax).__name__}")
     import matplotlib.pyplot as plt
 
     # Outside the context: a notebook's first figure turns on that figures are shown, and the context would undo it.
-    figure = plt.figure(figsize=(6, 4), layout="constrained")
+    figure = plt.figure(figsize=size, layout="constrained")
     with plt.rc_context(STYLE):
         return figure.subplots()
 
@@ -130,12 +130,9 @@ def plot_distances(network, method=PAPER, ax=None, color=BLUE):
     """Draw how many connections lie at each distance, to twice the window; what the window leaves out is grey."""
     ax = axes_for(ax)
     used = count_masses(network, method)
-    if method.window is None:
-        wide, (low, high) = method.replace(minimum_connections=1), (0.0, np.inf)
-    else:
-        low, high = method.window
-        wide = method.replace(minimum_connections=1, window=(0.0, 2 * high))
-    masses = count_masses(network, wide)
+    low, high = method.window or (0.0, np.inf)
+    wide = None if method.window is None else (0.0, 2 * high)
+    masses = count_masses(network, method.replace(minimum_connections=1, window=wide))
     ends = masses.counts.sum(axis=0, dtype=np.int64) - len(masses.counts)
     bars = 1.0 if method.rounding else -np.diff(masses.radii, prepend=0)
     inside = (masses.radii > low) & (masses.radii <= high)
@@ -185,7 +182,7 @@ def plot_trajectory_confidence(bands, quantity="emergence", ax=None, color=BLUE,
     ax.plot(bands.step, getattr(bands, quantity), "o-", color=color, lw=2, ms=4, label=name)
     ax.fill_between(bands.step, *getattr(bands, f"{quantity}_band"), color=color, alpha=0.25, lw=0)
     ax.set(xlabel="training step", ylabel=LABELS[quantity])
-    _say_above(f"one sample; band: {_nominal(bands)}", ax)
+    _say_above(f"one sample; band: {RESAMPLED.format(bands)}", ax)
     step_axis(ax, int(bands.step[-1])).legend(frameon=False)
     return ax
 
@@ -195,6 +192,7 @@ LABELS = {
     "alpha0": r"regularity $\alpha_0$",
     "width": "heterogeneity (width $w$)",
 }
+RESAMPLED = "{0.resamples} resamples of its neurons, nominal {0.level:.0%}"
 
 
 def _curves(trajectory, name, ax, color, label, bands=None):
@@ -237,16 +235,12 @@ def _shade(trajectory, table, name, ax, color, bands):
     elif getattr(bands, "step", None) is not None and bands.source == trajectory.run:
         ax.plot(bands.step, getattr(bands, name), "--", color=color, lw=1)
         ax.fill_between(bands.step, *getattr(bands, f"{name}_band"), **shade)
-        _say_above(f"dashed: one sample; band: {_nominal(bands)}", ax)
+        _say_above(f"dashed: one sample; band: {RESAMPLED.format(bands)}", ax)
     else:
         raise NeuroMFAError(
             f"bands={arguments.shown(bands)} are no bands of run {trajectory.run!r}: use None, \"redraws\" or what "
             "nmfa.trajectory_confidence(run) returns"
         )
-
-
-def _nominal(bands):
-    return f"{bands.resamples} resamples of its neurons, nominal {bands.level:.0%}"
 
 
 def step_axis(ax, last):

@@ -173,9 +173,7 @@ def _name_layers(network, place, ax):
 
 def plot_chain(network, ax=None, block=0):
     """Draw the layers of one block as boxes: solid arrows are weight matrices, dotted ones fixed joins of weight 1."""
-    if ax is None:
-        ax = axes_for(None)
-        ax.figure.set_size_inches(10, 3)
+    ax = axes_for(ax, (10, 3))
     column = _columns(network)
     mine = [join for join in network.blocks if network.layers[join.source].block == block]
     shown = list(dict.fromkeys(position for join in mine for position in (join.source, join.target)))

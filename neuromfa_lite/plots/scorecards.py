@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError
 from ..errors.text import math_free
-from .curves import GREY, RUN_COLOURS, STYLE, axes_for
+from .curves import GREY, RUN_COLOURS, axes_for
 
 # What a column asks (a property, or its beginning), the value hoped for, and the words above it.
 QUESTIONS = (
@@ -37,7 +37,7 @@ def plot_scorecard(card, ax=None):
     if not len(table):
         raise NeuroMFAError("this scorecard holds no number to draw: was a run with an ability among its runs?")
     methods = [name for name in card.methods if (table["method"] == name).any()]
-    ax = _axes(ax, len(methods))
+    ax = axes_for(ax, (13, 1.6 + 0.45 * len(methods)))
     runs = list(dict.fromkeys(table["run"]))
     for column, (start, hoped, _) in enumerate(QUESTIONS):
         ax.axvline(column, color=GREY, lw=0.8, alpha=0.6)
@@ -61,16 +61,6 @@ def plot_scorecard(card, ax=None):
 
 def _asks(name, start):
     return name == start or (start.endswith("against") and name.startswith(f"{start} "))
-
-
-def _axes(ax, methods):
-    if ax is not None:
-        return axes_for(ax)
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure(figsize=(13, 1.6 + 0.45 * methods), layout="constrained")
-    with plt.rc_context(STYLE):
-        return figure.subplots()
 
 
 def _marks(cells, row, column, runs, ax):

@@ -108,7 +108,7 @@ OWN = {  # where a name means something else
     "analyze": {"method": nmfa.SCALE_FREE}, "box_counting": {"what": MEASURE},
     "geodesic_distances": {"method": nmfa.GEODESIC},
     "ball_masses": {"method": nmfa.SANDBOX.replace(radii="natural"), "natural_radii": [1.0, 2.0]},
-    "scorecard": {"what": len, "runs": None}, "confidence": {"start": None}, "Cascade.exact_boxes": {"level": 1},
+    "scorecard": {"what": len, "runs": None}, "confidence": {"start": None},
     "Cascade.exact_ball": {"r": 1}, "Spectrum.band": {"name": "alpha0"}, "register_method": {"method": nmfa.PAPER},
     "register_part": {"name": "inverse"},
     "Method": {"window": [1.0, 9.0], "radii": [1.0, 2.0], "scaling_range": [1.0, 9.0]},

@@ -6,7 +6,7 @@ number after another of the package (test_mutants.py) asks whether one of them o
 
 import math
 import statistics
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import networkx as nx
@@ -206,7 +206,7 @@ def flower():
 def weighted():
     for scales in ((1 / 2,) * 3, (0.5, 0.25)):
         thing = WeightedFractal(scales, 6)
-        radii = thing.diameters().tolist()
+        radii = thing.natural_radii().tolist()
         counted = of_nodes(radii, [thing.exact_ball(r) for r in radii], thing.nodes, [0])
         measured(thing, SANDBOX.replace(radii="natural"), counted, centres=thing.centres())
     small = WeightedFractal((0.5, 0.25), 4).graph()
@@ -246,8 +246,8 @@ def grid():
 def boxes():
     """Of a cascade; and greedy ones of a star, whose rays are 2 apart, so that boxes of size 2 hold one each."""
     thing, method = Cascade([0.1, 0.2, 0.3, 0.4], 5), SANDBOX.replace(q=Q)
-    levels = [thing.exact_boxes(level) for level in range(5, 0, -1)]
-    mass, number = ([part[which].tolist() for part in levels] for which in (0, 1))
+    mass = [[math.prod(shares) for shares in product(thing.p, repeat=level)] for level in range(5, 0, -1)]
+    number = [[1] * len(each) for each in mass]
     counted = Counted([4.0**level for level in range(5)], None, mass, number, None, sum(number[0]), balls=False)
     held_against(box_counting(thing, method=method), counted, method)
     star = nx.star_graph(9)

@@ -196,7 +196,7 @@ def test_centres_must_be_positions_of_nodes(centres):
 def test_natural_radii_come_with_the_object_or_are_asked_for():
     network = WeightedFractal.sierpinski(4)
     natural = SANDBOX.replace(radii="natural")
-    assert analyze(network, natural).radii.tolist() == network.diameters().tolist()
+    assert analyze(network, natural).radii.tolist() == network.natural_radii().tolist()
     with pytest.raises(NeuroMFAError, match="no natural radii"):
         analyze(with_lengths(nx.path_graph(5)), natural)
 
@@ -265,7 +265,7 @@ def test_a_guess_from_one_node_refuses_nothing_that_fits(monkeypatch):
 @pytest.mark.parametrize("scales", [(1 / 2,) * 3, (1 / 5,) * 4, (0.5, 0.25)])
 def test_balls_around_the_root_of_a_weighted_network_are_exact(scales):
     network = WeightedFractal(scales, 5)
-    radii = network.diameters()
+    radii = network.natural_radii()
     masses = analyze(network, SANDBOX.replace(radii=radii), centres=network.centres()).masses
     assert masses.counts[0].tolist() == network.exact_ball(radii).tolist()
 
