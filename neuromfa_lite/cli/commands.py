@@ -152,7 +152,7 @@ def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
     from ..masses.distances import refuse_bad_network
     from ..method.file import find_method
-    from ..spectrum.quality import quietly
+    from ..spectrum.fit import quietly
     from ..study import analyze as measured
 
     chosen = find_method(method)
@@ -182,7 +182,7 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     from ..laboratory import load_run
     from ..method.file import find_method
     from ..results import result_target
-    from ..spectrum.quality import quietly
+    from ..spectrum.fit import quietly
     from ..study import follow as followed
     from ..study.trajectory import refuse_score_without_name
 

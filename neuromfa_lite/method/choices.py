@@ -64,7 +64,7 @@ class Method:
             network), so tau(1) = 0 and tau(0) = -D_0.
         q: the moment orders, increasing.
         scaling_range: the radii that exponents are fitted on: "whole" (all of them, the paper), (low, high) chosen by
-            hand, or "automatic": the longest range whose local slopes agree, see :mod:`neuromfa_lite.spectrum.scaling`.
+            hand, or "automatic": the longest range whose local slopes agree, see :mod:`neuromfa_lite.spectrum.fit`.
         derivative: "exact" (alpha = d tau/d q as a regression slope of its own) or "forward" (the authors' difference
             quotient: alpha and f then have one value less than q and belong to q[:-1]).
         score: "emergence", "regularity" (ln[alpha0(0)/alpha0(t)] alone), or a callable: alpha0, width, alpha0 at step

@@ -10,7 +10,7 @@ from ..method import PAPER, refuse_no_method
 from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..plots.networks import around, rings
 from ..spectrum import neuron_fractal_dimension
-from ..spectrum.regression import fit_lines
+from ..spectrum.fit import fit_lines
 from .base import Panel, banded, log_ticks, open_runs, run_list, sampled_spectra, step_slider
 
 THICKEST = 6.0  # points; a weight of 0.4 and more

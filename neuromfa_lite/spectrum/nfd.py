@@ -10,7 +10,7 @@ from ..errors.text import html
 from ..masses import count_masses
 from ..method import PAPER, refuse_no_method
 from ..network import refuse_no_network
-from .regression import fit_lines, weights_of_fit
+from .fit import fit_lines, weights_of_fit
 from .spread import knows_spread, normal_band, standard_error, strata_of, with_ends
 
 OWN_WINDOW = (0.0, 200.0)  # the authors' window for the dimension, wider than the one for the spectrum

@@ -11,10 +11,8 @@ from ..errors.text import html, plain
 from ..masses import Masses
 from ..method import PAPER
 from . import spread
+from .fit import Quality, fit_lines, fit_slopes, flags_of, judge, r2_of_slopes, radii_in_range, verdict, word_on
 from .partition import partition_of_masses
-from .quality import Quality, flags_of, judge, verdict, word_on
-from .regression import fit_lines, fit_slopes, r2_of_slopes
-from .scaling import radii_in_range
 from .spread import NeuronErrors, TwoErrors, normal_band, with_ends
 
 NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q

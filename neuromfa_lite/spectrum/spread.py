@@ -13,9 +13,8 @@ import numpy as np
 from ..errors.arguments import whole
 from ..kernels.influence import influence_of_counts, influence_of_neurons
 from ..kernels.threads import together
+from .fit import FEW_NEURONS, weights_of_fit
 from .partition import log_masses
-from .quality import FEW_NEURONS
-from .regression import weights_of_fit
 
 LEVEL = 0.9  # nominal: docs/coverage.md says how often such bands held the value
 LARGEST_BLOCK = 1 << 21  # influences held at once, 16 MB of each kind

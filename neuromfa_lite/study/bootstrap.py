@@ -21,8 +21,8 @@ from ..kernels.product import multiply
 from ..method import PAPER, refuse_no_method
 from ..network import NeuronNetwork, load_network
 from ..spectrum import Spectrum
+from ..spectrum.fit import quietly, word_on
 from ..spectrum.partition import log_masses
-from ..spectrum.quality import quietly, word_on
 from ..spectrum.spread import (
     LEVEL,
     fit_of,

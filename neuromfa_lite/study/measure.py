@@ -16,7 +16,7 @@ from ..method import PAPER, refuse_no_method
 from ..network import NeuronNetwork, load_network
 from ..network.graphs import is_graph
 from ..spectrum import spectrum_of_masses
-from ..spectrum.quality import quietly, warn_once
+from ..spectrum.fit import quietly, warn_once
 from .emergence import degree_of_emergence, emergence_errors
 from .trajectory import Trajectory
 from .trial import refuse_bad_parts
