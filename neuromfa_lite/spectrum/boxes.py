@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..kernels.partition import log_partition
 from ..masses import geodesic_distances
@@ -59,7 +58,7 @@ def box_counting(what, sizes=None, method=SANDBOX):
         sizes, shares = _boxes_of_measure(measure, sizes, base)
         source, content = "measure", content_hash(measure)
     partition = _partition_of_boxes(sizes, shares, np.append(method.q, 0.0))
-    return spectrum_of_partition(partition, method, source=source, hashed=content, versions=results.versions())
+    return spectrum_of_partition(partition, method, source=source, hashed=content)
 
 
 def _partition_of_boxes(sizes, shares, orders):

@@ -1,6 +1,6 @@
 """The neuron-based fractal dimension (NFD): how fast the mass of a single neuron grows with the radius."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,7 +19,7 @@ OWN_RADII = (0.5, *range(1, 201))
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronDimensions:
+class NeuronDimensions(results.Result):
     """The neuron-based fractal dimension of every neuron of a network.
 
     Attributes:
@@ -42,15 +42,21 @@ class NeuronDimensions:
     radii: np.ndarray
     grid: str
     mean_error: float = float("nan")
-    method: str = ""
-    method_key: str = ""
     source: str = ""
     source_hash: str = ""
     seed: int | None = None
-    versions: dict = field(default_factory=dict)
 
-    def __post_init__(self):
-        results.make_read_only(self)
+    _kind = "dimensions"
+    _layout = {
+        "names[neurons]": "layer role",
+        "wholes[neurons]": "neuron radii",
+        "numbers[neurons]": "dimension r2",
+        "numbers[neurons] or nan": "error",
+        "number or nan": "mean_error",
+        "text": "grid method method_key source source_hash",
+        "whole or none": "seed",
+        "words": "versions",
+    }
 
     def __len__(self):
         return len(self.dimension)
@@ -119,28 +125,8 @@ class NeuronDimensions:
         """Draw a dot per neuron, a row per "layer" or "role", with the means; returns the Axes."""
         return results.picture("plot_dimensions", self, ax=ax, by=by)
 
-    def save(self, path):
-        """Write everything to an .npz file; returns its path."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return results.save(path, "dimensions", values, _LAYOUT)
-
-    @classmethod
-    def load(cls, path):
-        """Read dimensions written by :meth:`save`; a damaged file or one of another schema is refused."""
-        return cls(**results.load(path, "dimensions", _LAYOUT))
-
 
 _COLUMNS = ("layer", "role", "neuron", "dimension", "error", "r2", "radii")
-_LAYOUT = {
-    "names[neurons]": "layer role",
-    "wholes[neurons]": "neuron radii",
-    "numbers[neurons]": "dimension r2",
-    "numbers[neurons] or nan": "error",
-    "number or nan": "mean_error",
-    "text": "grid method method_key source source_hash",
-    "whole or none": "seed",
-    "words": "versions",
-}
 
 
 def error_over_connections(x, counts):
@@ -224,7 +210,6 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
         source=network.origin,
         source_hash=network.content_hash(),
         seed=network.seed,
-        versions=results.versions(),
     )
 
 

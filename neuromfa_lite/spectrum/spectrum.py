@@ -20,7 +20,7 @@ BANDED = ("alpha0", "width", "tau", "alpha", "f", "dimension")
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(results.Result):
     """The multifractal spectrum of one network.
 
     Attributes:
@@ -70,19 +70,31 @@ class Spectrum:
     curvature: float = 0.0
     verdict: str = ""
     flags: tuple[str, ...] = ()
-    method: str = ""
-    method_key: str = ""
     source: str = ""
     hashed: object = field(default="", repr=False)
     seed: int | None = None
-    versions: dict = field(default_factory=dict)
     masses: Masses | None = field(default=None, repr=False)
     choices: object = field(default=None, repr=False)
     stored_errors: NeuronErrors | None = field(default=None, repr=False)
     stored_notes: tuple[str, ...] = field(default=(), repr=False)
 
-    def __post_init__(self):
-        results.make_read_only(self)
+    _kind = "spectrum"
+    _layout = {
+        "numbers[q]": "q tau r2_by_q",
+        "numbers[orders]": "alpha f",
+        "numbers[radii]": "radii",
+        "numbers[q radii]": "residuals log_partition",
+        "number": "alpha0 width r2 share_inside curvature",
+        "whole": "neurons_used neurons_total",
+        "whole or none": "seed",
+        "range": "scaling_range",
+        "text": "convention verdict method method_key source source_hash",
+        "texts": "flags stored_notes",
+        "words": "versions",
+        "number or none": "error_of_alpha0 error_of_width",
+        "numbers[q] or none": "error_of_tau",
+        "numbers[orders] or none": "error_of_alpha error_of_f",
+    }
 
     def __repr__(self):
         said = ", ".join(f"{name}={self.shown(name)}" for name in ("alpha0", "width"))
@@ -239,48 +251,26 @@ class Spectrum:
         """Draw f(alpha); returns the matplotlib Axes."""
         return results.picture("plot_spectrum", self, ax=ax)
 
-    def save(self, path):
-        """Write everything but the masses to an .npz file; returns its path."""
-        values = {name: getattr(self, name) for name in _STORED} | {"stored_notes": self.band_notes}
+    def _to_file(self):
         errors = self.errors or [None] * len(NeuronErrors._fields)
-        values |= {f"error_of_{name}": value for name, value in zip(NeuronErrors._fields, errors, strict=True)}
-        return results.save(path, "spectrum", values, _LAYOUT)
+        return {"stored_notes": self.band_notes, **dict(zip(_ERRORS, errors, strict=True))}
 
     @classmethod
-    def load(cls, path):
-        """Read a spectrum written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = results.load(path, "spectrum", _LAYOUT)
+    def _from_file(cls, path, values):
         for name in ("flags", "scaling_range", "stored_notes"):
             values[name] = tuple(values[name])
-        values["hashed"] = values.pop("source_hash")
-        errors = NeuronErrors(*(values.pop(f"error_of_{name}") for name in NeuronErrors._fields))
-        return cls(**values, stored_errors=None if errors.alpha0 is None else errors)
+        errors = NeuronErrors(*(values.pop(name) for name in _ERRORS))
+        hashed = values.pop("source_hash")
+        return cls(**values, hashed=hashed, stored_errors=None if errors.alpha0 is None else errors)
 
 
 FARTHEST = 1e-300  # the smallest radius as a share of the largest
-_PROVENANCE = ("source", "hashed", "seed", "versions")
-_NOT_STORED = ("masses", "choices", "stored_errors", "hashed")
-_STORED = ("source_hash", *(name for name in Spectrum.__dataclass_fields__ if name not in _NOT_STORED))
-_LAYOUT = {
-    "numbers[q]": "q tau r2_by_q",
-    "numbers[orders]": "alpha f",
-    "numbers[radii]": "radii",
-    "numbers[q radii]": "residuals log_partition",
-    "number": "alpha0 width r2 share_inside curvature",
-    "whole": "neurons_used neurons_total",
-    "whole or none": "seed",
-    "range": "scaling_range",
-    "text": "convention verdict method method_key source source_hash",
-    "texts": "flags stored_notes",
-    "words": "versions",
-    "number or none": "error_of_alpha0 error_of_width",
-    "numbers[q] or none": "error_of_tau",
-    "numbers[orders] or none": "error_of_alpha error_of_f",
-}
+_PROVENANCE = ("source", "hashed", "seed")
+_ERRORS = tuple(f"error_of_{name}" for name in NeuronErrors._fields)
 
 
 def spectrum_of_masses(masses, method=PAPER, **provenance):
-    """Compute the Spectrum of Masses; provenance (source, source_hash, seed, versions) is kept with it.
+    """Compute the Spectrum of Masses; provenance (source, hashed, seed) is kept with it.
 
     Z_q(r) = sum_i mu_i(r)^q;  tau(q) = slope of ln Z_q on ln(r/r_max);  alpha = d tau/d q;  f = q alpha - tau.
     The exact derivative is a slope too, of sum_i p_i ln mu_i with p_i = mu_i^q / Z_q (Chhabra and Jensen 1989).

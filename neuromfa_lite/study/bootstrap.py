@@ -5,7 +5,7 @@ together, as one product of matrices, and each gets its own lines and, from the 
 standard errors. From these come studentised bands.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -271,7 +271,7 @@ def studentised_band(point, resampled, level=LEVEL):
 
 
 @dataclass(frozen=True, eq=False)
-class Confidence:
+class Confidence(results.Result):
     """Bands on the exponents of one spectrum, or on E, alpha0 and the width along a run.
 
     Attributes:
@@ -320,13 +320,27 @@ class Confidence:
     curves_alpha: np.ndarray | None = None
     curves_f: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-    method: str = ""
-    method_key: str = ""
     source_hash: str = ""
-    versions: dict = field(default_factory=dict)
 
-    def __post_init__(self):
-        results.make_read_only(self)
+    _kind = "confidence"
+    _layout = {
+        "wholes[steps] or none": "step",
+        "numbers[steps]": "alpha0 width r2",
+        "numbers[2 steps]": "alpha0_band width_band",
+        "numbers[steps] or none": "emergence",
+        "numbers[2 steps] or none": "emergence_band",
+        "numbers[q] or none": "q tau r2_by_q",
+        "numbers[orders] or none": "alpha f",
+        "numbers[2 q] or none": "tau_band",
+        "numbers[2 orders] or none": "alpha_band f_band",
+        "numbers[* orders] or none": "curves_alpha curves_f",
+        "number": "level",
+        "whole": "resamples seed neurons",
+        "whole or none": "neurons_per_layer",
+        "text": "source kind verdict method method_key source_hash",
+        "texts": "notes",
+        "words": "versions",
+    }
 
     def _said(self, names):
         """(name, value with the ends of its band) of those quantities that are known; of a run at its end."""
@@ -389,45 +403,25 @@ class Confidence:
             return results.picture("plot_trajectory_confidence", self, quantity, ax=ax)
         return results.picture("plot_confidence", self, ax=ax)
 
-    def save(self, path):
-        """Write everything to an .npz file; returns its path."""
-        stored = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name in _OF_STEPS:  # a single network is one step
-            stored[name] = None if stored[name] is None else np.atleast_1d(np.array(stored[name], dtype=np.float64))
-        for name in (f"{name}_band" for name in ALONG):
-            stored[name] = None if stored[name] is None else stored[name].reshape(2, -1)
-        return results.save(path, "confidence", stored, _LAYOUT)
+    def _to_file(self):
+        """A single network is one step."""
+        numbers = {name: getattr(self, name) for name in _OF_STEPS}
+        bands = {name: getattr(self, name) for name in _BANDS_OF_STEPS}
+        return {
+            **{name: None if each is None else np.atleast_1d(np.float64(each)) for name, each in numbers.items()},
+            **{name: None if each is None else each.reshape(2, -1) for name, each in bands.items()},
+        }
 
     @classmethod
-    def load(cls, path):
-        """Read bands written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = results.load(path, "confidence", _LAYOUT)
+    def _from_file(cls, path, values):
         if values["step"] is None:
             values |= {name: float(values[name][0]) for name in _OF_STEPS if values[name] is not None}
-            bands = [f"{name}_band" for name in ALONG]
-            values |= {name: values[name][:, 0] for name in bands if values[name] is not None}
+            values |= {name: values[name][:, 0] for name in _BANDS_OF_STEPS if values[name] is not None}
         return cls(**{**values, "notes": tuple(values["notes"])})
 
 
-_OF_STEPS = ("alpha0", "width", "emergence", "r2")
-_LAYOUT = {
-    "wholes[steps] or none": "step",
-    "numbers[steps]": "alpha0 width r2",
-    "numbers[2 steps]": "alpha0_band width_band",
-    "numbers[steps] or none": "emergence",
-    "numbers[2 steps] or none": "emergence_band",
-    "numbers[q] or none": "q tau r2_by_q",
-    "numbers[orders] or none": "alpha f",
-    "numbers[2 q] or none": "tau_band",
-    "numbers[2 orders] or none": "alpha_band f_band",
-    "numbers[* orders] or none": "curves_alpha curves_f",
-    "number": "level",
-    "whole": "resamples seed neurons",
-    "whole or none": "neurons_per_layer",
-    "text": "source kind verdict method method_key source_hash",
-    "texts": "notes",
-    "words": "versions",
-}
+_OF_STEPS = (*ALONG, "r2")
+_BANDS_OF_STEPS = tuple(f"{name}_band" for name in ALONG)
 
 
 # --- the calls -----------------------------------------------------------------------------------------------------
@@ -499,7 +493,6 @@ def confidence(what, method=None, level=LEVEL, resamples=400, seed=0, start=None
         seed=int(seed),
         neurons=len(strata.of_neuron),
         notes=notes_on(masses, strata, spectrum.choices, spectrum.seed),
-        versions=results.versions(),
     )
 
 
@@ -560,7 +553,6 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
         method=history.method,
         method_key=history.method_key,
         source_hash=history.source_hash,
-        versions=results.versions(),
     )
 
 
@@ -615,7 +607,6 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         method_key=method.key,
         source=network.origin,
         source_hash=network.content_hash(),
-        versions=results.versions(),
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 from tqdm.auto import tqdm
 
-from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..errors.text import plain
 from ..masses import count_masses
@@ -77,7 +76,7 @@ def analyze(what, method=PAPER, centres=None):
             f"{type(what).__name__}: open a model with load_network(...), and draw a sample with .sample(32, seed=0) "
             "to measure as the paper does"
         )
-    spectrum = spectrum_of_masses(masses, method, versions=results.versions(), **about)
+    spectrum = spectrum_of_masses(masses, method, **about)
     warn_once(spectrum.flags, stacklevel=2)
     return spectrum
 
@@ -144,7 +143,6 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         method=method.name,
         method_key=method.key,
         source_hash=" ".join(dict.fromkeys(hashes.values())),
-        versions=results.versions(),
         choices=method,
     )
     if history.flags:

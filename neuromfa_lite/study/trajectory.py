@@ -17,7 +17,7 @@ _COLUMNS = (*"training_seed step sample alpha0 width r2 share_inside neurons_use
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(results.Result):
     """What :func:`neuromfa_lite.follow` measured, a row per checkpoint and sample.
 
     Attributes:
@@ -53,15 +53,22 @@ class Trajectory:
     radii: np.ndarray
     flags: dict = field(default_factory=dict)
     neurons_per_layer: int | None = None
-    method: str = ""
-    method_key: str = ""
     source_hash: str = ""
-    versions: dict = field(default_factory=dict)
     choices: Method | None = field(default=PAPER, repr=False)
     stored_score: str = field(default="emergence", repr=False)
 
-    def __post_init__(self):
-        results.make_read_only(self)
+    _kind = "trajectory"
+    _layout = {
+        "wholes[rows]": "training_seed step sample neurons_used",
+        "numbers[rows]": "alpha0 width r2 share_inside emergence",
+        "numbers[rows] or nan": "alpha0_error width_error emergence_error ability",
+        "numbers[*]": "radii",
+        "text": "run method method_key source_hash score",
+        "text or none": "ability_name",
+        "whole or none": "neurons_per_layer",
+        "words": "flags versions",
+        "choices or none": "choices",
+    }
 
     @property
     def training_seeds(self) -> tuple[int, ...]:
@@ -201,18 +208,12 @@ class Trajectory:
         said = f"holds a further sample with probability {(samples - 1) / (samples + 1):.2f}, by symmetry"
         return np.stack([by_step.min().to_numpy(), by_step.max().to_numpy()]), said
 
-    def save(self, path):
-        """Write the trajectory to an .npz file; returns its path."""
-        left_out = ("choices", "stored_score")
-        stored = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
+    def _to_file(self):
         refuse_score_without_name(self._scoring)
-        stored |= {"score": self._scoring.score, "choices": self.choices and _named_choices(self.choices)}
-        return results.save(path, "trajectory", stored, _LAYOUT)
+        return {"score": self._scoring.score, "choices": self.choices and _named_choices(self.choices)}
 
     @classmethod
-    def load(cls, path):
-        """Read a trajectory written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = results.load(path, "trajectory", _LAYOUT)
+    def _from_file(cls, path, values):
         seeds, steps = values["training_seed"], values["step"]
         without = sorted(set(seeds.tolist()) - set(seeds[steps == 0].tolist()))
         if without:
@@ -229,19 +230,6 @@ class Trajectory:
     def _scoring(self):
         """A Method with the score, whatever the other choices were."""
         return self.choices or PAPER.replace(score=self.stored_score, name=self.method)
-
-
-_LAYOUT = {
-    "wholes[rows]": "training_seed step sample neurons_used",
-    "numbers[rows]": "alpha0 width r2 share_inside emergence",
-    "numbers[rows] or nan": "alpha0_error width_error emergence_error ability",
-    "numbers[*]": "radii",
-    "text": "run method method_key source_hash score",
-    "text or none": "ability_name",
-    "whole or none": "neurons_per_layer",
-    "words": "flags versions",
-    "choices or none": "choices",
-}
 
 
 def refuse_score_without_name(method):
