@@ -113,7 +113,7 @@ def _resampled(spectra, resamples, seed):
         one = Weighted(spectra[0])
         return resample(one.exponents, one.strata, resamples, seed)
     both = Steps(spectra)
-    return resample(lambda weights: [each[:, :1] for each in both.at(weights)[1]], both.strata, resamples, seed)
+    return resample(lambda weights: [each[:, 3:4] for each in both.along(weights)], both.strata, resamples, seed)
 
 
 # --- the populations -------------------------------------------------------------------------------------------------

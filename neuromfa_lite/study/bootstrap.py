@@ -190,24 +190,19 @@ class Steps:
     """
 
     def __init__(self, spectra):
-        for other in spectra[1:]:
-            _refuse_other_neurons(spectra[0].masses, other.masses)
         self.strata, self.places = neurons_of_steps([each.masses for each in spectra])
         self.steps, self.method = [Weighted(each) for each in spectra], spectra[0].choices
 
-    def at(self, weights, every=False):
-        """[(values, errors)] of each step, (rows, quantities) each: E, alpha0, width; with every the last has all."""
-        start, found = None, []
+    def along(self, weights):
+        """(values, errors) of E, alpha0 and the width at every step, side by side, (rows, 3 steps)."""
+        start, values, errors = None, [], []
         for step, (work, place) in enumerate(zip(self.steps, self.places, strict=True)):
-            now = work.exponents(weights[:, place], every and step == len(self.steps) - 1)
+            now = work.exponents(weights[:, place], every=False)
             start = now if start is None else start
             e, error = self._emergence(start, now, step, weights)
-            found.append((np.column_stack([e, now.values]), np.column_stack([error, now.errors])))
-        return found
-
-    def along(self, weights):
-        """(values, errors) of all steps side by side, (rows, 3 steps)."""
-        return tuple(np.concatenate(each, axis=1) for each in zip(*self.at(weights), strict=True))
+            values += [e, *now.values.T]
+            errors += [error, *now.errors.T]
+        return np.column_stack(values), np.column_stack(errors)
 
     def _emergence(self, start, now, step, weights):
         """E (rows,) of a step against the first one, and its error by the chain rule."""
@@ -217,18 +212,6 @@ class Steps:
         for row, part in enumerate(parts):
             influence[:, self.places[step if row < 2 else 0]] += slopes[row][:, None] * part.pulls
         return degree_of_emergence(*values, method=self.method), standard_error(influence, weights, self.strata)
-
-
-def _refuse_other_neurons(start, now):
-    same = len(start.layers) == len(now.layers) and all(
-        one.name == other.name and np.array_equal(one.numbers, other.numbers)
-        for one, other in zip(start.layers, now.layers, strict=True)
-    )
-    if not same:
-        raise NeuroMFAError(
-            "the two networks do not hold the same neurons: draw both samples with the same size and seed, as in "
-            "start.sample(32, seed=0) and now.sample(32, seed=0)"
-        )
 
 
 def resample(exponents, strata, resamples, seed):
@@ -281,7 +264,7 @@ class Confidence(results.Result):
         neurons: how many were resampled.
         alpha0, width: the values of the sample itself, of redraws their mean; alpha0_band, width_band: (2,) the low and
             the high end. Along a run (steps,) and (2, steps).
-        emergence, emergence_band: the same of E, where there is a step 0 to compare with; else None.
+        emergence, emergence_band: of a run the same of E, else None.
         step: (steps,) of a run, else None; neurons_per_layer: size of the run's sample, None for the whole network.
         q, tau (q,), alpha, f (orders of alpha,), tau_band (2, q), alpha_band, f_band (2, orders of alpha): of one
             spectrum; None of a run.
@@ -384,7 +367,7 @@ class Confidence(results.Result):
                 low, high = getattr(self, f"{name}_band")
                 columns |= {name: getattr(self, name), f"{name}_low": low, f"{name}_high": high}
             return pd.DataFrame({**columns, "r2": self.r2})
-        single = [name for name in ("alpha0", "width", "emergence") if getattr(self, name) is not None]
+        single = ("alpha0", "width")
         rows = [(name, np.nan, getattr(self, name), *getattr(self, f"{name}_band"), self.r2) for name in single]
         for name in ("tau", "alpha", "f"):
             values, ends = getattr(self, name), getattr(self, f"{name}_band")
@@ -427,13 +410,12 @@ _BANDS_OF_STEPS = tuple(f"{name}_band" for name in ALONG)
 # --- the calls -----------------------------------------------------------------------------------------------------
 
 
-def confidence(what, method=None, level=LEVEL, resamples=400, seed=0, start=None):
-    """Put bands on tau, alpha, f, alpha0 and the width by resampling the neurons, and on E where there is a start.
+def confidence(what, method=None, level=LEVEL, resamples=400, seed=0):
+    """Put bands on tau, alpha, f, alpha0 and the width by resampling the neurons.
 
-    A band answers: in which interval does the value lie that all neurons of the population give, of which these are a
-    sample, at the same radii? It knows nothing of the fan-out that a sample cuts off, of other training seeds, or of a
-    curved fit. The radii and the scaling range are those of the sample as it is. Such bands hold the value less often
-    than they say, those of the width and of E most of all: docs/coverage.md has what was measured.
+    In which interval does the value lie that all neurons of the population give, of which these are a sample, at the
+    same radii and scaling range? A band knows nothing of the fan-out that a sample cuts off, of other training seeds,
+    or of a curved fit, and holds the value less often than it says: docs/coverage.md has what was measured.
 
     Args:
         what: NeuronNetwork, or a Spectrum that still holds its masses. A sampled network is measured as it is.
@@ -441,49 +423,32 @@ def confidence(what, method=None, level=LEVEL, resamples=400, seed=0, start=None
         level: nominal probability of the bands; coverages were measured for 0.9.
         resamples: how many, at least 20.
         seed: whole number >= 0: the same seed, the same bands.
-        start: the same neurons at step 0, as a NeuronNetwork or Spectrum: puts a band on the degree of emergence, too.
 
     Returns:
         Confidence.
 
     Raises:
-        NeuroMFAError: a single neuron, a level outside (0, 1), too few resamples, a spectrum read from a file; a start
-            with other neurons, or with a width of 0.
+        NeuroMFAError: a single neuron, a level outside (0, 1), too few resamples, a spectrum read from a file.
 
     Source: studentised bootstrap, A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997,
         section 5.2; coverage measured in ``benchmarks/band_coverage.py``.
 
     Example:
         >>> from neuromfa_lite import load_network, load_run
-        >>> start, now = (load_network(load_run("induction").checkpoint(step)).sample(32) for step in (0, 724))
-        >>> bands = confidence(now, resamples=100, start=start)
+        >>> bands = confidence(load_network(load_run("induction").checkpoint(724)).sample(32), resamples=100)
         >>> bool(bands.alpha0_band[0] < bands.alpha0 < bands.alpha0_band[1]), bands.neurons
         (True, 320)
-        >>> bool(bands.emergence_band[0] < bands.emergence < bands.emergence_band[1])
-        True
     """
     _refuse_bad(level, resamples, seed)
     spectrum = _spectrum(what, method)
-    masses, e = spectrum.masses, {}
-    if start is None:
-        work = Weighted(spectrum)
-        strata, exponents = work.strata, work.exponents
-    else:
-        both = Steps([_spectrum(start, spectrum.choices), spectrum])
-        strata, exponents = both.strata, lambda weights: both.at(weights, every=True)[-1]
-    point, resampled = resample(exponents, strata, int(resamples), int(seed))
+    work = Weighted(spectrum)
+    point, resampled = resample(work.exponents, work.strata, int(resamples), int(seed))
     ends, drawn = studentised_band(point, resampled, level), 2 * point[0] - resampled[0][:CURVES]
-    if start is not None:
-        e = {"emergence": float(point[0][0]), "emergence_band": ends[:, 0]}
-        ends, drawn = ends[:, 1:], drawn[:, 1:]
     n, a = len(spectrum.q), len(spectrum.alpha)
-    at = dict(zip(("tau", "alpha", "f"), np.split(np.arange(2, 2 + n + 2 * a), [n, n + a]), strict=True))
+    at = dict(zip(EXPONENTS, (0, 1, *np.split(np.arange(2, 2 + n + 2 * a), [n, n + a])), strict=True))
     return Confidence(
         **{name: getattr(spectrum, name) for name in ("q", *EXPONENTS, "r2", "r2_by_q", "verdict")},
         **{name: getattr(spectrum, name) for name in ("method", "method_key", "source", "source_hash")},
-        **e,
-        alpha0_band=ends[:, 0],
-        width_band=ends[:, 1],
         **{f"{name}_band": ends[:, places] for name, places in at.items()},
         curves_alpha=drawn[:, at["alpha"]],
         curves_f=drawn[:, at["f"]],
@@ -491,8 +456,8 @@ def confidence(what, method=None, level=LEVEL, resamples=400, seed=0, start=None
         level=float(level),
         resamples=int(resamples),
         seed=int(seed),
-        neurons=len(strata.of_neuron),
-        notes=notes_on(masses, strata, spectrum.choices, spectrum.seed),
+        neurons=len(work.strata.of_neuron),
+        notes=notes_on(spectrum.masses, work.strata, spectrum.choices, spectrum.seed),
     )
 
 
