@@ -250,7 +250,7 @@ def test_the_error_of_emergence_is_that_of_the_resampled_pair(trained):
     spectra = [analyze(each) for each in (start, trained)]
     (error,) = emergence_errors(spectra[:1], spectra[1:])
     both = Steps(spectra)
-    assert error == pytest.approx(both.at(np.ones((1, 320)))[1][1][0, 0], rel=1e-6)
+    assert error == pytest.approx(both.along(np.ones((1, 320)))[1][0, 3], rel=1e-6)
 
 
 def test_the_score_is_differentiated_in_every_argument():
