@@ -42,11 +42,7 @@ def versions():
 
 
 def target(path):
-    """The Path of a file to write, its place tried: what cannot be written there is refused by name, before any work.
-
-    Raises:
-        NeuroMFAError: no name, a folder, one that does not exist or takes no files, a name that the system refuses.
-    """
+    """The Path of a file to write; a place where nothing can be written is refused by name, before any work."""
     try:
         file = Path(os.path.expanduser(path))
     except TypeError:
@@ -83,14 +79,10 @@ def result_target(path):
 
 @contextmanager
 def written(path):
-    """Open a new file that takes the place of ``path`` once all is written; where that fails, ``path`` is as it was.
-
-    Its temporary name is new (another's file or link of that name is never written to), its permissions are those of
-    the file whose place it takes, else usual ones.
-    """
+    """Open a new file that takes the place of ``path`` once all is written; where that fails, ``path`` is as it was."""
     temporary = _beside(path)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb") as file:  # new: another's file or link of that name is never written to
             with suppress(FileNotFoundError):
                 os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
             yield file
@@ -283,10 +275,9 @@ def _fields(layout):
 
 
 def refuse_misfit(what, values, layout):
-    """Refuse, by name, a field that a layout does not have, that is missing, or of another kind, length or range.
+    """Refuse, by name, a field that a layout lacks, that is missing, or of another kind, length or range.
 
-    Args:
-        what: the start of the message; values: {name: plain value, array or Declared}; layout: see above.
+    values: {name: plain value, array or Declared}; what: the start of the message.
     """
     fields = _fields(layout)
     unknown = sorted(set(values) - set(fields))

@@ -32,14 +32,12 @@ class Lines(NamedTuple):
     residuals: np.ndarray
 
     def distance_from(self, x, curves):
-        """(curves, points) how far curves lie above the lines at abscissas x (points,), others than fitted ones too."""
+        """(curves, points) how far curves lie above the lines at any abscissas x (points,)."""
         return curves - self.intercept[:, None] - self.slope[:, None] * x
 
 
 def fit_lines(x, curves):
-    """The Lines (least squares, free intercept, points of equal weight) through curves (curves, points) at x (points,).
-
-    slope = sum (x - mean x) y / sum (x - mean x)^2. The r2 of a constant curve is 1: its line meets every point.
+    """The least squares Lines through curves (curves, points) at x (points,); the r2 of a constant curve is 1.
 
     Example:
         >>> fit_lines(np.array([0.0, 1.0, 2.0]), np.array([[1.0, 3.0, 5.0]])).slope
@@ -57,7 +55,7 @@ def fit_lines(x, curves):
 
 
 def fit_slopes(x, curves):
-    """The slopes of :func:`fit_lines` alone, (curves,); fewer than two different abscissas define none."""
+    """(curves,) slopes alone, sum (x - mean x) y / sum (x - mean x)^2; fewer than two abscissas define none."""
     if not np.ptp(x) > 0:
         raise NeuroMFAError(
             f"an exponent needs at least two different radii, this network gives {len(x)}: "
@@ -87,9 +85,8 @@ def weights_of_fit(x):
 def radii_in_range(partition, method):
     """(radii,) bool: the radii of a PartitionFunction that the method's scaling range takes.
 
-    "automatic" is the longest range, in ln r, whose local slopes agree: those of its three thirds differ from its own
-    by at most 10 %, for ln Z at the smallest and the largest q and for the line of alpha0. Where no range of six radii
-    does, all radii are taken, and the verdict of the fit says what that is worth.
+    "automatic" is the longest range, in ln r, of six or more radii, whose thirds have slopes within 10 % of its own,
+    for ln Z at the smallest and the largest q and for the line of alpha0; where there is none, all radii are taken.
     """
     radii = partition.radii
     if method.scaling_range == "whole":
@@ -167,10 +164,9 @@ class Quality(NamedTuple):
 
     Attributes:
         r2: the smallest coefficient of determination of all fits.
-        curvature: how much the local slope changes from one end of the scaling range to the other, as a share of the
-            slope, of the parabola through the points; the largest in size of alpha0's line and those of tau(q). A line
-            steep at both ends and flat between has none: of such an S only r2 tells.
-        neurons, radii: how many were used; radii: those in the scaling range.
+        curvature: how much the local slope of the parabola through the points changes over the scaling range, as a
+            share of the slope; the largest in size of alpha0's line and those of tau(q). An S has none: only r2 tells.
+        neurons, radii: how many were used, in the scaling range.
         share_inside: share of all connections that lie inside the window and leave a neuron used.
         verdict: "straight", "curved: alpha depends on the window (...)" or "too few neurons: ...".
     """
@@ -184,10 +180,7 @@ class Quality(NamedTuple):
 
 
 def curvature_of_lines(x, curves, slopes):
-    """(curves,) the change of the local slope over the range x (points,) as a share of the slope of each line.
-
-    A parabola y = a + b x + c x^2 through the points has slopes that differ by 2 c (x_end - x_start) at its ends.
-    """
+    """(curves,) 2 c (x_end - x_start)/slope, c of the parabola a + b x + c x^2 through each of the curves."""
     if len(x) < 3:
         return np.zeros(len(curves))
     centred = x - x.mean()
