@@ -23,13 +23,13 @@ class NeuronDimensions(results.Result):
     """The neuron-based fractal dimension of every neuron of a network.
 
     Attributes:
-        layer, role, neuron: (neurons,) names of its layer and of its role, and its number in the layer.
+        layer, role, neuron: (neurons,) names of its layer and role, its number in the layer.
         dimension: (neurons,) slope of ln N_i(r) on ln r; r2: (neurons,) how straight; radii: (neurons,) points fitted.
-        error: (neurons,) standard error of the dimension over the connections of the neuron; NaN by paths, which depend
-            on each other, and for a neuron whose connections all lie within the first radius.
+        error: (neurons,) standard error of the dimension over the neuron's connections; NaN by paths, which depend on
+            each other, and where all connections lie within the first radius.
         grid: "common", whose mean is alpha0, or "own".
-        mean_error: standard error of the mean over the neurons, each layer by itself; on the common grid that of
-            alpha0. NaN where no two neurons can be compared.
+        mean_error: standard error of the mean over the neurons within their layers (on the common grid of alpha0); NaN
+            where no two neurons can be compared.
         method, method_key, source, source_hash, seed, versions: where it came from.
     """
 
@@ -74,10 +74,7 @@ class NeuronDimensions(results.Result):
 
     @property
     def band(self) -> np.ndarray:
-        """(2, neurons) the low and high end of the band of each dimension over the neuron's connections, nominal 90 %.
-
-        How often such bands held the dimension of the law when it was measured, docs/coverage.md says.
-        """
+        """(2, neurons) the ends of the band of each dimension over its connections, nominal 90 %; docs/coverage.md."""
         return normal_band(self.dimension, self.error)
 
     def mean_shown(self, digits=4):
@@ -132,9 +129,8 @@ _COLUMNS = ("layer", "role", "neuron", "dimension", "error", "r2", "radii")
 def error_over_connections(x, counts):
     """Return the standard error of the slopes of ln N(r) on ln r over the connections that a neuron counts.
 
-    A connection that is first counted at the radius r_k raises N at all from there on, and pulls the slope by
-    I_k = sum_{r >= r_k} c_r / N(r), with c_r the weight of a radius in the regression. With other connections of the
-    same law, each there or not by itself, the slope has the variance sum_k n_k I_k^2, n_k of them being new at r_k.
+    A connection first counted at r_k pulls the slope by I_k = sum_{r >= r_k} c_r / N(r), c_r the weight of a radius in
+    the regression. The variance is sum_k n_k I_k^2, n_k connections being new at r_k, each there or not by itself.
 
     Args:
         x: (radii,) ln r; counts: (neurons, radii) N_i(r), the neuron itself counted as 1.

@@ -25,29 +25,22 @@ class Spectrum(results.Result):
 
     Attributes:
         q: (q,) moment orders.
-        tau: (q,) mass exponent, the slope of ln Z_q(r) on ln(r/r_max); exactly 0 at q = 0, in the standard
-            convention at q = 1.
+        tau: (q,) mass exponent, the slope of ln Z_q(r) on ln(r/r_max); 0 at q = 0, in the standard convention q = 1.
         alpha: (q,) singularity strength d tau/d q; with derivative="forward" one value less, for q[:-1].
-        f: q alpha - tau, of the length of alpha. Minus a large-deviation rate, not a fractal dimension: its maximum
-            is 0 wherever tau is concave. In the standard convention a dimension, its maximum D_0.
+        f: q alpha - tau, of the length of alpha: minus a large-deviation rate, whose maximum is 0 wherever tau is
+            concave; in the standard convention a dimension, whose maximum is D_0.
         alpha0: alpha at q = 0, the regularity (smaller = more regular); with "forward" alpha at the maximum of f.
         width: max alpha - min alpha, the heterogeneity (larger = more diverse).
-        r2: the smallest r2_by_q: how straight the worst of the fits is.
-        r2_by_q: (q,) coefficient of determination of each fit; where ln Z is flat by definition (q = 0, in the standard
-            convention q = 1) that of the line of alpha, which those of the neighbours tend to.
-        residuals: (q, radii) of ln Z_q, those of radii outside the scaling range, which the lines were not fitted to,
-            included.
+        r2_by_q: (q,) coefficient of determination of each fit; where ln Z is flat by definition (tau = 0) that of the
+            line of alpha, which those of the neighbours tend to. r2: the smallest of them.
+        residuals: (q, radii) of ln Z_q, also at radii outside the scaling range.
         radii: (radii,); log_partition: (q, radii) ln Z_q(r).
-        scaling_range: (low, high), the smallest and the largest radius that the lines were fitted to.
+        scaling_range: the smallest and the largest radius that the lines were fitted to.
         convention: "paper" or "standard"; see :class:`neuromfa_lite.Method`.
-        neurons_used, neurons_total; share_inside: share of all connections that lie inside the
-            window and leave a neuron used.
-        curvature: how much the local slopes change over the scaling range, as a share of the slope; see Quality.
-        verdict: the quality of the fits in words: "straight (...)", "curved: alpha depends on the window (...)" or
-            "too few neurons: ...".
+        neurons_used, neurons_total, share_inside, curvature, verdict: see Quality.
         flags: what to distrust, in words; empty when nothing was found.
-        method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a
-            whole network. hashed: the source_hash, or the callable that it is computed by when it is asked for.
+        method, method_key, source, source_hash, seed, versions: where it came from; seed: of the sample, None for a
+            whole network. hashed: the source_hash, or the callable that computes it when it is asked for.
         masses: the Masses behind it (None after load()).
     """
 
@@ -119,12 +112,11 @@ class Spectrum(results.Result):
         return with_ends(getattr(self, quantity), self.band(quantity), digits)
 
     def band(self, name):
-        """Return (2, ...) the low and high end of the band, nominal 90 %, of an exponent.
+        """Return the ends of the band, nominal 90 %, of an exponent: value -+ 1.645 standard errors.
 
         In which interval does the value lie that all neurons of the population give, of which these are a sample, at
-        the same radii? value -+ 1.645 standard errors, from the influence of every neuron on the value, the neurons of
-        each layer compared with each other; nothing is drawn. :func:`neuromfa_lite.confidence` makes better ones. How
-        often such bands held the value when it was measured, docs/coverage.md says.
+        the same radii? The error is that of the influences of the neurons, compared within their layers; nothing is
+        drawn. :func:`neuromfa_lite.confidence` makes better bands; docs/coverage.md says how often they held the value.
 
         Args:
             name: "alpha0", "width", "tau", "alpha", "f", or in the standard convention "dimension".
@@ -133,7 +125,7 @@ class Spectrum(results.Result):
             (2,) or (2, q) float64; None where too few neurons can be compared, or none: boxes.
 
         Raises:
-            NeuroMFAError: another name, or "dimension" in the paper's convention, which has none.
+            NeuroMFAError: another name, or "dimension" in the paper's convention.
 
         Source: influence function and standard error of a stratified sample, A. C. Davison and D. V. Hinkley,
             Bootstrap Methods and their Application, 1997, sections 2.7 and 3.2.
@@ -181,10 +173,7 @@ class Spectrum(results.Result):
         return self.stored_notes if self.stored_notes or self.stored_errors else (spread.NO_NEURONS,)
 
     def frame(self):
-        """pandas DataFrame, a row per q for which alpha is defined: q, tau, alpha, f, the ends of their bands, r2.
-
-        The columns tau_low, tau_high, ... are those of :meth:`band`; a spectrum without bands has none of them.
-        """
+        """pandas DataFrame, a row per q with an alpha: q, tau, tau_low, tau_high (where there are bands), ..., r2."""
         import pandas as pd
 
         n, columns = len(self.alpha), {"q": self.q}
@@ -212,9 +201,7 @@ class Spectrum(results.Result):
 
     @property
     def dimension(self) -> np.ndarray:
-        """(q,) generalised dimensions D_q = tau/(q-1) of the standard convention; D_1, where this is 0/0, is alpha(1).
-
-        Closer to 1 than 1e-8, where tau/(q-1) has lost its digits (1.0000000000000036 of numpy.arange), it is alpha(q).
+        """(q,) generalised dimensions D_q = tau/(q-1) of the standard convention; within 1e-8 of q = 1 it is alpha(q).
 
         Raises:
             NeuroMFAError: the paper's convention, which has none, or derivative="forward" with q = 1 among the orders.
@@ -276,14 +263,13 @@ def spectrum_of_masses(masses, method=PAPER, **provenance):
     The exact derivative is a slope too, of sum_i p_i ln mu_i with p_i = mu_i^q / Z_q (Chhabra and Jensen 1989).
     In the standard convention Z_q(r) = sum_i w_i mu_i(r)^(q-1), with the measure w_i at the centres.
 
-    Source: Xiao et al. 2025, section 3.2 and equations there; standard convention: T. Tel, A. Fulop and T. Vicsek,
-        Physica A 159, 1989.
+    Source: Xiao et al. 2025, section 3.2; standard: T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989.
     """
     return spectrum_of_partition(partition_of_masses(masses, method), method, masses, **provenance)
 
 
 def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
-    """Compute the spectrum of a PartitionFunction; arguments and errors of :func:`spectrum_of_masses`."""
+    """The Spectrum of a PartitionFunction."""
     q = np.array(method.q)
     chosen = radii_in_range(partition, method)
     used = partition if chosen.all() else partition.at(chosen)

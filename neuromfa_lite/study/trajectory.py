@@ -12,6 +12,7 @@ from ..errors.text import html
 from ..method import PAPER, PARTS, Method
 from .emergence import degree_of_emergence
 
+REGISTER = 'neuromfa_lite.method.register_part("score", NAME, function)'
 _ERRORS = ("alpha0_error", "width_error", "emergence_error")
 _COLUMNS = (*"training_seed step sample alpha0 width r2 share_inside neurons_used emergence".split(), *_ERRORS)
 
@@ -31,8 +32,7 @@ class Trajectory(results.Result):
         flags: {"seed/step": what to distrust there, of the worst sample, and in how many samples}.
         radii: the common radii, empty where each network has its own.
         neurons_per_layer, method, method_key, source_hash, versions: how it was measured.
-        choices: the Method; None of a trajectory out of a file where the file cannot tell it: a part was a function, or
-            registered by a name, which is not known here.
+        choices: the Method; None out of a file that cannot tell it: a part was a function, or is not known here.
     """
 
     run: str
@@ -107,9 +107,8 @@ class Trajectory(results.Result):
             training_seed: None: the main run; a number: that seed; "all": every one, told apart by a column.
 
         Returns:
-            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence, the
-            standard errors alpha0_error, width_error and emergence_error over its neurons, and the ability under its
-            own name.
+            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence,
+            alpha0_error, width_error, emergence_error, and the ability under its own name.
 
         Raises:
             NeuroMFAError: a training seed that was not followed.
@@ -129,10 +128,9 @@ class Trajectory(results.Result):
 
         Returns:
             DataFrame: step, alpha0, alpha0_sd, width, width_sd, r2 (the smallest), emergence (of the averaged alpha0
-            and width, as published), emergence_sd (over samples), the ability under its own name. Kept apart from
-            these, the spread over training seeds: training_seeds (how many have this step), emergence_over_seeds,
-            emergence_over_seeds_sd and the same two of the ability; an sd of a single value is missing. Where there is
-            a single sample, its errors over neurons stand in: alpha0_error, width_error, emergence_error.
+            and width, as published), emergence_sd, of a single sample alpha0_error, width_error, emergence_error, the
+            ability under its own name. Over training seeds: training_seeds (how many have this step),
+            emergence_over_seeds, emergence_over_seeds_sd and the same two of the ability.
 
         Raises:
             NeuroMFAError: a training seed that was not followed.
@@ -181,17 +179,16 @@ class Trajectory(results.Result):
 
         Args:
             ax: matplotlib Axes; None makes a figure.
-            bands: None: plus and minus the standard deviation over samples, of a single one the standard error over
-                its neurons; "redraws": from the smallest to the largest sample, with the probability that a further
-                sample lies there; what :func:`neuromfa_lite.trajectory_confidence` returns: its resampled band.
+            bands: None: plus and minus the standard deviation over samples, of a single one the standard error;
+                "redraws": from the smallest to the largest sample; or what
+                :func:`neuromfa_lite.trajectory_confidence` returns.
         """
         return results.picture("plot_trajectory", self, ax=ax, bands=bands)
 
     def redraws(self, quantity):
-        """Return the band that the samples span: (2, steps) of the main run, and what may be said of it, in words.
+        """Return the band that n samples span, (2, steps) of the main run, and its probability in words.
 
-        A further sample is as likely to fall at any place among n others, so it lies between the smallest and the
-        largest of them with probability (n - 1)/(n + 1).
+        A further sample lies in it with probability (n - 1)/(n + 1): it is as likely to fall at any place among them.
 
         Args:
             quantity: "emergence", "alpha0" or "width".
@@ -220,10 +217,7 @@ class Trajectory(results.Result):
             raise NeuroMFAError(f"{path} is damaged: training_seed {without[0]} has no step 0")
         score, choices = values.pop("score"), values.pop("choices")
         if score not in PARTS["score"]:
-            raise NeuroMFAError(
-                f"{path}: its score {score!r:.60} is not known here: register it with "
-                'neuromfa_lite.method.register_part("score", NAME, function) before loading'
-            )
+            raise NeuroMFAError(f"{path}: its score {score!r:.60} is not known here: register it with {REGISTER}")
         return cls(**values, choices=_method_of(choices, values["method_key"]), stored_score=score)
 
     @property
@@ -235,10 +229,7 @@ class Trajectory(results.Result):
 def refuse_score_without_name(method):
     """Refuse to save what a function scored: no file keeps a function."""
     if callable(method.score):
-        raise NeuroMFAError(
-            "this trajectory's score is a function, which no file keeps: register it first with "
-            'neuromfa_lite.method.register_part("score", NAME, function) and follow with score=NAME'
-        )
+        raise NeuroMFAError(f"this trajectory's score is a function, which no file keeps: register it with {REGISTER}")
 
 
 def _named_choices(method):
