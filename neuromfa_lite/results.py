@@ -16,6 +16,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def target(path):
 
 
 def result_target(path):
-    """The same for the path of a result, which gets the ending .npz where it lacks it."""
+    """The same of a result, which gets the ending .npz."""
     path = target(path)
     return path if path.suffix == ".npz" else target(path.with_name(f"{path.name}.npz"))
 
@@ -179,11 +180,11 @@ def _read(path, kind, layout):
             ) from None
 
 
-class Declared:
-    """What the file says of an array: its dtype and shape."""
+class Declared(NamedTuple):
+    """What the file says of an array."""
 
-    def __init__(self, dtype, shape):
-        self.dtype, self.shape = dtype, shape
+    dtype: np.dtype
+    shape: tuple[int, ...]
 
 
 def _declared(archive, size):

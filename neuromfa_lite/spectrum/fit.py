@@ -37,12 +37,7 @@ class Lines(NamedTuple):
 
 
 def fit_lines(x, curves):
-    """The least squares Lines through curves (curves, points) at x (points,); the r2 of a constant curve is 1.
-
-    Example:
-        >>> fit_lines(np.array([0.0, 1.0, 2.0]), np.array([[1.0, 3.0, 5.0]])).slope
-        array([2.])
-    """
+    """The least squares Lines through curves (curves, points) at x (points,); the r2 of a constant curve is 1."""
     centred, slope = x - x.mean(), fit_slopes(x, curves)
     start = curves[:, -1:]
     raised = curves - start
@@ -58,8 +53,8 @@ def fit_slopes(x, curves):
     """(curves,) slopes alone, sum (x - mean x) y / sum (x - mean x)^2; fewer than two abscissas define none."""
     if not np.ptp(x) > 0:
         raise NeuroMFAError(
-            f"an exponent needs at least two different radii, this network gives {len(x)}: "
-            "draw a larger sample, widen the window, or name radii with method.replace(radii=...)"
+            f"an exponent needs at least two different radii, this network gives {len(x)}: draw a larger sample, or "
+            "widen the window"
         )
     # The last value is taken off first, so that a constant curve has slope 0 exactly.
     return (curves - curves[:, -1:]) @ weights_of_fit(x)
@@ -168,7 +163,7 @@ class Quality(NamedTuple):
             share of the slope; the largest in size of alpha0's line and those of tau(q). An S has none: only r2 tells.
         neurons, radii: how many were used, in the scaling range.
         share_inside: share of all connections that lie inside the window and leave a neuron used.
-        verdict: "straight", "curved: alpha depends on the window (...)" or "too few neurons: ...".
+        verdict: "straight (...)", "curved: alpha depends on the window (...)" or "too few neurons: ...".
     """
 
     r2: float

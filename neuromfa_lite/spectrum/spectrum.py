@@ -276,7 +276,7 @@ def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
     if partition.radii[0] < partition.radii[-1] * FARTHEST:
         raise NeuroMFAError(
             f"radii from {partition.radii[0]:g} to {partition.radii[-1]:g} are too far apart for a float64: leave "
-            "connections out with a window, or name the radii with method.replace(radii=[...])"
+            "connections out with a window"
         )
     x = np.log(partition.radii / partition.radii[-1])
     fits, slopes = fit_lines(x[chosen], used.log_z), fit_slopes(x[chosen], used.mean_log)

@@ -1,8 +1,7 @@
 """The bootstrap: neurons are drawn again, layer by layer, and everything is computed anew, some hundred times.
 
-A resample is a row of weights, how often each neuron was drawn. All rows of a block go through the sums over neurons
-together, as one product of matrices, and each gets its own lines and, from the pull of every neuron on them, its own
-standard errors. From these come studentised bands.
+A resample is a row of weights, how often each neuron was drawn; a block of rows goes through the sums over neurons as
+one product of matrices, and each row gets its exponents and their standard errors. These make studentised bands.
 """
 
 from dataclasses import dataclass
@@ -52,8 +51,8 @@ def draw_weights(strata, resamples, seed):
     """Yield (rows, neurons) float64 weights of resampled neurons, in blocks of any size the same numbers.
 
     Of n neurons of a stratum n - 1 are drawn with replacement, each of weight n/(n - 1), so that their mean spreads as
-    that of a sample does (J. N. K. Rao and C. F. J. Wu, J. Am. Stat. Assoc. 83, 1988). Each stratum has a random stream
-    of its own, read one resample after another. A stratum of one neuron is always drawn as it is.
+    that of a sample does (J. N. K. Rao and C. F. J. Wu, J. Am. Stat. Assoc. 83, 1988); a single one as it is. Each
+    stratum has a random stream of its own, read one resample after another.
     """
     streams = [np.random.default_rng([seed, stratum]) for stratum in range(len(strata.sizes))]
     neurons = len(strata.of_neuron)
@@ -93,10 +92,9 @@ class Estimates(NamedTuple):
 
 
 class Weighted:
-    """The exponents of a Spectrum for any weights of its neurons; radii, range and places of the extremes stay.
+    """The exponents of a Spectrum for any weights v_i of its neurons; radii, range and places of the extremes stay.
 
-    Formula: Z_q(r) = sum_i v_i w_i mu_i(r)^q with v_i the weight of neuron i in the resample (in the standard
-    convention q - 1 in place of q); tau(q) and alpha(q) are the slopes of ln Z_q and of its derivative in q.
+    Z_q(r) = sum_i v_i w_i mu_i(r)^q (standard convention: q - 1); tau(q), alpha(q) = slopes of ln Z_q, d ln Z_q/dq.
     """
 
     def __init__(self, spectrum):
@@ -128,13 +126,11 @@ class Weighted:
 
     def _no_z(self, weights):
         if not (weights * self.measure).any(axis=1).all():
-            return NeuroMFAError(
-                "a resample holds no neuron that the method uses: so few neurons allow no band, draw a larger sample"
-            )
+            return NeuroMFAError("a resample holds no neuron that the method uses: draw a larger sample")
         q = self.spectrum.q
         return NeuroMFAError(
             f"orders q from {q[0]:g} to {q[-1]:g} make single neurons outweigh all others by more than a float64 can "
-            "hold, so resamples without them have no Z: use a smaller range of q"
+            "hold: use a smaller range of q"
         )
 
     def _lines(self, weights, every):
@@ -184,10 +180,7 @@ def _product(left, right):
 
 
 class Steps:
-    """The same neurons at several steps, the first one untrained, drawn together.
-
-    A neuron that the method uses at some of the steps only is drawn with the others and counts at those steps alone.
-    """
+    """The same neurons at several steps, the first one untrained, drawn together; each counts where it is used."""
 
     def __init__(self, spectra):
         self.strata, self.places = neurons_of_steps([each.masses for each in spectra])
@@ -220,9 +213,7 @@ def resample(exponents, strata, resamples, seed):
     exponents(weights (rows, neurons)) returns (values, errors, ...), (rows, quantities) each.
     """
     if not knows_spread(strata):
-        raise NeuroMFAError(
-            "no layer has two neurons to resample, so nothing is known about their spread: draw a larger sample"
-        )
+        raise NeuroMFAError("no layer has two neurons whose spread could be known: draw a larger sample")
     neurons = len(strata.of_neuron)
     point = [each[0] for each in exponents(np.ones((1, neurons)))[:2]]
     refuse_above(
@@ -241,8 +232,8 @@ def resample(exponents, strata, resamples, seed):
 def studentised_band(point, resampled, level=LEVEL):
     """(2, quantities) the ends of the studentised bands of what :func:`resample` returned.
 
-    How far a resample lies from the sample is counted in its own standard errors: a sample that happens to lack the
-    rare neurons, and has too small a spread for it, gets a longer tail (Davison and Hinkley 1997, section 5.2).
+    How far a resample lies from the sample is counted in its own standard errors, so that a sample that happens to lack
+    the rare neurons gets a longer tail (Davison and Hinkley 1997, section 5.2).
     """
     (point, error), (values, errors) = point, resampled
     # A resample of one neuron many times has no spread of its own to be measured in: it is far out.
@@ -262,16 +253,14 @@ class Confidence(results.Result):
         kind: "studentised" (resampled neurons) or "redraws" (other samples).
         level: nominal probability; resamples: how many, or how many samples; seed: of the resamples.
         neurons: how many were resampled.
-        alpha0, width: the values of the sample itself, of redraws their mean; alpha0_band, width_band: (2,) the low and
-            the high end. Along a run (steps,) and (2, steps).
-        emergence, emergence_band: of a run the same of E, else None.
-        step: (steps,) of a run, else None; neurons_per_layer: size of the run's sample, None for the whole network.
-        q, tau (q,), alpha, f (orders of alpha,), tau_band (2, q), alpha_band, f_band (2, orders of alpha): of one
-            spectrum; None of a run.
+        alpha0, width: the values of the sample itself, of redraws their mean; alpha0_band, width_band: (2,) the ends.
+            Along a run (steps,) and (2, steps), and emergence, emergence_band the same of E.
+        step: (steps,) of a run; neurons_per_layer: size of its sample, None for the whole network.
+        q, tau (q,), alpha, f (orders of alpha,), tau_band (2, q), alpha_band, f_band (2, orders): not of a run.
         curves_alpha, curves_f: (curves, orders of alpha) spectra of some resamples, reflected at the sample's; of
-            redraws the spectra themselves; None of a run.
-        r2, r2_by_q (q,), verdict: the worst fit, that of every order, and the quality of the fits in words; of redraws
-            the worst of all samples, of a run r2 (steps,) and the worst verdict.
+            redraws the spectra themselves.
+        r2, r2_by_q (q,), verdict: the worst fit, that of every order, the quality in words; of redraws the worst of all
+            samples, of a run r2 (steps,) and the worst verdict.
         notes: what to know about these bands, in words.
         method, method_key, source_hash, versions: where it came from.
     """
@@ -354,10 +343,9 @@ class Confidence(results.Result):
         )
 
     def frame(self):
-        """pandas DataFrame: of one spectrum a row per quantity and q, of a run a row per step.
+        """pandas DataFrame: of a spectrum a row per quantity and q: quantity, q, value, low, high, r2.
 
-        Columns of a spectrum: quantity, q (missing where there is none), value, low, high, r2. Of a run: step, then
-        value, low and high of emergence, alpha0 and width, r2.
+        Of a run a row per step: step, then value, low and high of emergence, alpha0 and width, r2.
         """
         import pandas as pd
 
@@ -367,8 +355,8 @@ class Confidence(results.Result):
                 low, high = getattr(self, f"{name}_band")
                 columns |= {name: getattr(self, name), f"{name}_low": low, f"{name}_high": high}
             return pd.DataFrame({**columns, "r2": self.r2})
-        single = ("alpha0", "width")
-        rows = [(name, np.nan, getattr(self, name), *getattr(self, f"{name}_band"), self.r2) for name in single]
+        both = ("alpha0", "width")
+        rows = [(name, np.nan, getattr(self, name), *getattr(self, f"{name}_band"), self.r2) for name in both]
         for name in ("tau", "alpha", "f"):
             values, ends = getattr(self, name), getattr(self, f"{name}_band")
             rows += zip([name] * len(values), self.q, values, *ends, self.r2_by_q, strict=False)
@@ -464,13 +452,13 @@ def confidence(what, method=None, level=LEVEL, resamples=400, seed=0):
 def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, resamples=400, seed=0):
     """Put bands of nominal 90 % on E, alpha0 and the width of one sample along a run, by resampling its neurons.
 
-    The bands answer what those of :func:`neuromfa_lite.confidence` do, at every step. Values of neighbouring steps
-    rest on the same neurons, so the bands do not say how far two steps may move against each other.
+    They answer at every step what those of :func:`neuromfa_lite.confidence` do, not how far two steps may move against
+    each other: these rest on the same neurons.
 
     Args:
         run: a Run, as for :func:`neuromfa_lite.follow`; its main training seed is taken.
         method: Method; with radii_scope="run" the radii are those common to the sample at all steps.
-        neurons_per_layer: size of the sample, drawn with seed 0 like the first one of follow(); None: all neurons.
+        neurons_per_layer: size of the sample, drawn with seed 0; None: all neurons.
         steps: the steps, 0 among them; None: every checkpoint.
         resamples: how many, at least 20; seed: of the resamples.
 
@@ -524,9 +512,8 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
 def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
     """Put bands on tau, alpha, f, alpha0 and the width from other samples of the same network.
 
-    The band reaches from the smallest to the largest of n samples. A further sample is as likely to fall at any place
-    among them, so the band holds it with probability (n - 1)/(n + 1) exactly: 0.9 for 19 samples, 0.82 for the
-    paper's 10. It speaks of samples of this size, not of the whole network, from which their mean differs.
+    The band reaches from the smallest to the largest of n samples and holds a further one with probability
+    (n - 1)/(n + 1): 0.9 for 19. It speaks of samples of this size, not of the whole network.
 
     Args:
         network: NeuronNetwork, whole. neurons_per_layer: size of a sample.

@@ -240,7 +240,7 @@ def common_radii(networks, method):
     if len(radii) < 2:
         raise NeuroMFAError(
             f"no radii are common to all networks of the run (largest first one {low:g}, smallest last one {high:g}): "
-            'use radii_scope="network" or name the radii'
+            'use radii_scope="network"'
         )
     return radii
 
