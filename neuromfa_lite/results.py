@@ -259,7 +259,6 @@ PLAIN = {
     "texts": ("a list of texts", lambda value: isinstance(value, (list, tuple)) and _texts(value)),
     "words": ("texts by name", lambda value: isinstance(value, dict) and _texts([*value, *value.values()])),
     "choices": ("choices by name", lambda value: isinstance(value, dict) and _texts(value)),
-    "truth": ("true or false", lambda value: isinstance(value, (bool, np.bool_))),
     "whole": ("a whole number of at least 0", lambda value: _is(int, np.integer)(value) and 0 <= value <= 1 << 64),
     "number": ("a finite number", lambda value: _number(value) and abs(value) <= LARGEST),
     "range": (

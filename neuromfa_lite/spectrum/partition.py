@@ -93,9 +93,8 @@ def _log_partition_of_counts(masses, orders, log_z, mean_log):
     radii = len(counts)
     # Every radius is summed by itself, so the result does not depend on who sums which.
     at_once = radii if counts.size < SHARED_FROM else -(-radii // 8)
-    together(
-        lambda start: log_partition_of_counts(
-            counts, logarithms, orders, start, min(start + at_once, radii), log_z, mean_log
-        ),
-        range(0, radii, at_once),
-    )
+
+    def some(start):
+        log_partition_of_counts(counts, logarithms, orders, start, min(start + at_once, radii), log_z, mean_log)
+
+    together(some, range(0, radii, at_once))

@@ -178,13 +178,13 @@ def influences_of(spectrum, q):
     """
     fit, measure, shift = fit_of(spectrum)
     orders = np.asarray(q, dtype=np.float64) - shift
-    found = np.empty((2, len(orders), len(measure)))
-    work = _work_on(spectrum, orders)
+    found, work = np.empty((2, len(orders), len(measure))), _kernel_for(spectrum, orders)
     at_once = len(orders) if found.size * len(fit) < SHARED_FROM else 1
-    together(
-        lambda j: work(measure, orders, fit, j, min(j + at_once, len(orders)), *found),
-        range(0, len(orders), at_once),
-    )
+
+    def some(start):
+        work(measure, orders, fit, start, min(start + at_once, len(orders)), *found)
+
+    together(some, range(0, len(orders), at_once))
     return found
 
 
@@ -196,7 +196,7 @@ def fit_of(spectrum):
     return fit, measure, standard
 
 
-def _work_on(spectrum, orders):
+def _kernel_for(spectrum, orders):
     """The kernel with its masses: by their counts where the powers of these can be looked up, else by logarithms."""
     masses, method, chosen = spectrum.masses, spectrum.choices, spectrum.fitted
     if has_logarithms(masses, method):

@@ -324,21 +324,21 @@ class Confidence(results.Result):
     def _fit_said(self):
         return f"{np.min(self.r2):.3f}, {word_on(self.verdict)}"
 
+    def _looks(self):
+        return f"{self.resamples} {'samples' if self.kind == 'redraws' else 'resamples'}"
+
     def __repr__(self):
         of = f"{self.source!r} at step {self.step[-1]}: " if self.step is not None else ""
         names = {"E": "emergence", "alpha0": "alpha0", "width": "width"}
         said = ", ".join("=".join(each) for each in self._said(names))
-        return plain(f"Confidence({of}{said}, r2={self._fit_said()}, {self.resamples} {self._looks()})")
-
-    def _looks(self):
-        return "samples" if self.kind == "redraws" else "resamples"
+        return plain(f"Confidence({of}{said}, r2={self._fit_said()}, {self._looks()})")
 
     def _repr_html_(self):
         of = f" at step {self.step[-1]}" if self.step is not None else ""
         names = {"E": "emergence", "&alpha;<sub>0</sub>": "alpha0", "width": "width"}
         return (
-            f"<b>Confidence</b> of {html(self.source)}{of} ({html(self.method)}), {html(self.kind)}, {self.resamples} "
-            f"{self._looks()} of {self.neurons} neurons<br>"
+            f"<b>Confidence</b> of {html(self.source)}{of} ({html(self.method)}), {html(self.kind)}, {self._looks()} "
+            f"of {self.neurons} neurons<br>"
             f"{', '.join(' = '.join(each) for each in self._said(names))}, r&sup2; = {html(self._fit_said())}"
         )
 
@@ -376,12 +376,10 @@ class Confidence(results.Result):
 
     def _to_file(self):
         """A single network is one step."""
-        numbers = {name: getattr(self, name) for name in _OF_STEPS}
-        bands = {name: getattr(self, name) for name in _BANDS_OF_STEPS}
-        return {
-            **{name: None if each is None else np.atleast_1d(np.float64(each)) for name, each in numbers.items()},
-            **{name: None if each is None else each.reshape(2, -1) for name, each in bands.items()},
-        }
+        if self.step is not None:
+            return {}
+        known = [name for name in (*_OF_STEPS, *_BANDS_OF_STEPS) if getattr(self, name) is not None]
+        return {name: np.array(getattr(self, name), dtype=np.float64)[..., None] for name in known}
 
     @classmethod
     def _from_file(cls, path, values):
