@@ -106,13 +106,9 @@ class NeuronDimensions(results.Result):
         Raises:
             NeuroMFAError: another grouping than "layer" or "role".
         """
+        columns = {name: ("dimension", of) for name, of in _SUMMARY.items()}
         groups = self.frame().groupby(self.grouping(by), sort=False)
-        values = groups["dimension"]
-        columns = {name: getattr(values, name)() for name in ("count", "mean", "std", "min", "max")}
-        table = groups[["neuron"]].first().drop(columns="neuron").assign(
-            **columns, error=groups["error"].median(), worst_r2=groups["r2"].min()
-        )
-        return table.rename(columns={"count": "neurons", "std": "sd"}).reset_index()
+        return groups.agg(**columns, error=("error", "median"), worst_r2=("r2", "min")).reset_index()
 
     def grouping(self, by):
         """The name of a grouping, "layer" or "role", refused where it is another."""
@@ -123,6 +119,7 @@ class NeuronDimensions(results.Result):
         return results.picture("plot_dimensions", self, ax=ax, by=by)
 
 
+_SUMMARY = {"neurons": "count", "mean": "mean", "sd": "std", "min": "min", "max": "max"}
 _COLUMNS = ("layer", "role", "neuron", "dimension", "error", "r2", "radii")
 
 
