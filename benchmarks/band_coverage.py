@@ -33,8 +33,8 @@ from neuromfa_lite.fractals import ParetoFanOut
 from neuromfa_lite.masses.count import count_masses
 from neuromfa_lite.network import NeuronLayer
 from neuromfa_lite.network.connections import WeightBlock
+from neuromfa_lite.spectrum.fit import weights_of_fit
 from neuromfa_lite.spectrum.nfd import error_over_connections
-from neuromfa_lite.spectrum.regression import weights_of_fit
 from neuromfa_lite.spectrum.spectrum import spectrum_of_masses
 from neuromfa_lite.spectrum.spread import LEVEL, normal_band
 from neuromfa_lite.study.bootstrap import Steps, Weighted, resample, studentised_band
@@ -113,7 +113,7 @@ def _resampled(spectra, resamples, seed):
         one = Weighted(spectra[0])
         return resample(one.exponents, one.strata, resamples, seed)
     both = Steps(spectra)
-    return resample(lambda weights: [each[:, :1] for each in both.at(weights)[1]], both.strata, resamples, seed)
+    return resample(lambda weights: [each[:, 3:4] for each in both.along(weights)], both.strata, resamples, seed)
 
 
 # --- the populations -------------------------------------------------------------------------------------------------

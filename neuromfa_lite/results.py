@@ -1,5 +1,6 @@
 """Results in files: npz with a JSON header, never pickle, never half a file; all that a file holds is checked."""
 
+import dataclasses
 import io
 import json
 import math
@@ -15,6 +16,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,11 +43,7 @@ def versions():
 
 
 def target(path):
-    """The Path of a file to write, its place tried: what cannot be written there is refused by name, before any work.
-
-    Raises:
-        NeuroMFAError: no name, a folder, one that does not exist or takes no files, a name that the system refuses.
-    """
+    """The Path of a file to write; a place where nothing can be written is refused by name, before any work."""
     try:
         file = Path(os.path.expanduser(path))
     except TypeError:
@@ -75,21 +73,17 @@ def target(path):
 
 
 def result_target(path):
-    """The same for the path of a result, which gets the ending .npz where it lacks it."""
+    """The same of a result, which gets the ending .npz."""
     path = target(path)
     return path if path.suffix == ".npz" else target(path.with_name(f"{path.name}.npz"))
 
 
 @contextmanager
 def written(path):
-    """Open a new file that takes the place of ``path`` once all is written; where that fails, ``path`` is as it was.
-
-    Its temporary name is new (another's file or link of that name is never written to), its permissions are those of
-    the file whose place it takes, else usual ones.
-    """
+    """Open a new file that takes the place of ``path`` once all is written; where that fails, ``path`` is as it was."""
     temporary = _beside(path)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb") as file:  # new: another's file or link of that name is never written to
             with suppress(FileNotFoundError):
                 os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
             yield file
@@ -109,37 +103,60 @@ def _reason(error):
     return getattr(error, "strerror", None) or said(error)
 
 
-def make_read_only(result):
-    """Let nobody change the arrays of a result by accident."""
-    for value in vars(result).values():
-        if isinstance(value, np.ndarray):
-            value.setflags(write=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """What every result shares: arrays that nobody changes by accident, how it was computed, and a file."""
+
+    _kind = ""  # names the result in its file
+    _layout = {}  # what the file holds, see layouts below
+
+    method: str = ""
+    method_key: str = ""
+    versions: dict = dataclasses.field(default_factory=versions)
+
+    def __post_init__(self):
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    def _to_file(self):
+        """{name: value} of those fields that a file holds in another form than the result."""
+        return {}
+
+    @classmethod
+    def _from_file(cls, path, values):
+        """The result of the values in a file."""
+        return cls(**values)
+
+    def save(self, path):
+        """Write the result to an .npz file; returns its path, which gets the ending .npz where it lacks it."""
+        values = self._to_file()
+        values |= {name: getattr(self, name) for name in _fields(self._layout) if name not in values}
+        path = result_target(path)
+        refuse_misfit(f"this {self._kind} cannot be saved", values, self._layout)
+        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        plain = {name: value for name, value in values.items() if name not in arrays}
+        header = json.dumps({"schema": SCHEMA, "kind": self._kind, "plain": plain}, default=lambda value: value.item())
+        content = io.BytesIO()
+        np.savez_compressed(content, header=np.array(header), **arrays)
+        with written(path) as file:
+            file.write(content.getbuffer())
+        return path
+
+    @classmethod
+    def load(cls, path):
+        """Read a result written by :meth:`save`.
+
+        Raises:
+            NeuroMFAError: no such file, a damaged one, another kind of result or schema, a field that is missing,
+                unknown or of another kind, length or range; the message names the file and the field.
+        """
+        path = arguments.path("path", path)
+        return cls._from_file(path, _read(path, cls._kind, cls._layout))
 
 
-def save(path, kind, values, layout):
-    """Write arrays and plain values, as the layout of this kind of result says; returns the path (with .npz)."""
-    path = result_target(path)
-    refuse_misfit(f"this {kind} cannot be saved", values, layout)
-    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-    plain = {name: value for name, value in values.items() if name not in arrays}
-    header = json.dumps({"schema": SCHEMA, "kind": kind, "plain": plain}, default=lambda value: value.item())
-    content = io.BytesIO()
-    np.savez_compressed(content, header=np.array(header), **arrays)
-    with written(path) as file:
-        file.write(content.getbuffer())
-    return path
-
-
-def load(path, kind, layout):
-    """Read what :func:`save` wrote, as a dict.
-
-    Nothing is allocated before what the file declares agrees with its size and with the layout of the result.
-
-    Raises:
-        NeuroMFAError: no such file, a damaged one, another kind of result, another schema, a field that is missing,
-            unknown or of another kind, length or range; the message names the file and the field.
-    """
-    path = arguments.path("path", path)
+def _read(path, kind, layout):
+    """The values in a file; nothing is allocated before what it declares agrees with its size and the layout."""
     try:
         if not os.path.isfile(path):
             raise NeuroMFAError(f"{path}: {'is a folder' if os.path.isdir(path) else 'no such file'}")
@@ -163,11 +180,11 @@ def load(path, kind, layout):
             ) from None
 
 
-class Declared:
-    """What the file says of an array: its dtype and shape."""
+class Declared(NamedTuple):
+    """What the file says of an array."""
 
-    def __init__(self, dtype, shape):
-        self.dtype, self.shape = dtype, shape
+    dtype: np.dtype
+    shape: tuple[int, ...]
 
 
 def _declared(archive, size):
@@ -242,7 +259,6 @@ PLAIN = {
     "texts": ("a list of texts", lambda value: isinstance(value, (list, tuple)) and _texts(value)),
     "words": ("texts by name", lambda value: isinstance(value, dict) and _texts([*value, *value.values()])),
     "choices": ("choices by name", lambda value: isinstance(value, dict) and _texts(value)),
-    "truth": ("true or false", lambda value: isinstance(value, (bool, np.bool_))),
     "whole": ("a whole number of at least 0", lambda value: _is(int, np.integer)(value) and 0 <= value <= 1 << 64),
     "number": ("a finite number", lambda value: _number(value) and abs(value) <= LARGEST),
     "range": (
@@ -253,13 +269,17 @@ PLAIN = {
 ARRAYS = {"numbers": ("finite numbers", "f"), "wholes": ("whole numbers of at least 0", "iu"), "names": ("texts", "U")}
 
 
-def refuse_misfit(what, values, layout):
-    """Refuse, by name, a field that a layout does not have, that is missing, or of another kind, length or range.
+def _fields(layout):
+    """{name: match of its field in the layout}."""
+    return {name: FIELD.fullmatch(field) for field, names in layout.items() for name in names.split()}
 
-    Args:
-        what: the start of the message; values: {name: plain value, array or Declared}; layout: see above.
+
+def refuse_misfit(what, values, layout):
+    """Refuse, by name, a field that a layout lacks, that is missing, or of another kind, length or range.
+
+    values: {name: plain value, array or Declared}; what: the start of the message.
     """
-    fields = {name: FIELD.fullmatch(field) for field, names in layout.items() for name in names.split()}
+    fields = _fields(layout)
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise NeuroMFAError(f"{what}: it holds {unknown[0][:60]!r}, which no such result has")

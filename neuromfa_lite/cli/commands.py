@@ -135,7 +135,7 @@ def describe(source, revision, method, as_json):
 def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
     from ..masses.distances import refuse_bad_network
-    from ..spectrum.quality import quietly
+    from ..spectrum.fit import quietly
     from ..study import analyze as measured
 
     chosen = find_method(method)
@@ -164,7 +164,7 @@ def follow(run, method, neurons_per_layer, samples, steps, out, as_json):
     """Follow RUN (a bundled name or a folder) over its checkpoints: spectrum, degree of emergence, ability."""
     from ..laboratory import load_run
     from ..results import result_target
-    from ..spectrum.quality import quietly
+    from ..spectrum.fit import quietly
     from ..study import follow as followed
     from ..study.trajectory import refuse_score_without_name
 

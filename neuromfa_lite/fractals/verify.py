@@ -9,7 +9,7 @@ from ..masses import geodesic_distances
 from ..method import GEODESIC, PAPER, PUBLISHED, SANDBOX, SCALE_FREE
 from ..network import NeuronNetwork
 from ..spectrum import box_counting, neuron_fractal_dimension
-from ..spectrum.quality import quietly
+from ..spectrum.fit import quietly
 from ..study import analyze, degree_of_emergence
 from .cascade import Cascade
 from .flower import Flower

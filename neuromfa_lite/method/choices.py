@@ -60,7 +60,7 @@ class Method:
             Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at neuron i or 1/n, so tau(1) = 0 and tau(0) = -D_0.
         q: the moment orders, increasing.
         scaling_range: the radii that exponents are fitted on: "whole" (all, the paper), (low, high), or "automatic":
-            the longest range whose local slopes agree, see :mod:`neuromfa_lite.spectrum.scaling`.
+            the longest range whose local slopes agree, see :mod:`neuromfa_lite.spectrum.fit`.
         derivative: "exact" (alpha = d tau/d q as a regression slope of its own) or "forward" (the authors' difference
             quotient: alpha and f belong to q[:-1]).
         score: "emergence", "regularity" (ln[alpha0(0)/alpha0(t)] alone), or a callable: alpha0, width, alpha0 at step

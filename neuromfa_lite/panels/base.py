@@ -21,7 +21,7 @@ from ..laboratory import load_run
 from ..method import refuse_no_method
 from ..network import load_network
 from ..plots.curves import RUN_COLOURS, STYLE, no_ability
-from ..spectrum.quality import quietly
+from ..spectrum.fit import quietly
 from ..spectrum.spread import with_ends
 from ..study import Trajectory, analyze
 

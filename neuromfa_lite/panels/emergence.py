@@ -5,7 +5,7 @@ import ipywidgets as widgets
 from ..errors.text import html
 from ..method import PAPER
 from ..plots.curves import GREY, plot_ability, plot_heterogeneity, plot_regularity, plot_trajectory
-from ..spectrum.quality import quietly
+from ..spectrum.fit import quietly
 from ..study import Trajectory, follow
 from .base import Panel, colours_of, open_runs, require_ability, spread_of, spread_said, stops
 

@@ -6,7 +6,7 @@ from ..fractals import Cascade
 from ..method import SANDBOX
 from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..spectrum import box_counting
-from ..spectrum.quality import quietly
+from ..spectrum.fit import quietly
 from ..study import analyze
 from .base import Panel, stops
 

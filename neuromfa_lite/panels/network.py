@@ -9,7 +9,7 @@ from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..plots.networks import around, rings
 from ..spectrum import neuron_fractal_dimension
-from ..spectrum.regression import fit_lines
+from ..spectrum.fit import fit_lines
 from .base import Panel, banded, log_ticks, open_runs, require_window, run_and_step, sampled_spectra
 
 THICKEST = 6.0  # points; a weight of 0.4 and more

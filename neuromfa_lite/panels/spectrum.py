@@ -9,8 +9,8 @@ from matplotlib.collections import LineCollection
 from ..errors.text import math_free
 from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED
+from ..spectrum.fit import POOR_FIT
 from ..spectrum.partition import log_masses
-from ..spectrum.quality import POOR_FIT
 from .base import Panel, banded, lay_band, open_runs, run_and_step, sampled_spectra, stops
 
 FAINT = 40  # mass curves shown behind the chosen one

@@ -2,7 +2,7 @@
 
 from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
-from ..spectrum.quality import quietly
+from ..spectrum.fit import quietly
 from ..study import follow
 from .base import (
     Panel,

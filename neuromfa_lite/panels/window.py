@@ -10,8 +10,7 @@ from ..errors.text import math_free
 from ..masses import count_masses
 from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED
-from ..spectrum.quality import quietly
-from ..spectrum.regression import fit_lines
+from ..spectrum.fit import fit_lines, quietly
 from ..study import analyze
 from .base import Panel, banded, lay_band, log_ticks, open_runs, require_window, run_and_step, sampled_spectra
 

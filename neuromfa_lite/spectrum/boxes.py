@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..kernels.partition import log_partition
 from ..masses import geodesic_distances
@@ -24,11 +23,10 @@ def box_counting(what, sizes=None, method=SANDBOX):
     tau(q) = slope of ln Z_q on ln s, so tau(1) = 0 and tau(0) = -D_0: the standard convention, whatever the method's.
 
     Args:
-        what: measure on a line (n,) or a grid (m, n), networkx graph with edge attribute distance (every node has the
-            same mass; see :func:`greedy_boxes`), or an object of :mod:`neuromfa_lite.fractals`.
-        sizes: of the boxes, increasing: numbers of boxes of the measure that divide its sides, or distances. None:
-            all powers of the base that a cascade has, or of the smallest number that divides the sides; at most ten
-            of a graph's distances.
+        what: measure on a line (n,) or a grid (m, n), networkx graph with edge attribute distance (all nodes have one
+            mass; see :func:`greedy_boxes`), or an object of :mod:`neuromfa_lite.fractals`.
+        sizes: of the boxes, increasing: whole numbers that divide the sides of the measure, or distances. None: powers
+            of a cascade's base, or of the smallest number that divides the sides; at most ten of a graph's distances.
         method: Method; its q, scaling_range and derivative act here.
 
     Returns:
@@ -59,7 +57,7 @@ def box_counting(what, sizes=None, method=SANDBOX):
         sizes, shares = _boxes_of_measure(measure, sizes, base)
         source, content = "measure", content_hash(measure)
     partition = _partition_of_boxes(sizes, shares, np.append(method.q, 0.0))
-    return spectrum_of_partition(partition, method, source=source, hashed=content, versions=results.versions())
+    return spectrum_of_partition(partition, method, source=source, hashed=content)
 
 
 def _partition_of_boxes(sizes, shares, orders):
@@ -102,10 +100,10 @@ def _powers(shape, base):
 
 
 def greedy_boxes(graph, size, seed=0):
-    """Cover a graph with boxes of diameter < size: the nodes of a box are pairwise nearer than size.
+    """Cover a graph with boxes whose nodes are pairwise nearer than size.
 
-    Nodes that are too far apart are joined in a second graph, whose greedy colouring by networkx is the covering; the
-    nodes with the most far ones go first. The fewest boxes are not guaranteed (that is as hard as colouring).
+    Nodes too far apart are joined in a second graph, whose greedy colouring, those with the most far ones first, is the
+    covering. The fewest boxes are not guaranteed (that is as hard as colouring).
 
     Args:
         graph: connected networkx graph with edge attribute distance, at most 1500 nodes.
@@ -145,8 +143,8 @@ def _distances(graph):
         raise NeuroMFAError(f"graph must be a networkx graph, not {type(graph).__name__}")
     if len(graph) > LARGEST_COVERING:
         raise NeuroMFAError(
-            f"covering {len(graph):,} nodes by boxes is too much (limit {LARGEST_COVERING:,}): use a smaller graph, or "
-            "balls, analyze(graph, SANDBOX), which is what they are good for"
+            f"covering {len(graph):,} nodes by boxes is too much (limit {LARGEST_COVERING:,}): use balls, "
+            "analyze(graph, SANDBOX)"
         )
     network = NeuronNetwork.from_networkx(graph)
     distances = geodesic_distances(network, GEODESIC.replace(reach="geodesic-undirected"))

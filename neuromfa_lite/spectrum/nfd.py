@@ -1,6 +1,6 @@
 """The neuron-based fractal dimension (NFD): how fast the mass of a single neuron grows with the radius."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..errors.text import html
 from ..masses import count_masses
 from ..method import PAPER, refuse_no_method
 from ..network import refuse_no_network
-from .regression import fit_lines, weights_of_fit
+from .fit import fit_lines, weights_of_fit
 from .spread import knows_spread, normal_band, standard_error, strata_of, with_ends
 
 OWN_WINDOW = (0.0, 200.0)  # the authors' window for the dimension, wider than the one for the spectrum
@@ -19,17 +19,17 @@ OWN_RADII = (0.5, *range(1, 201))
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronDimensions:
+class NeuronDimensions(results.Result):
     """The neuron-based fractal dimension of every neuron of a network.
 
     Attributes:
-        layer, role, neuron: (neurons,) names of its layer and of its role, and its number in the layer.
+        layer, role, neuron: (neurons,) names of its layer and role, its number in the layer.
         dimension: (neurons,) slope of ln N_i(r) on ln r; r2: (neurons,) how straight; radii: (neurons,) points fitted.
-        error: (neurons,) standard error of the dimension over the connections of the neuron; NaN by paths, which depend
-            on each other, and for a neuron whose connections all lie within the first radius.
+        error: (neurons,) standard error of the dimension over the neuron's connections; NaN by paths, which depend on
+            each other, and where all connections lie within the first radius.
         grid: "common", whose mean is alpha0, or "own".
-        mean_error: standard error of the mean over the neurons, each layer by itself; on the common grid that of
-            alpha0. NaN where no two neurons can be compared.
+        mean_error: standard error of the mean over the neurons within their layers (on the common grid of alpha0); NaN
+            where no two neurons can be compared.
         method, method_key, source, source_hash, seed, versions: where it came from.
     """
 
@@ -42,15 +42,21 @@ class NeuronDimensions:
     radii: np.ndarray
     grid: str
     mean_error: float = float("nan")
-    method: str = ""
-    method_key: str = ""
     source: str = ""
     source_hash: str = ""
     seed: int | None = None
-    versions: dict = field(default_factory=dict)
 
-    def __post_init__(self):
-        results.make_read_only(self)
+    _kind = "dimensions"
+    _layout = {
+        "names[neurons]": "layer role",
+        "wholes[neurons]": "neuron radii",
+        "numbers[neurons]": "dimension r2",
+        "numbers[neurons] or nan": "error",
+        "number or nan": "mean_error",
+        "text": "grid method method_key source source_hash",
+        "whole or none": "seed",
+        "words": "versions",
+    }
 
     def __len__(self):
         return len(self.dimension)
@@ -68,10 +74,7 @@ class NeuronDimensions:
 
     @property
     def band(self) -> np.ndarray:
-        """(2, neurons) the low and high end of the band of each dimension over the neuron's connections, nominal 90 %.
-
-        How often such bands held the dimension of the law when it was measured, docs/coverage.md says.
-        """
+        """(2, neurons) the ends of the band of each dimension over its connections, nominal 90 %; docs/coverage.md."""
         return normal_band(self.dimension, self.error)
 
     def mean_shown(self, digits=4):
@@ -103,13 +106,9 @@ class NeuronDimensions:
         Raises:
             NeuroMFAError: another grouping than "layer" or "role".
         """
+        columns = {name: ("dimension", of) for name, of in _SUMMARY.items()}
         groups = self.frame().groupby(self.grouping(by), sort=False)
-        values = groups["dimension"]
-        columns = {name: getattr(values, name)() for name in ("count", "mean", "std", "min", "max")}
-        table = groups[["neuron"]].first().drop(columns="neuron").assign(
-            **columns, error=groups["error"].median(), worst_r2=groups["r2"].min()
-        )
-        return table.rename(columns={"count": "neurons", "std": "sd"}).reset_index()
+        return groups.agg(**columns, error=("error", "median"), worst_r2=("r2", "min")).reset_index()
 
     def grouping(self, by):
         """The name of a grouping, "layer" or "role", refused where it is another."""
@@ -119,36 +118,16 @@ class NeuronDimensions:
         """Draw a dot per neuron, a row per "layer" or "role", with the means; returns the Axes."""
         return results.picture("plot_dimensions", self, ax=ax, by=by)
 
-    def save(self, path):
-        """Write everything to an .npz file; returns its path."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return results.save(path, "dimensions", values, _LAYOUT)
 
-    @classmethod
-    def load(cls, path):
-        """Read dimensions written by :meth:`save`; a damaged file or one of another schema is refused."""
-        return cls(**results.load(path, "dimensions", _LAYOUT))
-
-
+_SUMMARY = {"neurons": "count", "mean": "mean", "sd": "std", "min": "min", "max": "max"}
 _COLUMNS = ("layer", "role", "neuron", "dimension", "error", "r2", "radii")
-_LAYOUT = {
-    "names[neurons]": "layer role",
-    "wholes[neurons]": "neuron radii",
-    "numbers[neurons]": "dimension r2",
-    "numbers[neurons] or nan": "error",
-    "number or nan": "mean_error",
-    "text": "grid method method_key source source_hash",
-    "whole or none": "seed",
-    "words": "versions",
-}
 
 
 def error_over_connections(x, counts):
     """Return the standard error of the slopes of ln N(r) on ln r over the connections that a neuron counts.
 
-    A connection that is first counted at the radius r_k raises N at all from there on, and pulls the slope by
-    I_k = sum_{r >= r_k} c_r / N(r), with c_r the weight of a radius in the regression. With other connections of the
-    same law, each there or not by itself, the slope has the variance sum_k n_k I_k^2, n_k of them being new at r_k.
+    A connection first counted at r_k pulls the slope by I_k = sum_{r >= r_k} c_r / N(r), c_r the weight of a radius in
+    the regression. The variance is sum_k n_k I_k^2, n_k connections being new at r_k, each there or not by itself.
 
     Args:
         x: (radii,) ln r; counts: (neurons, radii) N_i(r), the neuron itself counted as 1.
@@ -224,7 +203,6 @@ def neuron_fractal_dimension(network, method=PAPER, grid="common"):
         source=network.origin,
         source_hash=network.content_hash(),
         seed=network.seed,
-        versions=results.versions(),
     )
 
 

@@ -15,20 +15,12 @@ SHARED_FROM = 100_000  # masses: fewer are summed sooner than a second thread is
 
 @dataclass(frozen=True, eq=False)
 class PartitionFunction:
-    """The partition function over radii, and its derivative in q.
+    """The partition function over radii, and its derivative in q."""
 
-    Attributes:
-        radii: (radii,) distances, increasing.
-        log_z: (q, radii) ln Z_q(r).
-        mean_log: (q + 1, radii) d ln Z_q/d q = sum_i p_i ln mu_i with p_i = w_i mu_i^q / Z_q; the last row is that of
-            q = 0, wherever the orders lie.
-        neurons: how many neurons, centres of balls or boxes it sums over (of boxes: those of the smallest size).
-    """
-
-    radii: np.ndarray
-    log_z: np.ndarray
-    mean_log: np.ndarray
-    neurons: int
+    radii: np.ndarray  # (radii,) distances, increasing
+    log_z: np.ndarray  # (q, radii) ln Z_q(r)
+    mean_log: np.ndarray  # (q + 1, radii) d ln Z_q/d q = sum_i p_i ln mu_i, p_i = w_i mu_i^q / Z_q; last that of q = 0
+    neurons: int  # neurons, centres of balls, or boxes of the smallest size, that it sums over
 
     def at(self, chosen):
         """The partition function at some radii, chosen (radii,) bool."""
@@ -38,9 +30,9 @@ class PartitionFunction:
 def log_masses(masses, method=PAPER):
     """ln mu_i(r), (radii, neurons) float64, mu the method's mass of the counts."""
     counts = masses.counts
-    if method.mass == "final-share" and _whole(counts):
+    if has_logarithms(masses, method):
         logs = np.empty(counts.shape[::-1])
-        log_ratio_to_final(*_counts_and_logarithms(masses), logs)
+        log_ratio_to_final(*counts_and_logarithms(masses), logs)
         return logs
     if method.mass == "others-share":
         alone = masses.radii[(counts > 1).all(axis=0).argmax()]
@@ -68,28 +60,24 @@ def shares_of(counts, method):
     return mu
 
 
-def _whole(counts):
-    """Whether masses are numbers of neurons, whose logarithms can be looked up; those of a measure are not."""
-    return counts.dtype.kind in "iu"
+def has_logarithms(masses, method):
+    """Whether ln mu can be looked up: of shares of whole numbers of neurons; those of a measure are none."""
+    return method.mass == "final-share" and masses.counts.dtype.kind in "iu"
 
 
-def _counts_and_logarithms(masses):
+def counts_and_logarithms(masses):
     """The counts (radii, neurons) and the logarithm of every whole number up to the largest of them."""
     largest = int(masses.counts[:, -1].max())
     return np.ascontiguousarray(masses.counts.T), np.log(np.maximum(np.arange(largest + 1), 1))
 
 
 def partition_of_masses(masses, method=PAPER):
-    """The PartitionFunction of Masses; a mass that is not positive and finite is refused.
-
-    Paper: Z_q(r) = sum_i mu_i(r)^q. Standard: Z_q(r) = sum_i w_i mu_i(r)^(q-1), w_i the measure at each centre, the
-    same for all where the masses carry none (T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989).
-    """
+    """The PartitionFunction of Masses; without a measure w_i at the centres it is the same for all."""
     standard = method.convention == "standard"
     orders = np.append(method.q, 0.0) - standard
     log_z = np.empty((len(orders), len(masses.radii)))
     mean_log = np.empty_like(log_z)
-    if method.mass == "final-share" and not standard and _whole(masses.counts):
+    if has_logarithms(masses, method) and not standard:
         _log_partition_of_counts(masses, orders, log_z, mean_log)
     else:
         weights = masses.weight if standard else None
@@ -101,13 +89,12 @@ def partition_of_masses(masses, method=PAPER):
 
 
 def _log_partition_of_counts(masses, orders, log_z, mean_log):
-    counts, logarithms = _counts_and_logarithms(masses)
+    counts, logarithms = counts_and_logarithms(masses)
     radii = len(counts)
     # Every radius is summed by itself, so the result does not depend on who sums which.
     at_once = radii if counts.size < SHARED_FROM else -(-radii // 8)
-    together(
-        lambda start: log_partition_of_counts(
-            counts, logarithms, orders, start, min(start + at_once, radii), log_z, mean_log
-        ),
-        range(0, radii, at_once),
-    )
+
+    def some(start):
+        log_partition_of_counts(counts, logarithms, orders, start, min(start + at_once, radii), log_z, mean_log)
+
+    together(some, range(0, radii, at_once))

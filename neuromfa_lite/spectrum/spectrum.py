@@ -11,10 +11,8 @@ from ..errors.text import html, plain
 from ..masses import Masses
 from ..method import PAPER
 from . import spread
+from .fit import Quality, fit_lines, fit_slopes, flags_of, judge, r2_of_slopes, radii_in_range, verdict, word_on
 from .partition import partition_of_masses
-from .quality import Quality, flags_of, judge, verdict, word_on
-from .regression import fit_lines, fit_slopes, r2_of_slopes
-from .scaling import radii_in_range
 from .spread import NeuronErrors, TwoErrors, normal_band, with_ends
 
 NEAR_ONE = 1e-8  # there tau/(q - 1) and alpha(q) both are within about 1e-8 of D_q
@@ -22,34 +20,27 @@ BANDED = ("alpha0", "width", "tau", "alpha", "f", "dimension")
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(results.Result):
     """The multifractal spectrum of one network.
 
     Attributes:
         q: (q,) moment orders.
-        tau: (q,) mass exponent, the slope of ln Z_q(r) on ln(r/r_max); exactly 0 at q = 0, in the standard
-            convention at q = 1.
+        tau: (q,) mass exponent, the slope of ln Z_q(r) on ln(r/r_max); 0 at q = 0, in the standard convention q = 1.
         alpha: (q,) singularity strength d tau/d q; with derivative="forward" one value less, for q[:-1].
-        f: q alpha - tau, of the length of alpha. Minus a large-deviation rate, not a fractal dimension: its maximum
-            is 0 wherever tau is concave. In the standard convention a dimension, its maximum D_0.
+        f: q alpha - tau, of the length of alpha: minus a large-deviation rate, whose maximum is 0 wherever tau is
+            concave; in the standard convention a dimension, whose maximum is D_0.
         alpha0: alpha at q = 0, the regularity (smaller = more regular); with "forward" alpha at the maximum of f.
         width: max alpha - min alpha, the heterogeneity (larger = more diverse).
-        r2: the smallest r2_by_q: how straight the worst of the fits is.
-        r2_by_q: (q,) coefficient of determination of each fit; where ln Z is flat by definition (q = 0, in the standard
-            convention q = 1) that of the line of alpha, which those of the neighbours tend to.
-        residuals: (q, radii) of ln Z_q, those of radii outside the scaling range, which the lines were not fitted to,
-            included.
+        r2_by_q: (q,) coefficient of determination of each fit; where ln Z is flat by definition (tau = 0) that of the
+            line of alpha, which those of the neighbours tend to. r2: the smallest of them.
+        residuals: (q, radii) of ln Z_q, also at radii outside the scaling range.
         radii: (radii,); log_partition: (q, radii) ln Z_q(r).
-        scaling_range: (low, high), the smallest and the largest radius that the lines were fitted to.
+        scaling_range: the smallest and the largest radius that the lines were fitted to.
         convention: "paper" or "standard"; see :class:`neuromfa_lite.Method`.
-        neurons_used, neurons_total; share_inside: share of all connections that lie inside the
-            window and leave a neuron used.
-        curvature: how much the local slopes change over the scaling range, as a share of the slope; see Quality.
-        verdict: the quality of the fits in words: "straight (...)", "curved: alpha depends on the window (...)" or
-            "too few neurons: ...".
+        neurons_used, neurons_total, share_inside, curvature, verdict: see Quality.
         flags: what to distrust, in words; empty when nothing was found.
-        method, method_key, source, source_hash, seed, versions: where it came from. seed: of the sample, None for a
-            whole network. hashed: the source_hash, or the callable that it is computed by when it is asked for.
+        method, method_key, source, source_hash, seed, versions: where it came from; seed: of the sample, None for a
+            whole network. hashed: the source_hash, or the callable that computes it when it is asked for.
         masses: the Masses behind it (None after load()).
     """
 
@@ -72,19 +63,31 @@ class Spectrum:
     curvature: float = 0.0
     verdict: str = ""
     flags: tuple[str, ...] = ()
-    method: str = ""
-    method_key: str = ""
     source: str = ""
     hashed: object = field(default="", repr=False)
     seed: int | None = None
-    versions: dict = field(default_factory=dict)
     masses: Masses | None = field(default=None, repr=False)
     choices: object = field(default=None, repr=False)
     stored_errors: NeuronErrors | None = field(default=None, repr=False)
     stored_notes: tuple[str, ...] = field(default=(), repr=False)
 
-    def __post_init__(self):
-        results.make_read_only(self)
+    _kind = "spectrum"
+    _layout = {
+        "numbers[q]": "q tau r2_by_q",
+        "numbers[orders]": "alpha f",
+        "numbers[radii]": "radii",
+        "numbers[q radii]": "residuals log_partition",
+        "number": "alpha0 width r2 share_inside curvature",
+        "whole": "neurons_used neurons_total",
+        "whole or none": "seed",
+        "range": "scaling_range",
+        "text": "convention verdict method method_key source source_hash",
+        "texts": "flags stored_notes",
+        "words": "versions",
+        "number or none": "error_of_alpha0 error_of_width",
+        "numbers[q] or none": "error_of_tau",
+        "numbers[orders] or none": "error_of_alpha error_of_f",
+    }
 
     def __repr__(self):
         said = ", ".join(f"{name}={self.shown(name)}" for name in ("alpha0", "width"))
@@ -109,12 +112,11 @@ class Spectrum:
         return with_ends(getattr(self, quantity), self.band(quantity), digits)
 
     def band(self, name):
-        """Return (2, ...) the low and high end of the band, nominal 90 %, of an exponent.
+        """Return the ends of the band, nominal 90 %, of an exponent: value -+ 1.645 standard errors.
 
         In which interval does the value lie that all neurons of the population give, of which these are a sample, at
-        the same radii? value -+ 1.645 standard errors, from the influence of every neuron on the value, the neurons of
-        each layer compared with each other; nothing is drawn. :func:`neuromfa_lite.confidence` makes better ones. How
-        often such bands held the value when it was measured, docs/coverage.md says.
+        the same radii? The error is that of the influences of the neurons, compared within their layers; nothing is
+        drawn. :func:`neuromfa_lite.confidence` makes better bands; docs/coverage.md says how often they held the value.
 
         Args:
             name: "alpha0", "width", "tau", "alpha", "f", or in the standard convention "dimension".
@@ -123,7 +125,7 @@ class Spectrum:
             (2,) or (2, q) float64; None where too few neurons can be compared, or none: boxes.
 
         Raises:
-            NeuroMFAError: another name, or "dimension" in the paper's convention, which has none.
+            NeuroMFAError: another name, or "dimension" in the paper's convention.
 
         Source: influence function and standard error of a stratified sample, A. C. Davison and D. V. Hinkley,
             Bootstrap Methods and their Application, 1997, sections 2.7 and 3.2.
@@ -171,10 +173,7 @@ class Spectrum:
         return self.stored_notes if self.stored_notes or self.stored_errors else (spread.NO_NEURONS,)
 
     def frame(self):
-        """pandas DataFrame, a row per q for which alpha is defined: q, tau, alpha, f, the ends of their bands, r2.
-
-        The columns tau_low, tau_high, ... are those of :meth:`band`; a spectrum without bands has none of them.
-        """
+        """pandas DataFrame, a row per q with an alpha: q, tau, tau_low, tau_high (where there are bands), ..., r2."""
         import pandas as pd
 
         n, columns = len(self.alpha), {"q": self.q}
@@ -202,9 +201,7 @@ class Spectrum:
 
     @property
     def dimension(self) -> np.ndarray:
-        """(q,) generalised dimensions D_q = tau/(q-1) of the standard convention; D_1, where this is 0/0, is alpha(1).
-
-        Closer to 1 than 1e-8, where tau/(q-1) has lost its digits (1.0000000000000036 of numpy.arange), it is alpha(q).
+        """(q,) generalised dimensions D_q = tau/(q-1) of the standard convention; within 1e-8 of q = 1 it is alpha(q).
 
         Raises:
             NeuroMFAError: the paper's convention, which has none, or derivative="forward" with q = 1 among the orders.
@@ -241,68 +238,45 @@ class Spectrum:
         """Draw f(alpha); returns the matplotlib Axes."""
         return results.picture("plot_spectrum", self, ax=ax)
 
-    def save(self, path):
-        """Write everything but the masses to an .npz file; returns its path."""
-        values = {name: getattr(self, name) for name in _STORED} | {"stored_notes": self.band_notes}
+    def _to_file(self):
         errors = self.errors or [None] * len(NeuronErrors._fields)
-        values |= {f"error_of_{name}": value for name, value in zip(NeuronErrors._fields, errors, strict=True)}
-        return results.save(path, "spectrum", values, _LAYOUT)
+        return {"stored_notes": self.band_notes, **dict(zip(_ERRORS, errors, strict=True))}
 
     @classmethod
-    def load(cls, path):
-        """Read a spectrum written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = results.load(path, "spectrum", _LAYOUT)
+    def _from_file(cls, path, values):
         for name in ("flags", "scaling_range", "stored_notes"):
             values[name] = tuple(values[name])
-        values["hashed"] = values.pop("source_hash")
-        errors = NeuronErrors(*(values.pop(f"error_of_{name}") for name in NeuronErrors._fields))
-        return cls(**values, stored_errors=None if errors.alpha0 is None else errors)
+        errors = NeuronErrors(*(values.pop(name) for name in _ERRORS))
+        hashed = values.pop("source_hash")
+        return cls(**values, hashed=hashed, stored_errors=None if errors.alpha0 is None else errors)
 
 
 FARTHEST = 1e-300  # the smallest radius as a share of the largest
-_PROVENANCE = ("source", "hashed", "seed", "versions")
-_NOT_STORED = ("masses", "choices", "stored_errors", "hashed")
-_STORED = ("source_hash", *(name for name in Spectrum.__dataclass_fields__ if name not in _NOT_STORED))
-_LAYOUT = {
-    "numbers[q]": "q tau r2_by_q",
-    "numbers[orders]": "alpha f",
-    "numbers[radii]": "radii",
-    "numbers[q radii]": "residuals log_partition",
-    "number": "alpha0 width r2 share_inside curvature",
-    "whole": "neurons_used neurons_total",
-    "whole or none": "seed",
-    "range": "scaling_range",
-    "text": "convention verdict method method_key source source_hash",
-    "texts": "flags stored_notes",
-    "words": "versions",
-    "number or none": "error_of_alpha0 error_of_width",
-    "numbers[q] or none": "error_of_tau",
-    "numbers[orders] or none": "error_of_alpha error_of_f",
-}
+_PROVENANCE = ("source", "hashed", "seed")
+_ERRORS = tuple(f"error_of_{name}" for name in NeuronErrors._fields)
 
 
 def spectrum_of_masses(masses, method=PAPER, **provenance):
-    """Compute the Spectrum of Masses; provenance (source, source_hash, seed, versions) is kept with it.
+    """Compute the Spectrum of Masses; provenance (source, hashed, seed) is kept with it.
 
     Z_q(r) = sum_i mu_i(r)^q;  tau(q) = slope of ln Z_q on ln(r/r_max);  alpha = d tau/d q;  f = q alpha - tau.
     The exact derivative is a slope too, of sum_i p_i ln mu_i with p_i = mu_i^q / Z_q (Chhabra and Jensen 1989).
     In the standard convention Z_q(r) = sum_i w_i mu_i(r)^(q-1), with the measure w_i at the centres.
 
-    Source: Xiao et al. 2025, section 3.2 and equations there; standard convention: T. Tel, A. Fulop and T. Vicsek,
-        Physica A 159, 1989.
+    Source: Xiao et al. 2025, section 3.2; standard: T. Tel, A. Fulop and T. Vicsek, Physica A 159, 1989.
     """
     return spectrum_of_partition(partition_of_masses(masses, method), method, masses, **provenance)
 
 
 def spectrum_of_partition(partition, method=PAPER, masses=None, **provenance):
-    """Compute the spectrum of a PartitionFunction; arguments and errors of :func:`spectrum_of_masses`."""
+    """The Spectrum of a PartitionFunction."""
     q = np.array(method.q)
     chosen = radii_in_range(partition, method)
     used = partition if chosen.all() else partition.at(chosen)
     if partition.radii[0] < partition.radii[-1] * FARTHEST:
         raise NeuroMFAError(
             f"radii from {partition.radii[0]:g} to {partition.radii[-1]:g} are too far apart for a float64: leave "
-            "connections out with a window, or name the radii with method.replace(radii=[...])"
+            "connections out with a window"
         )
     x = np.log(partition.radii / partition.radii[-1])
     fits, slopes = fit_lines(x[chosen], used.log_z), fit_slopes(x[chosen], used.mean_log)

@@ -1,7 +1,7 @@
 """Spread: standard errors of exponents from how far each neuron pulls them, the neurons of a layer among themselves.
 
-The pull (influence) of a neuron on a value is the derivative of the value in how often the neuron counts. Neurons drawn
-anew within their layers would move the value by about its standard error, the root of the summed squares of the pulls.
+The pull (influence) of a neuron on a value is the derivative of the value in how often the neuron counts; neurons drawn
+anew within their layers would move the value by about the root of the summed squares of the pulls.
 """
 
 from functools import partial
@@ -13,9 +13,8 @@ import numpy as np
 from ..errors.arguments import whole
 from ..kernels.influence import influence_of_counts, influence_of_neurons
 from ..kernels.threads import together
-from .partition import log_masses
-from .quality import FEW_NEURONS
-from .regression import weights_of_fit
+from .fit import FEW_NEURONS, weights_of_fit
+from .partition import counts_and_logarithms, has_logarithms, log_masses
 
 LEVEL = 0.9  # nominal: docs/coverage.md says how often such bands held the value
 LARGEST_BLOCK = 1 << 21  # influences held at once, 16 MB of each kind
@@ -26,21 +25,21 @@ TOO_FEW = f"no band: fewer than {FEW_NEURONS} neurons, or none of them with anot
 
 
 class Strata(NamedTuple):
-    """Groups of neurons: (neurons,) stratum of each one used; (strata,) sizes, with those that the method left out."""
+    """Groups of neurons that are compared with each other: the layers."""
 
-    of_neuron: np.ndarray
-    sizes: np.ndarray
+    of_neuron: np.ndarray  # (neurons,) stratum of each one used
+    sizes: np.ndarray  # (strata,) with those that the method left out
 
 
 class TwoErrors(NamedTuple):
-    """Standard errors of alpha0 and of the width, float64."""
+    """Standard errors of alpha0 and of the width."""
 
     alpha0: float
     width: float
 
 
 class NeuronErrors(NamedTuple):
-    """Standard errors of all exponents of a spectrum: alpha0, width float64; tau (q,); alpha, f (orders of alpha,)."""
+    """Standard errors of all exponents of a spectrum: alpha0, width; tau (q,); alpha, f (orders of alpha,)."""
 
     alpha0: float
     width: float
@@ -50,11 +49,10 @@ class NeuronErrors(NamedTuple):
 
 
 def strata_of(layer, layers, total):
-    """The Strata of neurons, their layers, of layer (neurons,), the layers and how many neurons were used and left out.
+    """The Strata of neurons of the layers layer (neurons,); total: how many were used and left out.
 
-    A sampled network holds a fixed number of neurons of every layer, so that is what is drawn again. Neurons that the
-    method left out (too few connections) take part without weight: how many are used varies between resamples as it
-    would between samples. Of a part of a layer (chosen centres, a subset) the neurons used alone are drawn.
+    Neurons that the method left out take part without weight: how many are used varies between resamples as it would
+    between samples. Of a part of a layer (chosen centres, a subset) the neurons used alone are drawn.
     """
     there, of_neuron = np.unique(layer, return_inverse=True)
     used = np.bincount(of_neuron)
@@ -95,7 +93,6 @@ def normal_band(value, error, level=LEVEL):
 def with_ends(value, ends, digits=4):
     """A number with the ends of its band as text, the number alone where ends is None.
 
-    Example:
         >>> with_ends(0.5, (0.25, 0.75), 2)
         '0.50 [0.25 \u2026 0.75]'
     """
@@ -138,7 +135,6 @@ def errors_of(spectrum):
 
 
 def _errors_of_orders(spectrum, start, stop):
-    """Those of tau, alpha and f at some of the orders."""
     forward = len(spectrum.alpha) < len(spectrum.q)
     q = spectrum.q[start : stop + forward]
     tau, alpha = influences_of(spectrum, q)
@@ -175,21 +171,20 @@ def _forward(q, of_tau):
 
 
 def influences_of(spectrum, q):
-    """The influence of every neuron on tau and on alpha, (2, q, neurons), of a Spectrum with its masses at orders q.
+    """(2, q, neurons) the influence of every neuron on tau and on alpha = d tau/d q at orders q, v_i its weight.
 
-    With p_i(r) = w_i mu_i(r)^q / Z_q(r) and c_r the weight of a radius in the regression,
-    d tau/d v_i = sum_r c_r p_i(r), and d alpha/d v_i = sum_r c_r p_i(r) [ln mu_i(r) - sum_k p_k(r) ln mu_k(r)] (in the
-    standard convention with q - 1 in place of q). With derivative="forward" alpha too is the derivative at q.
+    d tau/d v_i = sum_r c_r p_i(r) and d alpha/d v_i = sum_r c_r p_i(r) [ln mu_i(r) - sum_k p_k(r) ln mu_k(r)], with
+    p_i(r) = w_i mu_i(r)^q / Z_q(r) (standard convention: q - 1) and c_r the weight of a radius in the regression.
     """
     fit, measure, shift = fit_of(spectrum)
     orders = np.asarray(q, dtype=np.float64) - shift
-    found = np.empty((2, len(orders), len(measure)))
-    work = _work_on(spectrum, orders)
+    found, work = np.empty((2, len(orders), len(measure))), _kernel_for(spectrum, orders)
     at_once = len(orders) if found.size * len(fit) < SHARED_FROM else 1
-    together(
-        lambda j: work(measure, orders, fit, j, min(j + at_once, len(orders)), *found),
-        range(0, len(orders), at_once),
-    )
+
+    def some(start):
+        work(measure, orders, fit, start, min(start + at_once, len(orders)), *found)
+
+    together(some, range(0, len(orders), at_once))
     return found
 
 
@@ -201,12 +196,11 @@ def fit_of(spectrum):
     return fit, measure, standard
 
 
-def _work_on(spectrum, orders):
+def _kernel_for(spectrum, orders):
     """The kernel with its masses: by their counts where the powers of these can be looked up, else by logarithms."""
     masses, method, chosen = spectrum.masses, spectrum.choices, spectrum.fitted
-    if method.mass == "final-share" and masses.counts.dtype.kind in "iu":
-        counts = np.ascontiguousarray(masses.counts.T)
-        logarithms = np.log(np.maximum(np.arange(int(counts[-1].max()) + 1), 1))
+    if has_logarithms(masses, method):
+        counts, logarithms = counts_and_logarithms(masses)
         if np.abs(orders).max() * logarithms[-1] < LARGEST_EXPONENT:
             return partial(influence_of_counts, counts[chosen], counts[-1], logarithms)
     return partial(influence_of_neurons, np.ascontiguousarray(log_masses(masses, method)[chosen]))

@@ -1,11 +1,10 @@
 """The bootstrap: neurons are drawn again, layer by layer, and everything is computed anew, some hundred times.
 
-A resample is a row of weights, how often each neuron was drawn. All rows of a block go through the sums over neurons
-together, as one product of matrices, and each gets its own lines and, from the pull of every neuron on them, its own
-standard errors. From these come studentised bands.
+A resample is a row of weights, how often each neuron was drawn; a block of rows goes through the sums over neurons as
+one product of matrices, and each row gets its exponents and their standard errors. These make studentised bands.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,8 +20,8 @@ from ..kernels.product import multiply
 from ..method import PAPER, refuse_no_method
 from ..network import NeuronNetwork, load_network
 from ..spectrum import Spectrum
+from ..spectrum.fit import quietly, word_on
 from ..spectrum.partition import log_masses
-from ..spectrum.quality import quietly, word_on
 from ..spectrum.spread import (
     LEVEL,
     fit_of,
@@ -52,8 +51,8 @@ def draw_weights(strata, resamples, seed):
     """Yield (rows, neurons) float64 weights of resampled neurons, in blocks of any size the same numbers.
 
     Of n neurons of a stratum n - 1 are drawn with replacement, each of weight n/(n - 1), so that their mean spreads as
-    that of a sample does (J. N. K. Rao and C. F. J. Wu, J. Am. Stat. Assoc. 83, 1988). Each stratum has a random stream
-    of its own, read one resample after another. A stratum of one neuron is always drawn as it is.
+    that of a sample does (J. N. K. Rao and C. F. J. Wu, J. Am. Stat. Assoc. 83, 1988); a single one as it is. Each
+    stratum has a random stream of its own, read one resample after another.
     """
     streams = [np.random.default_rng([seed, stratum]) for stratum in range(len(strata.sizes))]
     neurons = len(strata.of_neuron)
@@ -93,10 +92,9 @@ class Estimates(NamedTuple):
 
 
 class Weighted:
-    """The exponents of a Spectrum for any weights of its neurons; radii, range and places of the extremes stay.
+    """The exponents of a Spectrum for any weights v_i of its neurons; radii, range and places of the extremes stay.
 
-    Formula: Z_q(r) = sum_i v_i w_i mu_i(r)^q with v_i the weight of neuron i in the resample (in the standard
-    convention q - 1 in place of q); tau(q) and alpha(q) are the slopes of ln Z_q and of its derivative in q.
+    Z_q(r) = sum_i v_i w_i mu_i(r)^q (standard convention: q - 1); tau(q), alpha(q) = slopes of ln Z_q, d ln Z_q/dq.
     """
 
     def __init__(self, spectrum):
@@ -128,13 +126,11 @@ class Weighted:
 
     def _no_z(self, weights):
         if not (weights * self.measure).any(axis=1).all():
-            return NeuroMFAError(
-                "a resample holds no neuron that the method uses: so few neurons allow no band, draw a larger sample"
-            )
+            return NeuroMFAError("a resample holds no neuron that the method uses: draw a larger sample")
         q = self.spectrum.q
         return NeuroMFAError(
             f"orders q from {q[0]:g} to {q[-1]:g} make single neurons outweigh all others by more than a float64 can "
-            "hold, so resamples without them have no Z: use a smaller range of q"
+            "hold: use a smaller range of q"
         )
 
     def _lines(self, weights, every):
@@ -184,30 +180,22 @@ def _product(left, right):
 
 
 class Steps:
-    """The same neurons at several steps, the first one untrained, drawn together.
-
-    A neuron that the method uses at some of the steps only is drawn with the others and counts at those steps alone.
-    """
+    """The same neurons at several steps, the first one untrained, drawn together; each counts where it is used."""
 
     def __init__(self, spectra):
-        for other in spectra[1:]:
-            _refuse_other_neurons(spectra[0].masses, other.masses)
         self.strata, self.places = neurons_of_steps([each.masses for each in spectra])
         self.steps, self.method = [Weighted(each) for each in spectra], spectra[0].choices
 
-    def at(self, weights, every=False):
-        """[(values, errors)] of each step, (rows, quantities) each: E, alpha0, width; with every the last has all."""
-        start, found = None, []
+    def along(self, weights):
+        """(values, errors) of E, alpha0 and the width at every step, side by side, (rows, 3 steps)."""
+        start, values, errors = None, [], []
         for step, (work, place) in enumerate(zip(self.steps, self.places, strict=True)):
-            now = work.exponents(weights[:, place], every and step == len(self.steps) - 1)
+            now = work.exponents(weights[:, place], every=False)
             start = now if start is None else start
             e, error = self._emergence(start, now, step, weights)
-            found.append((np.column_stack([e, now.values]), np.column_stack([error, now.errors])))
-        return found
-
-    def along(self, weights):
-        """(values, errors) of all steps side by side, (rows, 3 steps)."""
-        return tuple(np.concatenate(each, axis=1) for each in zip(*self.at(weights), strict=True))
+            values += [e, *now.values.T]
+            errors += [error, *now.errors.T]
+        return np.column_stack(values), np.column_stack(errors)
 
     def _emergence(self, start, now, step, weights):
         """E (rows,) of a step against the first one, and its error by the chain rule."""
@@ -219,27 +207,13 @@ class Steps:
         return degree_of_emergence(*values, method=self.method), standard_error(influence, weights, self.strata)
 
 
-def _refuse_other_neurons(start, now):
-    same = len(start.layers) == len(now.layers) and all(
-        one.name == other.name and np.array_equal(one.numbers, other.numbers)
-        for one, other in zip(start.layers, now.layers, strict=True)
-    )
-    if not same:
-        raise NeuroMFAError(
-            "the two networks do not hold the same neurons: draw both samples with the same size and seed, as in "
-            "start.sample(32, seed=0) and now.sample(32, seed=0)"
-        )
-
-
 def resample(exponents, strata, resamples, seed):
     """((values, errors) of the sample, (quantities,) each; the same of the resamples, (resamples, quantities) each).
 
     exponents(weights (rows, neurons)) returns (values, errors, ...), (rows, quantities) each.
     """
     if not knows_spread(strata):
-        raise NeuroMFAError(
-            "no layer has two neurons to resample, so nothing is known about their spread: draw a larger sample"
-        )
+        raise NeuroMFAError("no layer has two neurons whose spread could be known: draw a larger sample")
     neurons = len(strata.of_neuron)
     point = [each[0] for each in exponents(np.ones((1, neurons)))[:2]]
     refuse_above(
@@ -258,8 +232,8 @@ def resample(exponents, strata, resamples, seed):
 def studentised_band(point, resampled, level=LEVEL):
     """(2, quantities) the ends of the studentised bands of what :func:`resample` returned.
 
-    How far a resample lies from the sample is counted in its own standard errors: a sample that happens to lack the
-    rare neurons, and has too small a spread for it, gets a longer tail (Davison and Hinkley 1997, section 5.2).
+    How far a resample lies from the sample is counted in its own standard errors, so that a sample that happens to lack
+    the rare neurons gets a longer tail (Davison and Hinkley 1997, section 5.2).
     """
     (point, error), (values, errors) = point, resampled
     # A resample of one neuron many times has no spread of its own to be measured in: it is far out.
@@ -271,7 +245,7 @@ def studentised_band(point, resampled, level=LEVEL):
 
 
 @dataclass(frozen=True, eq=False)
-class Confidence:
+class Confidence(results.Result):
     """Bands on the exponents of one spectrum, or on E, alpha0 and the width along a run.
 
     Attributes:
@@ -279,16 +253,14 @@ class Confidence:
         kind: "studentised" (resampled neurons) or "redraws" (other samples).
         level: nominal probability; resamples: how many, or how many samples; seed: of the resamples.
         neurons: how many were resampled.
-        alpha0, width: the values of the sample itself, of redraws their mean; alpha0_band, width_band: (2,) the low and
-            the high end. Along a run (steps,) and (2, steps).
-        emergence, emergence_band: the same of E, where there is a step 0 to compare with; else None.
-        step: (steps,) of a run, else None; neurons_per_layer: size of the run's sample, None for the whole network.
-        q, tau (q,), alpha, f (orders of alpha,), tau_band (2, q), alpha_band, f_band (2, orders of alpha): of one
-            spectrum; None of a run.
+        alpha0, width: the values of the sample itself, of redraws their mean; alpha0_band, width_band: (2,) the ends.
+            Along a run (steps,) and (2, steps), and emergence, emergence_band the same of E.
+        step: (steps,) of a run; neurons_per_layer: size of its sample, None for the whole network.
+        q, tau (q,), alpha, f (orders of alpha,), tau_band (2, q), alpha_band, f_band (2, orders): not of a run.
         curves_alpha, curves_f: (curves, orders of alpha) spectra of some resamples, reflected at the sample's; of
-            redraws the spectra themselves; None of a run.
-        r2, r2_by_q (q,), verdict: the worst fit, that of every order, and the quality of the fits in words; of redraws
-            the worst of all samples, of a run r2 (steps,) and the worst verdict.
+            redraws the spectra themselves.
+        r2, r2_by_q (q,), verdict: the worst fit, that of every order, the quality in words; of redraws the worst of all
+            samples, of a run r2 (steps,) and the worst verdict.
         notes: what to know about these bands, in words.
         method, method_key, source_hash, versions: where it came from.
     """
@@ -320,13 +292,27 @@ class Confidence:
     curves_alpha: np.ndarray | None = None
     curves_f: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-    method: str = ""
-    method_key: str = ""
     source_hash: str = ""
-    versions: dict = field(default_factory=dict)
 
-    def __post_init__(self):
-        results.make_read_only(self)
+    _kind = "confidence"
+    _layout = {
+        "wholes[steps] or none": "step",
+        "numbers[steps]": "alpha0 width r2",
+        "numbers[2 steps]": "alpha0_band width_band",
+        "numbers[steps] or none": "emergence",
+        "numbers[2 steps] or none": "emergence_band",
+        "numbers[q] or none": "q tau r2_by_q",
+        "numbers[orders] or none": "alpha f",
+        "numbers[2 q] or none": "tau_band",
+        "numbers[2 orders] or none": "alpha_band f_band",
+        "numbers[* orders] or none": "curves_alpha curves_f",
+        "number": "level",
+        "whole": "resamples seed neurons",
+        "whole or none": "neurons_per_layer",
+        "text": "source kind verdict method method_key source_hash",
+        "texts": "notes",
+        "words": "versions",
+    }
 
     def _said(self, names):
         """(name, value with the ends of its band) of those quantities that are known; of a run at its end."""
@@ -338,29 +324,28 @@ class Confidence:
     def _fit_said(self):
         return f"{np.min(self.r2):.3f}, {word_on(self.verdict)}"
 
+    def _looks(self):
+        return f"{self.resamples} {'samples' if self.kind == 'redraws' else 'resamples'}"
+
     def __repr__(self):
         of = f"{self.source!r} at step {self.step[-1]}: " if self.step is not None else ""
         names = {"E": "emergence", "alpha0": "alpha0", "width": "width"}
         said = ", ".join("=".join(each) for each in self._said(names))
-        return plain(f"Confidence({of}{said}, r2={self._fit_said()}, {self.resamples} {self._looks()})")
-
-    def _looks(self):
-        return "samples" if self.kind == "redraws" else "resamples"
+        return plain(f"Confidence({of}{said}, r2={self._fit_said()}, {self._looks()})")
 
     def _repr_html_(self):
         of = f" at step {self.step[-1]}" if self.step is not None else ""
         names = {"E": "emergence", "&alpha;<sub>0</sub>": "alpha0", "width": "width"}
         return (
-            f"<b>Confidence</b> of {html(self.source)}{of} ({html(self.method)}), {html(self.kind)}, {self.resamples} "
-            f"{self._looks()} of {self.neurons} neurons<br>"
+            f"<b>Confidence</b> of {html(self.source)}{of} ({html(self.method)}), {html(self.kind)}, {self._looks()} "
+            f"of {self.neurons} neurons<br>"
             f"{', '.join(' = '.join(each) for each in self._said(names))}, r&sup2; = {html(self._fit_said())}"
         )
 
     def frame(self):
-        """pandas DataFrame: of one spectrum a row per quantity and q, of a run a row per step.
+        """pandas DataFrame: of a spectrum a row per quantity and q: quantity, q, value, low, high, r2.
 
-        Columns of a spectrum: quantity, q (missing where there is none), value, low, high, r2. Of a run: step, then
-        value, low and high of emergence, alpha0 and width, r2.
+        Of a run a row per step: step, then value, low and high of emergence, alpha0 and width, r2.
         """
         import pandas as pd
 
@@ -370,8 +355,8 @@ class Confidence:
                 low, high = getattr(self, f"{name}_band")
                 columns |= {name: getattr(self, name), f"{name}_low": low, f"{name}_high": high}
             return pd.DataFrame({**columns, "r2": self.r2})
-        single = [name for name in ("alpha0", "width", "emergence") if getattr(self, name) is not None]
-        rows = [(name, np.nan, getattr(self, name), *getattr(self, f"{name}_band"), self.r2) for name in single]
+        both = ("alpha0", "width")
+        rows = [(name, np.nan, getattr(self, name), *getattr(self, f"{name}_band"), self.r2) for name in both]
         for name in ("tau", "alpha", "f"):
             values, ends = getattr(self, name), getattr(self, f"{name}_band")
             rows += zip([name] * len(values), self.q, values, *ends, self.r2_by_q, strict=False)
@@ -389,57 +374,34 @@ class Confidence:
             return results.picture("plot_trajectory_confidence", self, quantity, ax=ax)
         return results.picture("plot_confidence", self, ax=ax)
 
-    def save(self, path):
-        """Write everything to an .npz file; returns its path."""
-        stored = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name in _OF_STEPS:  # a single network is one step
-            stored[name] = None if stored[name] is None else np.atleast_1d(np.array(stored[name], dtype=np.float64))
-        for name in (f"{name}_band" for name in ALONG):
-            stored[name] = None if stored[name] is None else stored[name].reshape(2, -1)
-        return results.save(path, "confidence", stored, _LAYOUT)
+    def _to_file(self):
+        """A single network is one step."""
+        if self.step is not None:
+            return {}
+        known = [name for name in (*_OF_STEPS, *_BANDS_OF_STEPS) if getattr(self, name) is not None]
+        return {name: np.array(getattr(self, name), dtype=np.float64)[..., None] for name in known}
 
     @classmethod
-    def load(cls, path):
-        """Read bands written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = results.load(path, "confidence", _LAYOUT)
+    def _from_file(cls, path, values):
         if values["step"] is None:
             values |= {name: float(values[name][0]) for name in _OF_STEPS if values[name] is not None}
-            bands = [f"{name}_band" for name in ALONG]
-            values |= {name: values[name][:, 0] for name in bands if values[name] is not None}
+            values |= {name: values[name][:, 0] for name in _BANDS_OF_STEPS if values[name] is not None}
         return cls(**{**values, "notes": tuple(values["notes"])})
 
 
-_OF_STEPS = ("alpha0", "width", "emergence", "r2")
-_LAYOUT = {
-    "wholes[steps] or none": "step",
-    "numbers[steps]": "alpha0 width r2",
-    "numbers[2 steps]": "alpha0_band width_band",
-    "numbers[steps] or none": "emergence",
-    "numbers[2 steps] or none": "emergence_band",
-    "numbers[q] or none": "q tau r2_by_q",
-    "numbers[orders] or none": "alpha f",
-    "numbers[2 q] or none": "tau_band",
-    "numbers[2 orders] or none": "alpha_band f_band",
-    "numbers[* orders] or none": "curves_alpha curves_f",
-    "number": "level",
-    "whole": "resamples seed neurons",
-    "whole or none": "neurons_per_layer",
-    "text": "source kind verdict method method_key source_hash",
-    "texts": "notes",
-    "words": "versions",
-}
+_OF_STEPS = (*ALONG, "r2")
+_BANDS_OF_STEPS = tuple(f"{name}_band" for name in ALONG)
 
 
 # --- the calls -----------------------------------------------------------------------------------------------------
 
 
-def confidence(what, method=None, level=LEVEL, resamples=400, seed=0, start=None):
-    """Put bands on tau, alpha, f, alpha0 and the width by resampling the neurons, and on E where there is a start.
+def confidence(what, method=None, level=LEVEL, resamples=400, seed=0):
+    """Put bands on tau, alpha, f, alpha0 and the width by resampling the neurons.
 
-    A band answers: in which interval does the value lie that all neurons of the population give, of which these are a
-    sample, at the same radii? It knows nothing of the fan-out that a sample cuts off, of other training seeds, or of a
-    curved fit. The radii and the scaling range are those of the sample as it is. Such bands hold the value less often
-    than they say, those of the width and of E most of all: docs/coverage.md has what was measured.
+    In which interval does the value lie that all neurons of the population give, of which these are a sample, at the
+    same radii and scaling range? A band knows nothing of the fan-out that a sample cuts off, of other training seeds,
+    or of a curved fit, and holds the value less often than it says: docs/coverage.md has what was measured.
 
     Args:
         what: NeuronNetwork, or a Spectrum that still holds its masses. A sampled network is measured as it is.
@@ -447,49 +409,32 @@ def confidence(what, method=None, level=LEVEL, resamples=400, seed=0, start=None
         level: nominal probability of the bands; coverages were measured for 0.9.
         resamples: how many, at least 20.
         seed: whole number >= 0: the same seed, the same bands.
-        start: the same neurons at step 0, as a NeuronNetwork or Spectrum: puts a band on the degree of emergence, too.
 
     Returns:
         Confidence.
 
     Raises:
-        NeuroMFAError: a single neuron, a level outside (0, 1), too few resamples, a spectrum read from a file; a start
-            with other neurons, or with a width of 0.
+        NeuroMFAError: a single neuron, a level outside (0, 1), too few resamples, a spectrum read from a file.
 
     Source: studentised bootstrap, A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997,
         section 5.2; coverage measured in ``benchmarks/band_coverage.py``.
 
     Example:
         >>> from neuromfa_lite import load_network, load_run
-        >>> start, now = (load_network(load_run("induction").checkpoint(step)).sample(32) for step in (0, 724))
-        >>> bands = confidence(now, resamples=100, start=start)
+        >>> bands = confidence(load_network(load_run("induction").checkpoint(724)).sample(32), resamples=100)
         >>> bool(bands.alpha0_band[0] < bands.alpha0 < bands.alpha0_band[1]), bands.neurons
         (True, 320)
-        >>> bool(bands.emergence_band[0] < bands.emergence < bands.emergence_band[1])
-        True
     """
     _refuse_bad(level, resamples, seed)
     spectrum = _spectrum(what, method)
-    masses, e = spectrum.masses, {}
-    if start is None:
-        work = Weighted(spectrum)
-        strata, exponents = work.strata, work.exponents
-    else:
-        both = Steps([_spectrum(start, spectrum.choices), spectrum])
-        strata, exponents = both.strata, lambda weights: both.at(weights, every=True)[-1]
-    point, resampled = resample(exponents, strata, int(resamples), int(seed))
+    work = Weighted(spectrum)
+    point, resampled = resample(work.exponents, work.strata, int(resamples), int(seed))
     ends, drawn = studentised_band(point, resampled, level), 2 * point[0] - resampled[0][:CURVES]
-    if start is not None:
-        e = {"emergence": float(point[0][0]), "emergence_band": ends[:, 0]}
-        ends, drawn = ends[:, 1:], drawn[:, 1:]
     n, a = len(spectrum.q), len(spectrum.alpha)
-    at = dict(zip(("tau", "alpha", "f"), np.split(np.arange(2, 2 + n + 2 * a), [n, n + a]), strict=True))
+    at = dict(zip(EXPONENTS, (0, 1, *np.split(np.arange(2, 2 + n + 2 * a), [n, n + a])), strict=True))
     return Confidence(
         **{name: getattr(spectrum, name) for name in ("q", *EXPONENTS, "r2", "r2_by_q", "verdict")},
         **{name: getattr(spectrum, name) for name in ("method", "method_key", "source", "source_hash")},
-        **e,
-        alpha0_band=ends[:, 0],
-        width_band=ends[:, 1],
         **{f"{name}_band": ends[:, places] for name, places in at.items()},
         curves_alpha=drawn[:, at["alpha"]],
         curves_f=drawn[:, at["f"]],
@@ -497,22 +442,21 @@ def confidence(what, method=None, level=LEVEL, resamples=400, seed=0, start=None
         level=float(level),
         resamples=int(resamples),
         seed=int(seed),
-        neurons=len(strata.of_neuron),
-        notes=notes_on(masses, strata, spectrum.choices, spectrum.seed),
-        versions=results.versions(),
+        neurons=len(work.strata.of_neuron),
+        notes=notes_on(spectrum.masses, work.strata, spectrum.choices, spectrum.seed),
     )
 
 
 def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, resamples=400, seed=0):
     """Put bands of nominal 90 % on E, alpha0 and the width of one sample along a run, by resampling its neurons.
 
-    The bands answer what those of :func:`neuromfa_lite.confidence` do, at every step. Values of neighbouring steps
-    rest on the same neurons, so the bands do not say how far two steps may move against each other.
+    They answer at every step what those of :func:`neuromfa_lite.confidence` do, not how far two steps may move against
+    each other: these rest on the same neurons.
 
     Args:
         run: a Run, as for :func:`neuromfa_lite.follow`; its main training seed is taken.
         method: Method; with radii_scope="run" the radii are those common to the sample at all steps.
-        neurons_per_layer: size of the sample, drawn with seed 0 like the first one of follow(); None: all neurons.
+        neurons_per_layer: size of the sample, drawn with seed 0; None: all neurons.
         steps: the steps, 0 among them; None: every checkpoint.
         resamples: how many, at least 20; seed: of the resamples.
 
@@ -560,16 +504,14 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
         method=history.method,
         method_key=history.method_key,
         source_hash=history.source_hash,
-        versions=results.versions(),
     )
 
 
 def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
     """Put bands on tau, alpha, f, alpha0 and the width from other samples of the same network.
 
-    The band reaches from the smallest to the largest of n samples. A further sample is as likely to fall at any place
-    among them, so the band holds it with probability (n - 1)/(n + 1) exactly: 0.9 for 19 samples, 0.82 for the
-    paper's 10. It speaks of samples of this size, not of the whole network, from which their mean differs.
+    The band reaches from the smallest to the largest of n samples and holds a further one with probability
+    (n - 1)/(n + 1): 0.9 for 19. It speaks of samples of this size, not of the whole network.
 
     Args:
         network: NeuronNetwork, whole. neurons_per_layer: size of a sample.
@@ -615,7 +557,6 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         method_key=method.key,
         source=network.origin,
         source_hash=network.content_hash(),
-        versions=results.versions(),
     )
 
 

@@ -10,9 +10,8 @@ from ..spectrum.spread import standard_error, strata_of
 def degree_of_emergence(alpha0, width, alpha0_start, width_start, method=PAPER):
     """The degree of emergence E of a network against its untrained self, of numbers or arrays.
 
-    E = [w(t) / w(0)] ln[alpha0(0) / alpha0(t)] with the method's score "emergence", so E = 0 at step 0; alpha0 and w
-    are averaged over samples first. It is positive where the spectrum became more regular (alpha0 fell) and weighs that
-    by the growth of heterogeneity. Source: Xiao et al. 2025, section 3.3.
+    E = [w(t) / w(0)] ln[alpha0(0) / alpha0(t)] with the method's score "emergence": positive where the spectrum became
+    more regular (alpha0 fell), weighed by the growth of heterogeneity. Source: Xiao et al. 2025, section 3.3.
 
     Example:
         >>> round(degree_of_emergence(1.0, 0.6, 2.0, 0.3), 6)   # 2 ln 2
@@ -54,11 +53,7 @@ def slopes_of_score(values, method=PAPER):
 
 
 def emergence_errors(starts, nows, method=PAPER):
-    """Return (pairs,) the standard errors of degrees of emergence over the neurons, the same ones at start and now.
-
-    A neuron pulls E by the chain rule, by how far it pulls alpha0 and width at either end. One that the method uses at
-    one end only pulls at that end alone. NaN where too few neurons can be compared.
-    """
+    """(pairs,) standard errors of E over the neurons, by the chain rule; NaN where too few can be compared."""
     values = [[getattr(each, name) for each in ends] for ends in (nows, starts) for name in ("alpha0", "width")]
     slopes = slopes_of_score(np.array(values), method)
     return np.array([_emergence_error(*each) for each in zip(starts, nows, slopes.T, strict=True)])

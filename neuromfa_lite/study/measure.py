@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 from tqdm.auto import tqdm
 
-from .. import results
 from ..errors import NeuroMFAError, arguments
 from ..errors.text import plain
 from ..masses import count_masses
@@ -16,7 +15,7 @@ from ..method import PAPER, refuse_no_method
 from ..network import NeuronNetwork, load_network
 from ..network.graphs import is_graph
 from ..spectrum import spectrum_of_masses
-from ..spectrum.quality import quietly, warn_once
+from ..spectrum.fit import quietly, warn_once
 from .emergence import degree_of_emergence, emergence_errors
 from .trajectory import Trajectory
 from .trial import refuse_bad_parts
@@ -28,24 +27,21 @@ def analyze(what, method=PAPER, centres=None):
     """Compute the multifractal spectrum of every neuron of a network, or of another object; it never samples.
 
     Args:
-        what: NeuronNetwork (for the paper's sampled network give ``network.sample(32, seed=0)``), a networkx graph
-            whose edges have the attribute distance, a measure as an array of the masses of boxes on a line (n,) or a
-            grid (m, n), or an object of :mod:`neuromfa_lite.fractals`.
-        method: Method: PAPER, PUBLISHED, SCALE_FREE, GEODESIC or a variant; for graphs SANDBOX or ONE_GRAPH, for
-            measures SANDBOX.
+        what: NeuronNetwork (for the paper's sampled network ``network.sample(32, seed=0)``), a networkx graph whose
+            edges have the attribute distance, a measure: masses of boxes on a line (n,) or a grid (m, n), or an object
+            of :mod:`neuromfa_lite.fractals`.
+        method: Method; for graphs SANDBOX or ONE_GRAPH, for measures SANDBOX.
         centres: (n,) positions of the neurons, nodes or boxes around which balls are grown; None: all of them.
 
     Returns:
         Spectrum, with its quality flags and where it came from.
 
     Raises:
-        NeuroMFAError: bad weights, no usable neuron, a single radius, a graph in pieces, more memory needed than is
-            free (28 bytes a connection where distances are held); the message names the matrix or the edge and the way
-            out. Of a sample only the weights that were drawn are looked at.
+        NeuroMFAError: bad weights (of a sample only those drawn are looked at), no usable neuron, a single radius, a
+            graph in pieces, more memory needed than is free (28 bytes a connection where distances are held).
 
     Warns:
-        QualityWarning: the spectrum has flags (its fits are curved, its neurons too few, ...), once a session for each
-            kind of flag; ``flags`` and the picture of a spectrum tell them always.
+        QualityWarning: the spectrum has flags (curved fits, too few neurons, ...), once a session for each kind.
 
     Source: Xiao et al. 2025, section 3.2.
 
@@ -74,10 +70,9 @@ def analyze(what, method=PAPER, centres=None):
     else:
         raise NeuroMFAError(
             f"analyze() takes a NeuronNetwork, a networkx graph, a measure or an object of neuromfa_lite.fractals, not "
-            f"{type(what).__name__}: open a model with load_network(...), and draw a sample with .sample(32, seed=0) "
-            "to measure as the paper does"
+            f"{type(what).__name__}: open a model with load_network(...)"
         )
-    spectrum = spectrum_of_masses(masses, method, versions=results.versions(), **about)
+    spectrum = spectrum_of_masses(masses, method, **about)
     warn_once(spectrum.flags, stacklevel=2)
     return spectrum
 
@@ -97,9 +92,8 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         Trajectory.
 
     Raises:
-        NeuroMFAError: before any work: no step 0, a step or an ability that the run does not have, a part of the method
-            that fails on a few weights of the first network; later: a checkpoint with the weights of step 0, NaN or
-            infinite weights anywhere in a network of up to 16 million connections.
+        NeuroMFAError: before any work: no step 0, a step or an ability that the run lacks, a part of the method that
+            fails on a few weights; later: a checkpoint with the weights of step 0, weights that are NaN or infinite.
 
     Warns:
         QualityWarning: checkpoints whose spectra have flags, once for all of them and once a session.
@@ -144,7 +138,6 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         method=method.name,
         method_key=method.key,
         source_hash=" ".join(dict.fromkeys(hashes.values())),
-        versions=results.versions(),
         choices=method,
     )
     if history.flags:
@@ -191,8 +184,7 @@ def _abilities(run, wanted):
         if found.get(run.ability) is None:
             raise NeuroMFAError(
                 f"run {run.name!r}, training seed {seed}, step {step}: its ability {run.ability!r} is not recorded "
-                f"there ({', '.join(map(repr, found)) or 'none'} is): name one that every checkpoint has as the run's "
-                "ability in its manifest, or leave the step out with steps=[...]"
+                f"there ({', '.join(map(repr, found)) or 'none'} is): leave the step out with steps=[...]"
             )
         abilities[seed, step] = found[run.ability]
     return abilities
@@ -248,7 +240,7 @@ def common_radii(networks, method):
     if len(radii) < 2:
         raise NeuroMFAError(
             f"no radii are common to all networks of the run (largest first one {low:g}, smallest last one {high:g}): "
-            'use radii_scope="network" or name the radii'
+            'use radii_scope="network"'
         )
     return radii
 
@@ -291,8 +283,7 @@ def _equal_checkpoints(run, hashes):
         if other != (seed, step) and 0 in (step, other[1]):
             raise NeuroMFAError(
                 f"run {run.name!r}: step {step} of seed {seed} has the same weights as step {other[1]} of seed "
-                f"{other[0]}, so one of them is mislabelled and E would be wrong: fetch the revision again, or leave "
-                "the step out with steps=[...]"
+                f"{other[0]}, so one is mislabelled and E would be wrong: leave the step out with steps=[...]"
             )
         if other != (seed, step):
             flags[f"{seed}/{step}"] = f"same weights as step {other[1]} of seed {other[0]}: one may be mislabelled"

@@ -12,12 +12,13 @@ from ..errors.text import html
 from ..method import PAPER, PARTS, Method
 from .emergence import degree_of_emergence
 
+REGISTER = 'neuromfa_lite.method.register_part("score", NAME, function)'
 _ERRORS = ("alpha0_error", "width_error", "emergence_error")
 _COLUMNS = (*"training_seed step sample alpha0 width r2 share_inside neurons_used emergence".split(), *_ERRORS)
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(results.Result):
     """What :func:`neuromfa_lite.follow` measured, a row per checkpoint and sample.
 
     Attributes:
@@ -31,8 +32,7 @@ class Trajectory:
         flags: {"seed/step": what to distrust there, of the worst sample, and in how many samples}.
         radii: the common radii, empty where each network has its own.
         neurons_per_layer, method, method_key, source_hash, versions: how it was measured.
-        choices: the Method; None of a trajectory out of a file where the file cannot tell it: a part was a function, or
-            registered by a name, which is not known here.
+        choices: the Method; None out of a file that cannot tell it: a part was a function, or is not known here.
     """
 
     run: str
@@ -53,15 +53,22 @@ class Trajectory:
     radii: np.ndarray
     flags: dict = field(default_factory=dict)
     neurons_per_layer: int | None = None
-    method: str = ""
-    method_key: str = ""
     source_hash: str = ""
-    versions: dict = field(default_factory=dict)
     choices: Method | None = field(default=PAPER, repr=False)
     stored_score: str = field(default="emergence", repr=False)
 
-    def __post_init__(self):
-        results.make_read_only(self)
+    _kind = "trajectory"
+    _layout = {
+        "wholes[rows]": "training_seed step sample neurons_used",
+        "numbers[rows]": "alpha0 width r2 share_inside emergence",
+        "numbers[rows] or nan": "alpha0_error width_error emergence_error ability",
+        "numbers[*]": "radii",
+        "text": "run method method_key source_hash score",
+        "text or none": "ability_name",
+        "whole or none": "neurons_per_layer",
+        "words": "flags versions",
+        "choices or none": "choices",
+    }
 
     @property
     def training_seeds(self) -> tuple[int, ...]:
@@ -100,9 +107,8 @@ class Trajectory:
             training_seed: None: the main run; a number: that seed; "all": every one, told apart by a column.
 
         Returns:
-            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence, the
-            standard errors alpha0_error, width_error and emergence_error over its neurons, and the ability under its
-            own name.
+            DataFrame: training_seed, step, sample, alpha0, width, r2, share_inside, neurons_used, emergence,
+            alpha0_error, width_error, emergence_error, and the ability under its own name.
 
         Raises:
             NeuroMFAError: a training seed that was not followed.
@@ -122,10 +128,9 @@ class Trajectory:
 
         Returns:
             DataFrame: step, alpha0, alpha0_sd, width, width_sd, r2 (the smallest), emergence (of the averaged alpha0
-            and width, as published), emergence_sd (over samples), the ability under its own name. Kept apart from
-            these, the spread over training seeds: training_seeds (how many have this step), emergence_over_seeds,
-            emergence_over_seeds_sd and the same two of the ability; an sd of a single value is missing. Where there is
-            a single sample, its errors over neurons stand in: alpha0_error, width_error, emergence_error.
+            and width, as published), emergence_sd, of a single sample alpha0_error, width_error, emergence_error, the
+            ability under its own name. Over training seeds: training_seeds (how many have this step),
+            emergence_over_seeds, emergence_over_seeds_sd and the same two of the ability.
 
         Raises:
             NeuroMFAError: a training seed that was not followed.
@@ -174,17 +179,16 @@ class Trajectory:
 
         Args:
             ax: matplotlib Axes; None makes a figure.
-            bands: None: plus and minus the standard deviation over samples, of a single one the standard error over
-                its neurons; "redraws": from the smallest to the largest sample, with the probability that a further
-                sample lies there; what :func:`neuromfa_lite.trajectory_confidence` returns: its resampled band.
+            bands: None: plus and minus the standard deviation over samples, of a single one the standard error;
+                "redraws": from the smallest to the largest sample; or what
+                :func:`neuromfa_lite.trajectory_confidence` returns.
         """
         return results.picture("plot_trajectory", self, ax=ax, bands=bands)
 
     def redraws(self, quantity):
-        """Return the band that the samples span: (2, steps) of the main run, and what may be said of it, in words.
+        """Return the band that n samples span, (2, steps) of the main run, and its probability in words.
 
-        A further sample is as likely to fall at any place among n others, so it lies between the smallest and the
-        largest of them with probability (n - 1)/(n + 1).
+        A further sample lies in it with probability (n - 1)/(n + 1): it is as likely to fall at any place among them.
 
         Args:
             quantity: "emergence", "alpha0" or "width".
@@ -201,28 +205,19 @@ class Trajectory:
         said = f"holds a further sample with probability {(samples - 1) / (samples + 1):.2f}, by symmetry"
         return np.stack([by_step.min().to_numpy(), by_step.max().to_numpy()]), said
 
-    def save(self, path):
-        """Write the trajectory to an .npz file; returns its path."""
-        left_out = ("choices", "stored_score")
-        stored = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
+    def _to_file(self):
         refuse_score_without_name(self._scoring)
-        stored |= {"score": self._scoring.score, "choices": self.choices and _named_choices(self.choices)}
-        return results.save(path, "trajectory", stored, _LAYOUT)
+        return {"score": self._scoring.score, "choices": self.choices and _named_choices(self.choices)}
 
     @classmethod
-    def load(cls, path):
-        """Read a trajectory written by :meth:`save`; a damaged file or one of another schema is refused."""
-        values = results.load(path, "trajectory", _LAYOUT)
+    def _from_file(cls, path, values):
         seeds, steps = values["training_seed"], values["step"]
         without = sorted(set(seeds.tolist()) - set(seeds[steps == 0].tolist()))
         if without:
             raise NeuroMFAError(f"{path} is damaged: training_seed {without[0]} has no step 0")
         score, choices = values.pop("score"), values.pop("choices")
         if score not in PARTS["score"]:
-            raise NeuroMFAError(
-                f"{path}: its score {score!r:.60} is not known here: register it with "
-                'neuromfa_lite.method.register_part("score", NAME, function) before loading'
-            )
+            raise NeuroMFAError(f"{path}: its score {score!r:.60} is not known here: register it with {REGISTER}")
         return cls(**values, choices=_method_of(choices, values["method_key"]), stored_score=score)
 
     @property
@@ -231,26 +226,10 @@ class Trajectory:
         return self.choices or PAPER.replace(score=self.stored_score, name=self.method)
 
 
-_LAYOUT = {
-    "wholes[rows]": "training_seed step sample neurons_used",
-    "numbers[rows]": "alpha0 width r2 share_inside emergence",
-    "numbers[rows] or nan": "alpha0_error width_error emergence_error ability",
-    "numbers[*]": "radii",
-    "text": "run method method_key source_hash score",
-    "text or none": "ability_name",
-    "whole or none": "neurons_per_layer",
-    "words": "flags versions",
-    "choices or none": "choices",
-}
-
-
 def refuse_score_without_name(method):
     """Refuse to save what a function scored: no file keeps a function."""
     if callable(method.score):
-        raise NeuroMFAError(
-            "this trajectory's score is a function, which no file keeps: register it first with "
-            'neuromfa_lite.method.register_part("score", NAME, function) and follow with score=NAME'
-        )
+        raise NeuroMFAError(f"this trajectory's score is a function, which no file keeps: register it with {REGISTER}")
 
 
 def _named_choices(method):

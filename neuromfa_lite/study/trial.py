@@ -11,14 +11,7 @@ PROBE = 64  # neurons on each side of the first matrix
 
 
 def refuse_bad_parts(network, method):
-    """Try every part of a method that is not shipped with the package: distances and radii on a network's first matrix.
-
-    >>> from neuromfa_lite import NeuronNetwork, PAPER
-    >>> pair = NeuronNetwork.from_edges([0, 0], [1, 2], [0.5, 0.25])
-    >>> refuse_bad_parts(pair, PAPER.replace(name="mine", distance=lambda weights: weights[:1]))
-    Traceback (most recent call last):
-    neuromfa_lite.errors.NeuroMFAError: distance of method 'mine' returned float64 of shape (1,) for matrix ...
-    """
+    """Try every part of a method that is not shipped: distances and radii on a network's first matrix."""
     own = method.own_parts()
     method = method.replace(name=method.name, **{part: _asked_twice(method, part) for part in own if part != "join"})
     if {"distance", "radii"} & set(own) and network.weight_blocks:

@@ -73,7 +73,7 @@ def history(run):
 @pytest.fixture(scope="module")
 def results(run, history):
     """Every kind of result, with odd words wherever a run, a method or a file may put them."""
-    start, end = (nmfa.load_network(checkpoint).sample(32, seed=0) for checkpoint in run.checkpoints())
+    end = nmfa.load_network(run.checkpoint(724)).sample(32, seed=0)
     spectrum = replace(nmfa.analyze(end, METHOD), stored_notes=(HOSTILE,))
     bands = replace(nmfa.confidence(end, METHOD, resamples=20), notes=(HOSTILE,), verdict=HOSTILE, kind=HOSTILE)
     found = {
@@ -87,8 +87,7 @@ def results(run, history):
         "dimensions": replace(nmfa.neuron_fractal_dimension(end, METHOD), grid=HOSTILE),
         "trajectory": history,
         "confidence": bands,
-        "along": nmfa.trajectory_confidence(run, METHOD, resamples=20),
-        "emergence": replace(nmfa.confidence(end, METHOD, resamples=20, start=start), kind=HOSTILE),
+        "along": replace(nmfa.trajectory_confidence(run, METHOD, resamples=20), kind=HOSTILE),
         "scorecard": Scorecard(tuple(_cells()), {}),
     }
     return found
@@ -99,7 +98,7 @@ def _cells():
         yield dict(zip(COLUMNS, (HOSTILE, question, HOSTILE, 724, 0.5, 0.4, 0.6, 1, HOSTILE), strict=True))
 
 
-RESULTS = "run checkpoint network weights spectrum flagged straight dimensions trajectory confidence along emergence"
+RESULTS = "run checkpoint network weights spectrum flagged straight dimensions trajectory confidence along"
 
 
 @pytest.mark.parametrize("kind", [*RESULTS.split(), "scorecard"])
@@ -119,7 +118,6 @@ def _drawings(results, run):
     yield lambda ax: plots.plot_tau(results["flagged"], ax)
     yield lambda ax: plots.plot_tau(results["confidence"], ax)
     yield lambda ax: plots.plot_confidence(results["confidence"], ax)
-    yield lambda ax: plots.plot_confidence(results["emergence"], ax)
     yield lambda ax: plots.plot_partition(results["flagged"], ax=ax)
     yield lambda ax: plot_scorecard(results["scorecard"], ax)
     layers = [replace(layer, name=HOSTILE, role=HOSTILE) for layer in network.layers]

@@ -24,8 +24,8 @@ from neuromfa_lite.masses.count import Masses
 from neuromfa_lite.method import PARTS
 from neuromfa_lite.network.connections import WeightBlock
 from neuromfa_lite.spectrum import Spectrum
+from neuromfa_lite.spectrum.fit import Lines
 from neuromfa_lite.spectrum.partition import PartitionFunction
-from neuromfa_lite.spectrum.regression import Lines
 from neuromfa_lite.weights.matrix import WeightMatrix
 
 HOW = ("all", "first", "last")
@@ -141,7 +141,7 @@ def stated(thing):
 
 
 NUMERIC = "network.connections masses.balls masses.count masses.distances masses.geodesic masses.one_hop masses.paths"
-NUMERIC += " spectrum.boxes spectrum.nfd spectrum.partition spectrum.quality spectrum.regression spectrum.scaling"
+NUMERIC += " spectrum.boxes spectrum.fit spectrum.nfd spectrum.partition"
 NUMERIC = [*NUMERIC.split(), "spectrum.spectrum", "spectrum.spread", "study.measure"]
 RESULTS = {"count_masses": Masses, "ball_masses": Masses}
 RESULTS |= {"spectrum_of_masses": Spectrum, "spectrum_of_partition": Spectrum, "fit_lines": Lines}

@@ -174,7 +174,6 @@ MEASURES = {
     "analyze": nmfa.analyze,
     "confidence": nmfa.confidence,
     "neuron_fractal_dimension": nmfa.neuron_fractal_dimension,
-    "confidence of E": lambda network, method: nmfa.confidence(network, method, start=network),
     "redraws": lambda network, method: nmfa.study.redraws(network, 4, method=method, samples=2),
     "count_masses": count_masses,
     "geodesic_distances": lambda network, method: geodesic_distances(network, method.replace(reach="geodesic")),

@@ -24,18 +24,17 @@ RUN = nmfa.load_run("induction")
 @pytest.fixture(scope="module")
 def results():
     """One of every kind of result that is saved as .npz."""
-    start, end = (nmfa.load_network(RUN.checkpoint(step)).sample(16, seed=0) for step in (0, 724))
+    end = nmfa.load_network(RUN.checkpoint(724)).sample(16, seed=0)
     return {
         "Spectrum": nmfa.analyze(end),
         "NeuronDimensions": neuron_fractal_dimension(end),
         "Confidence": nmfa.confidence(end, PAPER.replace(derivative="forward"), resamples=20),
-        "of a pair": nmfa.confidence(end, resamples=20, start=start),
         "along a run": nmfa.trajectory_confidence(RUN, neurons_per_layer=16, steps=[0, 724], resamples=20),
         "Trajectory": nmfa.follow(RUN, samples=1, neurons_per_layer=16, steps=[0, 724]),
     }
 
 
-KINDS = ("Spectrum", "NeuronDimensions", "Confidence", "of a pair", "along a run", "Trajectory")
+KINDS = ("Spectrum", "NeuronDimensions", "Confidence", "along a run", "Trajectory")
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from neuromfa_lite.kernels.influence import influence_of_counts, influence_of_ne
 from neuromfa_lite.masses.count import count_masses
 from neuromfa_lite.plots.curves import plot_partition, plot_spectrum, plot_tau
 from neuromfa_lite.spectrum import Spectrum, neuron_fractal_dimension, spectrum_of_masses, spread
+from neuromfa_lite.spectrum.fit import weights_of_fit
 from neuromfa_lite.spectrum.nfd import error_over_connections
 from neuromfa_lite.spectrum.partition import log_masses
-from neuromfa_lite.spectrum.regression import weights_of_fit
 from neuromfa_lite.spectrum.spread import influences_of
 from neuromfa_lite.study.bootstrap import Steps, Weighted
 from neuromfa_lite.study.emergence import emergence_errors
@@ -250,7 +250,7 @@ def test_the_error_of_emergence_is_that_of_the_resampled_pair(trained):
     spectra = [analyze(each) for each in (start, trained)]
     (error,) = emergence_errors(spectra[:1], spectra[1:])
     both = Steps(spectra)
-    assert error == pytest.approx(both.at(np.ones((1, 320)))[1][1][0, 0], rel=1e-6)
+    assert error == pytest.approx(both.along(np.ones((1, 320)))[1][0, 3], rel=1e-6)
 
 
 def test_the_score_is_differentiated_in_every_argument():

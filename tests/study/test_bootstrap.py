@@ -221,9 +221,7 @@ def test_bands_survive_a_file(bands, steps, tmp_path):
     assert repr(again) == repr(bands)
     with pytest.raises(ValueError):
         again.tau_band[0] = 1
-    found = nmfa.confidence(steps[1], FEW_ORDERS, resamples=20, start=steps[0])
-    again = Confidence.load(found.save(tmp_path / "e"))
-    assert repr(again) == repr(found) and again.frame().equals(found.frame()) and "E=" in repr(found)
+    assert again.frame().equals(bands.frame())
 
 
 def test_pictures_show_the_bands(bands, steps):
@@ -237,20 +235,9 @@ def test_no_room_hides_the_function_of_its_name():
 
 
 def test_emergence_of_a_network_against_itself_is_zero_in_every_resample(steps):
-    found = nmfa.confidence(steps[1], FEW, resamples=40, start=steps[1])
-    assert found.emergence == 0 and found.emergence_band == pytest.approx(0, abs=1e-12)
     both = Steps([analyze(steps[1], FEW)] * 2)
-    _, (values, _) = resample(both.along, both.strata, 40, 0)
-    assert values[:, [0, 3]] == pytest.approx(0, abs=1e-12)
-
-
-def test_bands_beside_e_are_those_without_a_start(steps):
-    """All neurons are used at both steps, so that the same ones are drawn."""
-    both = nmfa.confidence(steps[1], FEW, resamples=40, start=analyze(steps[0], FEW))
-    alone = nmfa.confidence(steps[1], FEW, resamples=40)
-    for name in (*BANDS, "curves_alpha", "curves_f"):
-        assert np.array_equal(getattr(both, name), getattr(alone, name)), name
-    assert alone.emergence is None and both.frame()["quantity"].tolist()[:3] == ["alpha0", "width", "emergence"]
+    point, (values, _) = resample(both.along, both.strata, 40, 0)
+    assert point[0][3] == 0 and values[:, [0, 3]] == pytest.approx(0, abs=1e-12)
 
 
 def test_emergence_is_that_of_the_spectra_and_its_error_that_of_small_changes(steps):
@@ -258,13 +245,13 @@ def test_emergence_is_that_of_the_spectra_and_its_error_that_of_small_changes(st
     both = Steps([start, now])
     expected = nmfa.study.degree_of_emergence(now.alpha0, now.width, start.alpha0, start.width)
     n, step = len(both.strata.of_neuron), 1e-5
-    values, errors = both.at(np.ones((1, n)))[1]
-    assert values[0, 0] == pytest.approx(expected, abs=1e-12)
-    moved = [both.at(np.ones((n, n)) + sign * step * np.eye(n))[1][0][:, 0] for sign in (1, -1)]
+    values, errors = both.along(np.ones((1, n)))
+    assert values[0, 3] == pytest.approx(expected, abs=1e-12)
+    moved = [both.along(np.ones((n, n)) + sign * step * np.eye(n))[0][:, 3] for sign in (1, -1)]
     influence = (moved[0] - moved[1]) / (2 * step)
     parts = [influence[both.strata.of_neuron == k] for k in range(len(both.strata.sizes))]
     variance = sum(len(part) * np.var(part, ddof=1) for part in parts)
-    assert errors[0, 0] == pytest.approx(np.sqrt(variance), rel=1e-5)
+    assert errors[0, 3] == pytest.approx(np.sqrt(variance), rel=1e-5)
 
 
 def test_neurons_used_at_one_step_only_are_counted_there_alone():
@@ -275,13 +262,12 @@ def test_neurons_used_at_one_step_only_are_counted_there_alone():
     start, now = (spectrum_of_masses(each, FEW_ORDERS) for each in masses)
     both = Steps([start, now])
     assert [len(each) for each in both.places] == [12, 11] and both.strata.sizes.tolist() == [12]
-    for pair in (("start", chain(weights), chain(short)), ("now", chain(short), chain(weights))):
-        assert nmfa.confidence(pair[2], FEW_ORDERS, resamples=50, start=pair[1]).neurons == 12
+    assert len(Steps([now, start]).strata.of_neuron) == 12
     drawn = np.ones((1, 12))
     drawn[0, 3] = 0  # without it the start is analyzed without it, and now does not change
     expected = spectrum_of_masses(masses[0].subset(np.arange(12) != 3), FEW_ORDERS)
     score = nmfa.study.degree_of_emergence(now.alpha0, now.width, expected.alpha0, expected.width)
-    assert both.at(drawn)[1][0][0, 0] == pytest.approx(score, abs=1e-10)
+    assert both.along(drawn)[0][0, 3] == pytest.approx(score, abs=1e-10)
 
 
 def test_redraws_reach_from_the_smallest_to_the_largest_sample():
@@ -307,9 +293,8 @@ def test_redraws_reach_from_the_smallest_to_the_largest_sample():
     ],
 )
 def test_bad_options_are_refused_by_name(steps, options, message):
-    for start in (None, steps[0]):
-        with pytest.raises(NeuroMFAError, match=message):
-            nmfa.confidence(steps[1], FEW, start=start, **options)
+    with pytest.raises(NeuroMFAError, match=message):
+        nmfa.confidence(steps[1], FEW, **options)
 
 
 def test_what_has_no_spread_or_no_masses_is_refused(steps, tmp_path):
@@ -322,12 +307,8 @@ def test_what_has_no_spread_or_no_masses_is_refused(steps, tmp_path):
         nmfa.confidence(read)
     with pytest.raises(NeuroMFAError, match="computed with method 'paper'"):
         nmfa.confidence(analyze(steps[0]), nmfa.SCALE_FREE)
-    with pytest.raises(NeuroMFAError, match="same neurons"):
-        nmfa.confidence(load_network(load_run("induction").checkpoint(724)).sample(16, seed=1), start=steps[0])
     with pytest.raises(NeuroMFAError, match="takes a NeuronNetwork"):
-        nmfa.confidence(steps[1], start="induction")
-    with pytest.raises(NeuroMFAError, match="computed with method 'scale-free'"):
-        nmfa.confidence(steps[1], start=analyze(steps[0], nmfa.SCALE_FREE))
+        nmfa.confidence("induction")
     with pytest.raises(NeuroMFAError, match="not a sample"):
         nmfa.study.redraws(steps[0])
     with pytest.raises(NeuroMFAError, match="samples=1"):

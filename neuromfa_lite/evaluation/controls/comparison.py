@@ -5,7 +5,7 @@ import numpy as np
 from ...errors import NeuroMFAError, arguments
 from ...method import PAPER, refuse_no_method
 from ...network import NeuronNetwork, load_network
-from ...spectrum.quality import quietly
+from ...spectrum.fit import quietly
 from ...study import analyze, degree_of_emergence
 from ...study.measure import MOST_SAMPLES
 

@@ -11,10 +11,17 @@ from twins import chain, counterexample, from_distances, gaussian
 
 from neuromfa_lite import PAPER, SANDBOX, NeuroMFAError, QualityWarning, analyze, follow, load_run
 from neuromfa_lite.fractals import Cascade, Lattice, ParetoFanOut
-from neuromfa_lite.spectrum import Spectrum, quality
+from neuromfa_lite.spectrum import Spectrum, fit
+from neuromfa_lite.spectrum.fit import (
+    AGREEMENT,
+    CURVED,
+    POOR_FIT,
+    SHORTEST,
+    curvature_of_lines,
+    longest_straight_range,
+    verdict,
+)
 from neuromfa_lite.spectrum.partition import PartitionFunction
-from neuromfa_lite.spectrum.quality import CURVED, POOR_FIT, curvature_of_lines, verdict
-from neuromfa_lite.spectrum.scaling import AGREEMENT, SHORTEST, longest_straight_range
 from neuromfa_lite.spectrum.spectrum import spectrum_of_partition
 
 ONE_Q = PAPER.replace(q=[-1.0, 0.0, 1.0])
@@ -107,7 +114,7 @@ def test_a_saved_spectrum_keeps_its_quality(tmp_path):
 @pytest.fixture
 def new_session(monkeypatch):
     """A session that has not been warned of anything."""
-    monkeypatch.setattr(quality, "_WARNED", set())
+    monkeypatch.setattr(fit, "_WARNED", set())
 
 
 def test_analyze_warns_where_the_caller_stands(new_session):
@@ -124,7 +131,7 @@ def test_a_straight_spectrum_gives_no_warning():
 
 def test_every_kind_of_flag_is_warned_of_once_a_session_and_never_where_flags_are_shown(new_session):
     few, fewer = (from_distances([range(2, 20 + k) for k in range(neurons)]) for neurons in (3, 2))
-    with warnings.catch_warnings(record=True) as caught, quality.quietly():
+    with warnings.catch_warnings(record=True) as caught, fit.quietly():
         warnings.simplefilter("always")
         analyze(few)
     assert not caught
