@@ -32,7 +32,7 @@ import neuromfa_lite as nmfa
 from neuromfa_lite.fractals import ParetoFanOut
 from neuromfa_lite.masses.count import count_masses
 from neuromfa_lite.network import NeuronLayer
-from neuromfa_lite.network.connections import WeightBlock
+from neuromfa_lite.network.connections import Dense
 from neuromfa_lite.spectrum.fit import weights_of_fit
 from neuromfa_lite.spectrum.nfd import error_over_connections
 from neuromfa_lite.spectrum.spectrum import spectrum_of_masses
@@ -130,7 +130,7 @@ def gaussian():
         weights = np.random.default_rng([7, k]).standard_normal((FAN_OUT, WIDTH)) * SIGMA
         matrix = WeightMatrix.from_array(f"matrix {k}", weights, "gaussian", dtype="float64")
         layers += [NeuronLayer(f"sources {k}", WIDTH), NeuronLayer(f"targets {k}", FAN_OUT)]
-        blocks.append(WeightBlock(f"matrix {k}", "weights", 2 * k, 2 * k + 1, matrix))
+        blocks.append(Dense(f"matrix {k}", "weights", 2 * k, 2 * k + 1, matrix))
     return nmfa.NeuronNetwork(layers, blocks, origin="gaussian")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from neuromfa_lite import PAPER
 from neuromfa_lite.network import NeuronLayer, NeuronNetwork
-from neuromfa_lite.network.connections import FixedJoin, WeightBlock
+from neuromfa_lite.network.connections import Dense, Fixed
 from neuromfa_lite.weights.matrix import WeightMatrix
 
 # few orders, and the ways in which an exponent can be taken from masses
@@ -24,7 +24,7 @@ def chain(*arrays, names=None):
     layers = [NeuronLayer(f"layer {k}", size) for k, size in enumerate(sizes)]
     names = names or [f"matrix {k}" for k in range(len(arrays))]
     blocks = [
-        WeightBlock(name, "weights", k, k + 1, WeightMatrix.from_array(name, array))
+        Dense(name, "weights", k, k + 1, WeightMatrix.from_array(name, array))
         for k, (name, array) in enumerate(zip(names, arrays, strict=True))
     ]
     return NeuronNetwork(layers, blocks)
@@ -39,7 +39,7 @@ def edge_lists(network):
     """Every weight matrix of a network as a list of connections; a neuron is named (layer, position)."""
     matrices = []
     for block in network.blocks:
-        if not isinstance(block, FixedJoin):
+        if not isinstance(block, Fixed):
             sources, targets, weights = block.edges()
             ends = zip(sources.tolist(), targets.tolist(), weights.tolist(), strict=True)
             matrices.append([((block.source, s), (block.target, t), w) for s, t, w in ends])

@@ -120,7 +120,7 @@ def runs(as_json):
 @_json
 def describe(source, revision, method, as_json):
     """List every matrix of SOURCE as the method joins it: what is read, what is left out and why."""
-    network = _network(source, revision, find_method(method).join)
+    network = _network(source, revision, find_method(method).wiring)
     table = network.describe()
     _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
 
@@ -139,7 +139,7 @@ def analyze(source, revision, method, neurons_per_layer, seed, as_json):
     from ..study import analyze as measured
 
     chosen = find_method(method)
-    network, size = _network(source, revision, chosen.join), _size(neurons_per_layer)
+    network, size = _network(source, revision, chosen.wiring), _size(neurons_per_layer)
     refuse_bad_network(network)
     with quietly():
         spectrum = measured(network.sample(size, seed=seed) if size else network, chosen)
@@ -265,7 +265,7 @@ def doctor(as_json):
     sys.exit(0 if report["ok"] else 1)
 
 
-def _network(source, revision, join):
+def _network(source, revision, wiring):
     from ..laboratory import load_checkpoint
     from ..network import load_network
 
@@ -273,8 +273,8 @@ def _network(source, revision, join):
     if re.fullmatch(r".+@[0-9]{1,18}(:[0-9]{1,18})?", source) and not hub and not os.path.lexists(source):
         if revision is not None:
             raise NeuroMFAError(f"--revision is for hub ids; the checkpoint of {source!r} is named by its step")
-        return load_network(load_checkpoint(source), join=join)
-    return load_network(source, revision=revision, join=join)
+        return load_network(load_checkpoint(source), wiring=wiring)
+    return load_network(source, revision=revision, wiring=wiring)
 
 
 def _steps(text):

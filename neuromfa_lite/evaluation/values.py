@@ -147,6 +147,6 @@ def _with_common_radii(run, what, samples, neurons_per_layer):
     """The measure; a Method of radii_scope="run" with the radii that all checkpoints of the run cover."""
     if not isinstance(what, Method) or what.radii_scope == "network":
         return what
-    networks = [load_network(each, join=what.join) for seed in run.seeds for each in run.checkpoints(seed)]
+    networks = [load_network(each, wiring=what.wiring) for seed in run.seeds for each in run.checkpoints(seed)]
     drawn = [network.sample(neurons_per_layer, seed) for network in networks for seed in range(samples)]
     return what.replace(radii=common_radii(drawn, what), radii_scope="network", name=what.name)

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import NeuroMFAError
 from ..errors.arguments import number, shown, whole
 from ..network import NeuronLayer, NeuronNetwork
-from ..network.connections import WeightBlock
+from ..network.connections import Dense
 from ..weights.matrix import WeightMatrix
 from .known import KnownFractal, size_within
 
@@ -79,7 +79,7 @@ class ParetoFanOut(KnownFractal):
         weights *= np.where(draw.random(shape) < 0.5, -1.0, 1.0)
         matrix = WeightMatrix.from_array("pareto weights", weights, "pareto fan-out", dtype="float64")
         layers = [NeuronLayer("neurons", self.neurons, block=None), NeuronLayer("targets", self.fan_out, block=None)]
-        return NeuronNetwork(layers, [WeightBlock(matrix.name, "weights", 0, 1, matrix)], origin="pareto fan-out")
+        return NeuronNetwork(layers, [Dense(matrix.name, "weights", 0, 1, matrix)], origin="pareto fan-out")
 
     graph = network  # the name that the other objects use
 

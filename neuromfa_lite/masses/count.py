@@ -85,7 +85,7 @@ def count_masses(network, method=PAPER, centres=None):
         (array([2., 3.]), array([[3, 4]], dtype=uint32))
     """
     refuse_no_method(method)
-    refuse_no_network("network", network).refuse_other_join(method)
+    refuse_no_network("network", network).refuse_other_wiring(method)
     chosen = None if centres is None else _chosen(centres, network)
     counter = (connections_of if method.reach == "one-hop" else paths_of)(network, method, chosen)
     neurons, kept = counter.neurons, counter.inside >= method.minimum_connections

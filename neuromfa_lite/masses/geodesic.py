@@ -33,7 +33,7 @@ def geodesic_distances(network, method=GEODESIC):
     refuse_no_method(method)
     if method.reach == "one-hop":
         raise NeuroMFAError(f'method {method.name!r} reaches one hop: ask with method.replace(reach="geodesic")')
-    refuse_no_network("network", network).refuse_other_join(method)
+    refuse_no_network("network", network).refuse_other_wiring(method)
     if network.neurons > LARGEST_MATRIX:
         raise NeuroMFAError(
             f"{network.origin}: a matrix of {network.neurons:,} neurons squared is too large (limit "

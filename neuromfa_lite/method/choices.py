@@ -27,13 +27,13 @@ CLOSEST_Q = 1e-9  # two orders of a difference quotient, whose rounding errors a
 class Method:
     """The choices of one NeuroMFA analysis, in the order in which they act.
 
-    A part (join, distance, radii, mass, score) is a name or any callable of whole arrays, of NumPy or compiled by
+    A part (wiring, distance, radii, mass, score) is a name or any callable of whole arrays, of NumPy or compiled by
     ``numba.njit``. Each callable is asked twice on a few numbers before any work starts: its answer depends on what it
     is given alone, which it leaves as it is.
 
     Attributes:
         name: what plots and tables call it.
-        join: which neurons are joined by what: "chain" (the paper: every weight matrix from its inputs to its outputs),
+        wiring: which neurons are joined by what: "chain" (the paper: a weight matrix from its inputs to its outputs),
             "both-directions" (each connection runs back too), "head-products" (for each attention head W_O W_V and
             W_Q^T W_K in place of the four), "folded" (the layer norm's gain in the matrix behind it),
             "folded-head-products", "with-embeddings" (tokens in front and behind), or a callable: WeightSource ->
@@ -74,7 +74,7 @@ class Method:
     """
 
     name: str = "paper"
-    join: str | Callable = "chain"
+    wiring: str | Callable = "chain"
     distance: str | Callable = "inverse"
     reach: str = "one-hop"
     window: tuple[float, float] | None = (1.0, 150.0)

@@ -8,16 +8,16 @@ IDEAS = (
     # The published window and radii, but a common factor of a matrix changes nothing.
     PAPER.replace(name="median-published", distance="inverse-over-median"),
     # Who listens to a neuron counts, and whom it listens to as well.
-    PAPER.replace(name="both-directions", join="both-directions"),
+    PAPER.replace(name="both-directions", wiring="both-directions"),
     # What an attention head does, not how its work is shared between Q and K, V and O.
-    SCALE_FREE.replace(name="head-products", join="head-products"),
+    SCALE_FREE.replace(name="head-products", wiring="head-products"),
     # A layer norm's gain and the matrix behind it do one thing together: take them as one.
-    PAPER.replace(name="folded", join="folded"),
+    PAPER.replace(name="folded", wiring="folded"),
     # Both of these at once: unchanged by every rescaling that leaves the model's function as it is.
-    SCALE_FREE.replace(name="folded-heads", join="folded-head-products"),
+    SCALE_FREE.replace(name="folded-heads", wiring="folded-head-products"),
     # Shortest paths through all blocks, the fixed joins of attention as long as a matrix's median connection.
     SCALE_FREE.replace(name="block-geodesic", reach="geodesic"),
     # The network begins and ends with tokens.
-    SCALE_FREE.replace(name="with-embeddings", join="with-embeddings"),
+    SCALE_FREE.replace(name="with-embeddings", wiring="with-embeddings"),
 )
 METHODS |= {method.name: method for method in IDEAS}

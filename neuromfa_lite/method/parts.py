@@ -61,7 +61,7 @@ def _emergence(alpha0, width, alpha0_start, width_start):
 # The room of networks puts the functions behind these names here; natural radii are the object's own.
 JOINS = ("chain", "both-directions", "head-products", "folded", "folded-head-products", "with-embeddings")
 PARTS: dict[str, dict[str, Callable | None]] = {
-    "join": dict.fromkeys(JOINS),
+    "wiring": dict.fromkeys(JOINS),
     "distance": {"inverse": _inverse, "inverse-over-median": _inverse_over_median, "minus-log": _minus_log},
     "radii": {"integer": _whole_numbers, "log-spaced": _log_spaced, "every": distinct, "natural": None},
     "mass": {"final-share": _final_share, "total-share": _total_share, "others-share": _others_share},
@@ -71,7 +71,7 @@ SHIPPED = {field: frozenset(named) for field, named in PARTS.items()}
 
 
 def register_part(field, name, function):
-    """Give a callable a name that a Method can ask for; field is "join", "distance", "radii", "mass" or "score"."""
+    """Give a callable a name that a Method can ask for; field is "wiring", "distance", "radii", "mass" or "score"."""
     arguments.one_of("field", field, PARTS)
     if arguments.text("name", name) in PARTS[field]:
         raise NeuroMFAError(f"{field} {name!r} is taken; choose another name")

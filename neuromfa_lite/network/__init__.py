@@ -6,8 +6,8 @@ A wiring is a function of a WeightSource that returns (layers, blocks) and reads
     >>> def mlp_only(source):
     ...     made = chain(source)
     ...     return made.layers, [block for block in made.blocks if block.role in ("mlp-in", "mlp-out")]
-    >>> network = load_network(load_run("induction").checkpoint(724), join=mlp_only)
-    >>> analyze(network, PAPER.replace(join=mlp_only)).neurons_used   # (64 middle + 256 MLP) in each of 2 blocks
+    >>> network = load_network(load_run("induction").checkpoint(724), wiring=mlp_only)
+    >>> analyze(network, PAPER.replace(wiring=mlp_only)).neurons_used   # (64 middle + 256 MLP) in each of 2 blocks
     640
 """
 
@@ -37,7 +37,7 @@ __all__ = [
     "with_embeddings",
 ]
 
-PARTS["join"] |= {
+PARTS["wiring"] |= {
     "chain": chain,
     "both-directions": both_directions,
     "head-products": head_products,

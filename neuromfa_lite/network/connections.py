@@ -1,7 +1,7 @@
 """What a neuron network is made of: layers of neurons, and connections between them that answer for themselves.
 
-A weight matrix (:class:`WeightBlock`), a list of edges (:class:`EdgeBlock`) and a fixed join of weight 1
-(:class:`FixedJoin`) answer the same questions: whoever counts or measures never asks for their kind.
+A weight matrix (:class:`Dense`), a list of edges (:class:`Edges`) and a fixed join of weight 1
+(:class:`Fixed`) answer the same questions: whoever counts or measures never asks for their kind.
 """
 
 import zlib
@@ -135,7 +135,7 @@ class _Weights:
 
 
 @dataclass(frozen=True)
-class WeightBlock(_Weights):
+class Dense(_Weights):
     """The connections one weight matrix makes between two layers: weight [target, source], zero for none."""
 
     matrix: object  # a WeightMatrix
@@ -246,7 +246,7 @@ class WeightBlock(_Weights):
 
 
 @dataclass(frozen=True)
-class EdgeBlock(_Weights):
+class Edges(_Weights):
     """Connections one by one: sources, targets (edges,) positions of neurons, listed (edges,) float64 weights.
 
     given (edges,): their lengths, where 1/|weight| would round them.
@@ -346,7 +346,7 @@ class EdgeBlock(_Weights):
 
 
 @dataclass(frozen=True)
-class FixedJoin:
+class Fixed:
     """A join of weight 1 that no matrix makes, "one-to-one" or "all-to-all"; it counts in paths only.
 
     pairs: (targets, sources) positions joined one to one, where a sample drew others in the two layers.
@@ -412,7 +412,7 @@ class FixedJoin:
         return sources, targets, ones * FIXED_LENGTH
 
 
-CONNECTIONS = (WeightBlock, EdgeBlock, FixedJoin)
+CONNECTIONS = (Dense, Edges, Fixed)
 
 
 def _renumbered(ends, kept, shape):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError, arguments
 from ..errors.memory import refuse_above
-from .connections import EdgeBlock, NeuronLayer
+from .connections import Edges, NeuronLayer
 
 LARGEST_GRAPH = 20_000  # connections
 BYTES_A_NEURON = 100  # in the tables of a network
@@ -39,7 +39,7 @@ def graph_of(layers, blocks):
 
 
 def block_of_edges(sources, targets, weights, name):
-    """(NeuronLayer, EdgeBlock) of a list of edges."""
+    """(NeuronLayer, Edges) of a list of edges."""
     said = "the numbers of neurons, counted from 0"
     ends = [arguments.positions(*each, said) for each in (("sources", sources), ("targets", targets))]
     weights = arguments.numbers("weights", weights)
@@ -47,12 +47,12 @@ def block_of_edges(sources, targets, weights, name):
         raise NeuroMFAError("sources, targets and weights must be flat lists of equal length, with at least one edge")
     size = int(max(end.max() for end in ends)) + 1
     refuse_above(size * BYTES_A_NEURON, f"{size:,} neurons", "number the neurons from 0, without gaps")
-    block = EdgeBlock(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
+    block = Edges(name, "edges", 0, 0, ends[0], ends[1], weights, (size, size))
     return NeuronLayer("neurons", size, block=None), block
 
 
 def block_of_graph(graph):
-    """(NeuronLayer, EdgeBlock) of a networkx graph with edge attribute distance."""
+    """(NeuronLayer, Edges) of a networkx graph with edge attribute distance."""
     place = {node: position for position, node in enumerate(graph)}
     sources, targets, lengths = [], [], []
     for source, target, distance in graph.edges(data="distance"):
@@ -67,7 +67,7 @@ def block_of_graph(graph):
     if both_ways:
         ends, lengths = (np.concatenate(ends), np.concatenate(ends[::-1])), np.concatenate([lengths, lengths])
     shape = (len(place), len(place))
-    block = EdgeBlock("edges", "edges", 0, 0, *ends, 1.0 / lengths, shape, lengths, both_ways)
+    block = Edges("edges", "edges", 0, 0, *ends, 1.0 / lengths, shape, lengths, both_ways)
     return NeuronLayer("nodes", len(place), block=None), block
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import SourceError
-from .connections import WeightBlock
+from .connections import Dense
 from .parts import heads_of
 from .wire import Wiring
 from .wiring import chain, computed, folded
@@ -68,16 +68,16 @@ def _products(source, number, attention, heads, place):
     if len(inner) > 1 or next(iter(inner)) % heads:
         raise SourceError(
             f"{source.origin}, block {number}: query, key, value and attention output have {sorted(inner)} neurons, "
-            f"which are not {heads} heads of one size: choose a join without head products"
+            f"which are not {heads} heads of one size: choose a wiring without head products"
         )
     ends = attention["value"].source, attention["query"].target, attention["attention-output"].target
     start, asking, end = (place[position] for position in ends)
     for head, inside in enumerate(np.split(np.arange(next(iter(inner))), heads)):
         name = f"block {number} head {head}"
         moved = _moved(output, value, inside, f"{name} value-output")
-        yield WeightBlock(moved.name, "value-output", start, end, moved)
+        yield Dense(moved.name, "value-output", start, end, moved)
         compared = _compared(query, key, inside, f"{name} query-key")
-        yield WeightBlock(compared.name, "query-key", start, asking, compared)
+        yield Dense(compared.name, "query-key", start, asking, compared)
 
 
 def _moved(output, value, inside, name):
@@ -97,5 +97,5 @@ def _compared(query, key, inside, name):
 def _missing(source, roles, where=""):
     return (
         f"{source.origin} has no matrix of role {' or '.join(roles)}{where} in the record of its architecture: name "
-        "the roles in Architecture(joins=[Join(..., role=...)]), or choose a join without head products"
+        "the roles in Architecture(joins=[Join(..., role=...)]), or choose a wiring without head products"
     )

@@ -12,7 +12,7 @@ from ..method import identity, label, refuse_no_method
 from ..weights import open_source
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
-from .wiring import joined
+from .wiring import wired
 
 
 class NeuronNetwork:
@@ -22,22 +22,22 @@ class NeuronNetwork:
 
     Attributes:
         layers: tuple of NeuronLayer, in the order of the flow through the model.
-        blocks: tuple of WeightBlock, EdgeBlock or FixedJoin; ``source`` and ``target`` are positions in ``layers``.
+        blocks: tuple of Dense, Edges or Fixed; ``source`` and ``target`` are positions in ``layers``.
         origin: the file, folder or object that the weights come from.
         left_out: (name, shape, reason) of every matrix that is no part of the network.
         seed: the seed of the sample, None for a whole network.
         natural_radii: the radii at which an object with a scale of its own is measured, else None.
-        join: a name or a callable, as in :class:`neuromfa_lite.Method`; "chain" for a network given as it is.
+        wiring: a name or a callable, as in :class:`neuromfa_lite.Method`; "chain" for a network given as it is.
     """
 
-    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, join="chain"):
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, wiring="chain"):
         self.layers = tuple(layers)
         self.blocks = tuple(blocks)
         self.origin = str(origin)
         self.left_out = tuple(left_out)
         self.seed = seed
         self.natural_radii = None
-        self.join = join
+        self.wiring = wiring
         for block in self.blocks:
             _refuse_misfit(block, self.layers)
 
@@ -109,17 +109,18 @@ class NeuronNetwork:
         """
         size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.seed(seed)
         drawn = draw_layers(self.layers, self.blocks, size, seed)
-        return NeuronNetwork(*drawn, self.origin, self.left_out, seed, join=self.join)
+        return NeuronNetwork(*drawn, self.origin, self.left_out, seed, wiring=self.wiring)
 
-    def refuse_other_join(self, method):
+    def refuse_other_wiring(self, method):
         """Refuse a method that joins the neurons otherwise."""
         refuse_no_method(method)
-        if identity(method.join) != identity(self.join):
-            asked, mine = (repr(join) if isinstance(join, str) else label(join) for join in (method.join, self.join))
+        if identity(method.wiring) != identity(self.wiring):
+            both = method.wiring, self.wiring
+            asked, mine = (repr(wiring) if isinstance(wiring, str) else label(wiring) for wiring in both)
             this = "another one of that name" if asked == mine else asked
             raise NeuroMFAError(
-                f"{self.origin} was opened with join={mine}, but method {method.name!r} asks for {this}: open it "
-                f"with load_network(source, join={asked}), or measure it as it is with method.replace(join={mine})"
+                f"{self.origin} was opened with wiring={mine}, but method {method.name!r} asks for {this}: open it "
+                f"with load_network(source, wiring={asked}), or measure it as it is with method.replace(wiring={mine})"
             )
 
     def without(self, *names):
@@ -131,7 +132,7 @@ class NeuronNetwork:
             raise NeuroMFAError(f"no matrix {said} in this network; see network.describe()")
         kept = [block for block in self.blocks if block.name not in names]
         gone = [(block.name, block.shape, "left out by hand") for block in self.blocks if block.name in names]
-        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, join=self.join)
+        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, wiring=self.wiring)
 
     def describe(self):
         """List what is read, what is left out and why.
@@ -284,7 +285,7 @@ class NeuronNetwork:
         return ask
 
 
-def load_network(source, revision=None, config=None, join="chain", read="auto"):
+def load_network(source, revision=None, config=None, wiring="chain", read="auto"):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -292,7 +293,7 @@ def load_network(source, revision=None, config=None, join="chain", read="auto"):
             a torch nn.Module, or a state dict.
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
-        join: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
+        wiring: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
             is asked twice, and its answers are compared.
         read: "auto" maps large matrices of a safetensors file; "copy" copies whatever is read, for files that a running
             training writes to: one that is cut short while it is read is an error then, and ends the process else.
@@ -312,8 +313,8 @@ def load_network(source, revision=None, config=None, join="chain", read="auto"):
     opened = open_source(source, revision=revision, config=config, read=read)
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
-    origin, made = source if named else opened.origin, joined(opened, join)
-    return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, join=join)
+    origin, made = source if named else opened.origin, wired(opened, wiring)
+    return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, wiring=wiring)
 
 
 def _refuse_misfit(block, layers):

@@ -10,7 +10,7 @@ from ..errors import SourceError
 from ..weights.matrix import READABLE
 from ..weights.weight_source import stands_for
 from .architectures import ARCHITECTURES
-from .connections import FixedJoin, WeightBlock
+from .connections import Dense, Fixed
 
 _WIRED = WeakKeyDictionary()  # a source is asked several times
 
@@ -154,7 +154,7 @@ def _block(join, place, sizes, shapes, prefix, source):
                 f"{matrix.name}: the record gives it {matrix.shape[0]} rows, but layer {join.target} has "
                 f"{sizes[join.target]} neurons"
             )
-    return WeightBlock(matrix.name, join.role, *ends, matrix)
+    return Dense(matrix.name, join.role, *ends, matrix)
 
 
 def _missing(name, join, source):
@@ -178,7 +178,7 @@ def _fixed(join, ends, sizes):
         raise SourceError(
             f"{name}: one-to-one joins layers of one size, not {sizes[join.source]} to {sizes[join.target]}"
         )
-    return FixedJoin(name, join.role, *ends, join.kind, (sizes[join.target], sizes[join.source]))
+    return Fixed(name, join.role, *ends, join.kind, (sizes[join.target], sizes[join.source]))
 
 
 def _left_out(architecture, used, source):

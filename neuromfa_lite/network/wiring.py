@@ -9,24 +9,25 @@ from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..errors.arguments import shown
 from ..method import PAPER, SHIPPED, label
 from ..weights import WeightMatrix
-from .connections import CONNECTIONS, NeuronLayer, WeightBlock
+from .connections import CONNECTIONS, Dense, NeuronLayer
 from .parts import embedding_of, gain_of, gains_of, unembedding_of
 from .wire import Wiring, find_architecture, wire
 
 TOKENS = "tokens"
 
 
-def joined(source, join="chain"):
-    """The Wiring of a WeightSource by a join's name, or callable, which is asked twice."""
-    made = _asked(source, join)
-    if not isinstance(join, str) or join not in SHIPPED["join"]:
-        if _seen(made) != _seen(_asked(source, join)):
-            raise NeuroMFAError(f"join {label(join)!r} gave two answers to one question: {ONE_ANSWER}")
+def wired(source, wiring="chain"):
+    """The Wiring of a WeightSource by a wiring's name, or callable, which is asked twice."""
+    made = _asked(source, wiring)
+    if not isinstance(wiring, str) or wiring not in SHIPPED["wiring"]:
+        if _seen(made) != _seen(_asked(source, wiring)):
+            raise NeuroMFAError(f"wiring {label(wiring)!r} gave two answers to one question: {ONE_ANSWER}")
     return made
 
 
-def _asked(source, join):
-    made = PAPER.replace(join=join, name=f"join={label(join) if callable(join) else shown(join)}").call("join", source)
+def _asked(source, wiring):
+    name = f"wiring={label(wiring) if callable(wiring) else shown(wiring)}"
+    made = PAPER.replace(wiring=wiring, name=name).call("wiring", source)
     if isinstance(made, (tuple, list)) and len(made) == 2 and all(isinstance(part, (tuple, list)) for part in made):
         made = Wiring(*map(tuple, made))
     if not (
@@ -35,8 +36,8 @@ def _asked(source, join):
         and all(isinstance(block, CONNECTIONS) for block in made.blocks)
     ):
         raise NeuroMFAError(
-            f"join {label(join)!r} must return (layers, blocks), lists of NeuronLayer and of WeightBlock, EdgeBlock or "
-            "FixedJoin of neuromfa_lite.network.connections"
+            f"wiring {label(wiring)!r} must return (layers, blocks), lists of NeuronLayer and of Dense, Edges or "
+            "Fixed of neuromfa_lite.network.connections"
         )
     return made
 
@@ -57,7 +58,7 @@ def both_directions(source):
     """The chain, and every connection runs back too: what enters a neuron counts like what leaves it."""
     made = chain(source)
     backwards = [
-        WeightBlock(f"{block.name} backwards", block.role, block.target, block.source, _turned(block.matrix))
+        Dense(f"{block.name} backwards", block.role, block.target, block.source, _turned(block.matrix))
         for block in made.blocks
         if not block.fixed
     ]
@@ -80,7 +81,7 @@ def with_embeddings(source):
         if matrix.shape[1] != layer.size:
             raise SourceError(
                 f"{matrix.name} in {source.origin} has vectors of {matrix.shape[1]} numbers, but layer {layer.name} "
-                f"has {layer.size} neurons: choose a join without embeddings"
+                f"has {layer.size} neurons: choose a wiring without embeddings"
             )
     group = TOKENS if embedding.shape == unembedding.shape else ""
     first, last = (
@@ -91,9 +92,9 @@ def with_embeddings(source):
     inner = [replace(block, source=block.source + 1, target=block.target + 1) for block in made.blocks]
     name = unembedding.name if unembedding.name != embedding.name else f"{unembedding.name}[unembedding]"
     blocks = (
-        WeightBlock(embedding.name, "embedding", 0, 1, embedding.T),
+        Dense(embedding.name, "embedding", 0, 1, embedding.T),
         *inner,
-        WeightBlock(name, "unembedding", len(layers) - 2, len(layers) - 1, unembedding),
+        Dense(name, "unembedding", len(layers) - 2, len(layers) - 1, unembedding),
     )
     used = {embedding.name, unembedding.name}
     return Wiring(layers, blocks, tuple(entry for entry in made.left_out if entry[0] not in used))
@@ -106,7 +107,7 @@ def _folded_left_out(source, made):
     if not any(prefix + matrix in used for matrix in gains for prefix in architecture.prefixes):
         raise SourceError(
             f"{source.origin}: the record of {architecture.model_type} names no gain in front of a matrix, so there is "
-            "nothing to fold: name them in Architecture(..., gains=), or choose join='chain'"
+            "nothing to fold: name them in Architecture(..., gains=), or choose wiring='chain'"
         )
     names = [f"*{gain}" for matrix, gain in gains.items() if matrix != "unembedding"]
     reason = "layer norm's gain: folded into the matrix behind it"

@@ -161,7 +161,7 @@ def sampled_spectra(runs, steps, method, neurons_per_layer, seed):
     refuse_no_method(method)
     for run in runs:
         for step in steps:
-            network = load_network(run.checkpoint(step, run.seeds[0]), join=method.join)
+            network = load_network(run.checkpoint(step, run.seeds[0]), wiring=method.wiring)
             sample = network.sample(neurons_per_layer, seed=seed)
             with quietly():
                 spectrum = analyze(sample, method)

@@ -480,7 +480,7 @@ def trajectory_confidence(run, method=PAPER, neurons_per_layer=32, steps=None, r
         if len(history.radii):
             method = method.replace(radii=history.radii, radii_scope="network", name=method.name)
         at = history.step[history.training_seed == first].tolist()
-        networks = [load_network(run.checkpoint(step, first), join=method.join) for step in at]
+        networks = [load_network(run.checkpoint(step, first), wiring=method.wiring) for step in at]
         if neurons_per_layer is not None:
             networks = [network.sample(neurons_per_layer, seed=0) for network in networks]
         spectra = [analyze(network, method) for network in networks]

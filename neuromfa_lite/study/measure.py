@@ -60,7 +60,7 @@ def analyze(what, method=PAPER, centres=None):
     if is_graph(what):
         what = NeuronNetwork.from_networkx(what)
     if isinstance(what, NeuronNetwork):
-        what.refuse_other_join(method)
+        what.refuse_other_wiring(method)
         refuse_bad_parts(what, method)
         masses = count_masses(what, method, centres)
         about = {"source": what.origin, "hashed": what.hash_later(), "seed": what.seed}
@@ -116,11 +116,11 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
         neurons_per_layer = arguments.whole("neurons_per_layer", neurons_per_layer, 1)
     wanted = _checkpoints(run, None if steps is None else _steps(steps))
     abilities = _abilities(run, wanted)
-    refuse_bad_parts(load_network(run.checkpoint(*wanted[0][::-1]), join=method.join), method)
+    refuse_bad_parts(load_network(run.checkpoint(*wanted[0][::-1]), wiring=method.wiring), method)
     drawn = [None] if neurons_per_layer is None else range(samples)
     hashes = {}
     with quietly():
-        rows, radii = _measure(_sampled_networks(run, wanted, drawn, neurons_per_layer, method.join, hashes), method)
+        rows, radii = _measure(_sampled_networks(run, wanted, drawn, neurons_per_layer, method.wiring, hashes), method)
     flags = _merged(_flags_of_checkpoints(rows), _equal_checkpoints(run, hashes))
     column = {name: np.array([getattr(row.spectrum, name) for row in rows]) for name in _COLUMNS}
     keys = {name: np.array([getattr(row, name) for row in rows]) for name in ("training_seed", "step", "sample")}
@@ -190,11 +190,11 @@ def _abilities(run, wanted):
     return abilities
 
 
-def _sampled_networks(run, wanted, samples, neurons_per_layer, join, hashes):
+def _sampled_networks(run, wanted, samples, neurons_per_layer, wiring, hashes):
     """Yield (seed, step, sample, network) and note {(seed, step): content hash}; each file is opened once."""
     first = None
     for seed, step in tqdm(wanted, desc=plain(f"follow {run.name}"), unit="checkpoint", delay=1):
-        network = load_network(run.checkpoint(step, seed), join=join)
+        network = load_network(run.checkpoint(step, seed), wiring=wiring)
         this = (seed, step, {layer.name: len(layer) for layer in network.layers})
         first = first or this
         _refuse_other_layers(run, first, this)

@@ -13,7 +13,7 @@ PROBE = 64  # neurons on each side of the first matrix
 def refuse_bad_parts(network, method):
     """Try every part of a method that is not shipped: distances and radii on a network's first matrix."""
     own = method.own_parts()
-    method = method.replace(name=method.name, **{part: _asked_twice(method, part) for part in own if part != "join"})
+    method = method.replace(name=method.name, **{part: _asked_twice(method, part) for part in own if part != "wiring"})
     if {"distance", "radii"} & set(own) and network.weight_blocks:
         _try_distances(network.weight_blocks[0].corner(PROBE), method, own)
     if "mass" in own:

@@ -30,6 +30,7 @@ NO_ARGUMENT_OF_OURS = {
 
 # Steps of the work, and balls that are the same around any radius.
 NOT_ASKED = {"directions", "folded_layers", "token_ways", "token_paths", "logits", "model_of", "abilities_of"}
+NOT_ASKED |= {"agreement", "returned", "spectrum_of_masses", "degree_of_emergence"}
 NOT_ASKED |= {"Flower.centres", "Ring.centres", "WeightedFractal.centres", "load_variant"}
 
 
@@ -48,9 +49,12 @@ def _methods(kind):
 def _public():
     found = _functions(nmfa) | {"geodesic_distances": geodesic_distances, "count_masses": count_masses}
     found |= {"ball_masses": ball_masses, "token_cloud": token_clouds.token_cloud}
-    for module in (baselines, circuits, controls):
+    found |= {"register_part": nmfa.method.register_part}
+    rooms = (nmfa.spectrum, nmfa.study, nmfa.evaluation)
+    for module in (baselines, circuits, controls, *rooms):
         found |= _functions(module)
-    for kind in [Run, *(each for each in map(nmfa.__getattr__, nmfa.__all__) if inspect.isclass(each)), *FRACTALS]:
+    offered = [getattr(room, name) for room in (nmfa, *rooms) for name in room.__all__]
+    for kind in [Run, *filter(inspect.isclass, offered), *FRACTALS]:
         if not issubclass(kind, (Exception, nmfa.Method)):
             found |= _methods(kind)
     found |= {kind.__name__: kind for kind in (nmfa.Method, *FRACTALS)}

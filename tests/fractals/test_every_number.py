@@ -29,7 +29,7 @@ from neuromfa_lite import (
 from neuromfa_lite.fractals import Cascade, Flower, Lattice, ParetoFanOut, Ring, WeightedFractal
 from neuromfa_lite.masses import geodesic_distances
 from neuromfa_lite.network import NeuronLayer
-from neuromfa_lite.network.connections import FixedJoin, WeightBlock
+from neuromfa_lite.network.connections import Dense, Fixed
 from neuromfa_lite.weights.matrix import WeightMatrix
 
 Q = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0)
@@ -272,11 +272,11 @@ def transformer(hidden=8, wide=20):
         ends = names.index(source), names.index(target)
         weights = draw.standard_normal((len(layers[ends[1]]), len(layers[ends[0]]))).astype(np.float32) / 16
         name = f"{source} to {target}"
-        blocks.append(WeightBlock(name, name, *ends, WeightMatrix.from_array(name, weights)))
+        blocks.append(Dense(name, name, *ends, WeightMatrix.from_array(name, weights)))
     for part in ("query", "key", "value"):
         kind = "one-to-one" if part == "query" else "all-to-all"
         ends = names.index(part), names.index("attention")
-        blocks.append(FixedJoin(f"attend {part}", "attention", *ends, kind, (hidden, hidden)))
+        blocks.append(Fixed(f"attend {part}", "attention", *ends, kind, (hidden, hidden)))
     return NeuronNetwork(layers, blocks)
 
 

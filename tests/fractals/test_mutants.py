@@ -22,7 +22,7 @@ from neuromfa_lite.fractals import flower
 from neuromfa_lite.fractals.verify import SECTIONS, rows_of
 from neuromfa_lite.masses.count import Masses
 from neuromfa_lite.method import PARTS
-from neuromfa_lite.network.connections import WeightBlock
+from neuromfa_lite.network.connections import Dense
 from neuromfa_lite.spectrum import Spectrum
 from neuromfa_lite.spectrum.fit import Lines
 from neuromfa_lite.spectrum.partition import PartitionFunction
@@ -100,7 +100,7 @@ def spoiled_network(network, how):
     matrix = network.blocks[0].matrix
     weights = spoiled_array(matrix.read(), how)
     matrix = WeightMatrix.from_array(matrix.name, weights, matrix.origin, dtype="float64")
-    return NeuronNetwork(network.layers, [WeightBlock(matrix.name, "weights", 0, 1, matrix)], network.origin)
+    return NeuronNetwork(network.layers, [Dense(matrix.name, "weights", 0, 1, matrix)], network.origin)
 
 
 def spoiling(original, how, altered, field=None):
@@ -192,7 +192,7 @@ for home, name in taken():
             if field not in known and (name, how) not in HIDDEN
         ]
 PUBLISHED_METHODS = (PAPER, PUBLISHED, SCALE_FREE, GEODESIC, SANDBOX, ONE_GRAPH)
-USED = sorted({(field, getattr(method, field)) for field in PARTS for method in PUBLISHED_METHODS if field != "join"})
+USED = sorted({(field, getattr(method, field)) for field in PARTS for method in PUBLISHED_METHODS if field != "wiring"})
 MUTANTS += [("part", field, name, how) for field, name in USED for how in HOW]
 
 

@@ -30,7 +30,7 @@ from neuromfa_lite.cli.commands import main
 from neuromfa_lite.masses import count_masses, geodesic, geodesic_distances, paths
 from neuromfa_lite.method import METHODS
 from neuromfa_lite.network import NeuronLayer
-from neuromfa_lite.network.connections import FixedJoin, WeightBlock
+from neuromfa_lite.network.connections import Dense, Fixed
 from neuromfa_lite.weights.matrix import WeightMatrix
 
 UNDIRECTED = GEODESIC.replace(name="undirected", reach="geodesic-undirected")
@@ -45,7 +45,7 @@ def transformer(hidden, mlp, blocks, deviation=0.05, zeros=0.0):
     def join(name, source, target):
         weights = (draw.standard_normal((layers[target].size, layers[source].size)) * deviation).astype(np.float32)
         weights[draw.random(weights.shape) < zeros] = 0
-        joins.append(WeightBlock(name, name, source, target, WeightMatrix.from_array(name, weights)))
+        joins.append(Dense(name, name, source, target, WeightMatrix.from_array(name, weights)))
 
     for block in range(blocks):
         first = len(layers) - 1
@@ -55,7 +55,7 @@ def transformer(hidden, mlp, blocks, deviation=0.05, zeros=0.0):
         for part in (query, key, value):
             join(f"to {layers[part].name}", first, part)
             kind = "one-to-one" if part == query else "all-to-all"
-            joins.append(FixedJoin(f"attend {part}", "attention", part, attention, kind, (hidden, hidden)))
+            joins.append(Fixed(f"attend {part}", "attention", part, attention, kind, (hidden, hidden)))
         for source, target in ((attention, middle), (middle, wide), (wide, after)):
             join(f"to {layers[target].name}", source, target)
     return NeuronNetwork(layers, joins)
@@ -66,7 +66,7 @@ def diamond():
     sizes, ends = (5, 3, 7, 4), ((0, 1), (1, 2), (0, 2), (2, 3), (0, 3))
     layers = [NeuronLayer(f"layer {k}", size) for k, size in enumerate(sizes)]
     blocks = [
-        WeightBlock(
+        Dense(
             f"{a}{b}", "weights", a, b, WeightMatrix.from_array(f"{a}{b}", gaussian(sizes[b], sizes[a], seed=9 * a + b))
         )
         for a, b in ends
@@ -85,7 +85,7 @@ def two_pieces():
     """Two chains side by side in one network, without a connection between them; the layers out of order."""
     layers = [NeuronLayer(name, size) for name, size in (("b", 4), ("a", 3), ("c", 6), ("d", 2), ("alone", 3))]
     matrices = [(1, 0, gaussian(4, 3)), (3, 2, gaussian(6, 2, seed=1))]
-    blocks = [WeightBlock(f"{a}{b}", "weights", a, b, WeightMatrix.from_array("w", w)) for a, b, w in matrices]
+    blocks = [Dense(f"{a}{b}", "weights", a, b, WeightMatrix.from_array("w", w)) for a, b, w in matrices]
     return NeuronNetwork(layers, blocks)
 
 

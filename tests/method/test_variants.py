@@ -20,15 +20,15 @@ from neuromfa_lite.evaluation.controls import FUNCTION_PRESERVING, scaled
 from neuromfa_lite.method import PARTS, SHIPPED, register_part
 from neuromfa_lite.method.ideas import IDEAS
 from neuromfa_lite.network import chain
-from neuromfa_lite.network.connections import FixedJoin
+from neuromfa_lite.network.connections import Fixed
 from neuromfa_lite.study import measure as study
 from neuromfa_lite.weights import WeightMatrix
 
 FEW = {"samples": 2, "neurons_per_layer": 16, "steps": [0, 128, 724]}
 
 
-def sample(step=724, size=32, join="chain"):
-    return load_network(nmfa.load_run("induction").checkpoint(step), join=join).sample(size, seed=0)
+def sample(step=724, size=32, wiring="chain"):
+    return load_network(nmfa.load_run("induction").checkpoint(step), wiring=wiring).sample(size, seed=0)
 
 
 # --- the shipped ideas -------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def sample(step=724, size=32, join="chain"):
 @pytest.mark.parametrize("method", IDEAS, ids=lambda method: method.name)
 def test_every_idea_is_analyzed_and_followed(method, run):
     run = nmfa.load_run(run)
-    spectrum = nmfa.analyze(load_network(run.checkpoint(724), join=method.join).sample(16), method)
+    spectrum = nmfa.analyze(load_network(run.checkpoint(724), wiring=method.wiring).sample(16), method)
     assert spectrum.method == method.name and np.isfinite(spectrum.alpha0)
     history = nmfa.follow(run, method, **FEW)
     assert history.summary()["emergence"].iloc[0] == 0 and np.isfinite(history.emergence).all()
@@ -54,7 +54,7 @@ def test_at_least_six_ideas_have_names_and_differ():
 def test_the_scale_free_ideas_ignore_one_common_factor():
     network = sample()
     for method in IDEAS:
-        if method.join == "chain" and "median" in method.distance:
+        if method.wiring == "chain" and "median" in method.distance:
             twice = NeuronNetwork(network.layers, [_scaled(block) for block in network.blocks])
             np.testing.assert_array_equal(nmfa.analyze(twice, method).tau, nmfa.analyze(network, method).tau)
 
@@ -183,7 +183,7 @@ def test_shipped_names_are_not_taken():
     with pytest.raises(NeuroMFAError, match="must be a Method"):
         register_method(numpy_distance)
     with pytest.raises(NeuroMFAError, match="'chain' is taken"):
-        register_part("join", "chain", numpy_distance)
+        register_part("wiring", "chain", numpy_distance)
     with pytest.raises(NeuroMFAError, match="must be a callable"):
         register_part("distance", "new", 3)
     assert {field: frozenset(named) for field, named in PARTS.items()} == SHIPPED
@@ -203,7 +203,7 @@ def distance(weights):
 
 
 VARIANT = nmfa.SCALE_FREE.replace(name="square root", distance=distance, q=[-1.0, 0.0, 1.0])
-other = VARIANT.replace(name="other", join="folded")
+other = VARIANT.replace(name="other", wiring="folded")
 
 
 def level(checkpoint):
@@ -233,7 +233,7 @@ def test_a_variant_unknown_to_the_package_goes_through_analyze_follow_and_the_co
 
 def test_the_command_line_takes_a_name_in_a_file_and_its_join(file):
     result = CliRunner().invoke(main, ["analyze", "induction@724", "--method", f"{file}:other", "--json"])
-    expected = nmfa.analyze(sample(join="folded"), load_variant(file, "other"))
+    expected = nmfa.analyze(sample(wiring="folded"), load_variant(file, "other"))
     assert json.loads(result.stdout)["alpha0"] == expected.alpha0
 
 
@@ -288,15 +288,15 @@ def test_a_join_that_draws_its_own_neurons_is_found():
         made = chain(source)
         rows = DRAWN.permutation(64)
         return made.layers, [block.take(rows, np.arange(block.shape[1])) if block.shape[0] == 64 else block
-                             for block in made.blocks if not isinstance(block, FixedJoin)]  # fmt: skip
+                             for block in made.blocks if not isinstance(block, Fixed)]  # fmt: skip
 
     def more(source):
         made = chain(source)
         return made.layers, made.blocks[: next(COUNT) % 2 + 3]
 
-    for join in (drawn, more):
-        with pytest.raises(NeuroMFAError, match=f"join '{join.__name__}' gave two answers"):
-            load_network(nmfa.load_run("induction").checkpoint(724), join=join)
+    for wiring in (drawn, more):
+        with pytest.raises(NeuroMFAError, match=f"wiring '{wiring.__name__}' gave two answers"):
+            load_network(nmfa.load_run("induction").checkpoint(724), wiring=wiring)
 
 
 @pytest.mark.parametrize(
@@ -470,7 +470,7 @@ def test_a_run_that_names_no_ability_is_followed_without():
 def test_folded_heads_ignore_a_common_factor_and_every_change_that_keeps_the_function(change):
     method, checkpoint = METHODS["folded-heads"], nmfa.load_run("induction").checkpoint(724)
     pair = (checkpoint, change(checkpoint))
-    before, after = (nmfa.analyze(load_network(each, join=method.join), method) for each in pair)
+    before, after = (nmfa.analyze(load_network(each, wiring=method.wiring), method) for each in pair)
     np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)  # counts are whole numbers, radii equal to rounding
 
 

@@ -12,7 +12,7 @@ from twins import chain, edge_lists, gaussian
 from neuromfa_lite import NeuroMFAError, NeuronNetwork, analyze, load_network, load_run
 from neuromfa_lite.masses import geodesic_distances
 from neuromfa_lite.network import NeuronLayer
-from neuromfa_lite.network.connections import EdgeBlock, FixedJoin, WeightBlock
+from neuromfa_lite.network.connections import Dense, Edges, Fixed
 from neuromfa_lite.weights import WeightMatrix
 
 
@@ -122,9 +122,9 @@ def grouped_queries():
     blocks = []
     for place, name in enumerate(("query", "key", "wide key"), start=1):
         matrix = WeightMatrix.from_array(name, gaussian(layers[place].size, 40, seed=place))
-        blocks.append(WeightBlock(name, name, 0, place, matrix))
+        blocks.append(Dense(name, name, 0, place, matrix))
         kind = "all-to-all" if name == "key" else "one-to-one"
-        blocks.append(FixedJoin(f"{name} -> output", "attention", place, 4, kind, (32, layers[place].size)))
+        blocks.append(Fixed(f"{name} -> output", "attention", place, 4, kind, (32, layers[place].size)))
     return NeuronNetwork(layers, blocks)
 
 
@@ -153,7 +153,7 @@ def test_a_neuron_is_joined_one_to_one_to_itself_where_two_layers_draw_different
     sample = grouped_queries().sample(6, seed=3).sample(4, seed=1)
     names = [layer.name for layer in sample.layers]
     for block in sample.blocks:
-        if isinstance(block, FixedJoin):
+        if isinstance(block, Fixed):
             sources, targets, _ = block.edges()
             assert len(sources) == block.connections
             ends = [sample.layers[names.index(name)].numbers for name in block.name.split(" -> ")]
@@ -190,14 +190,14 @@ def test_the_samples_of_bundled_models_are_those_of_the_first_release(trained):
 @pytest.mark.small
 def test_positions_outside_a_layer_are_refused_before_a_kernel_counts_by_them():
     ends = {"sources": np.array([0, 2]), "targets": np.array([1, 0])}
-    EdgeBlock("edges", "edges", 0, 0, **ends, listed=np.ones(2), shape=(3, 3))
+    Edges("edges", "edges", 0, 0, **ends, listed=np.ones(2), shape=(3, 3))
     for what, wrong in (("sources", [0, 3]), ("targets", [-1, 0]), ("sources", [0]), ("targets", [0.0, 1.0])):
         with pytest.raises(NeuroMFAError, match=f"edges: {what}"):
-            EdgeBlock("edges", "edges", 0, 0, **ends | {what: np.array(wrong)}, listed=np.ones(2), shape=(3, 3))
+            Edges("edges", "edges", 0, 0, **ends | {what: np.array(wrong)}, listed=np.ones(2), shape=(3, 3))
     layers, matrix = [NeuronLayer("a", 3), NeuronLayer("b", 4)], WeightMatrix.from_array("w", gaussian(4, 5))
     for ends in ((0, 1), (1, 0), (0, 2), (-1, 1)):
         with pytest.raises(NeuroMFAError, match="block 'w' has shape"):
-            NeuronNetwork(layers, [WeightBlock("w", "weights", *ends, matrix)])
+            NeuronNetwork(layers, [Dense("w", "weights", *ends, matrix)])
 
 
 @pytest.mark.small

@@ -12,12 +12,12 @@ from neuromfa_lite.masses import count_masses, geodesic_distances
 from neuromfa_lite.method import PARTS
 from neuromfa_lite.network import NeuronLayer, both_directions, chain
 from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows, register
-from neuromfa_lite.network.connections import EdgeBlock, WeightBlock
+from neuromfa_lite.network.connections import Dense, Edges
 from neuromfa_lite.weights import WeightMatrix, open_source
 
 HIDDEN, HEADS = CONFIG["hidden_size"], CONFIG["num_attention_heads"]
 SIZE = HIDDEN // HEADS
-every_join = pytest.mark.parametrize("join", PARTS["join"])
+every_wiring = pytest.mark.parametrize("wiring", PARTS["wiring"])
 
 
 def model(seed=0, **config):
@@ -32,8 +32,8 @@ def model(seed=0, **config):
     return tensors
 
 
-def opened(tensors, join="chain", **config):
-    return load_network(tensors, config={**CONFIG, **config}, join=join)
+def opened(tensors, wiring="chain", **config):
+    return load_network(tensors, config={**CONFIG, **config}, wiring=wiring)
 
 
 def weights_by_role(network):
@@ -52,12 +52,12 @@ def fused(tensors, block):
 
 
 def test_every_name_has_its_function():
-    assert all(callable(function) for function in PARTS["join"].values())
+    assert all(callable(function) for function in PARTS["wiring"].values())
 
 
 def test_both_directions_count_what_leaves_and_what_enters():
     network = opened(model(), "both-directions")
-    method = PAPER.replace(join="both-directions", window=(0.0, 1e9), minimum_connections=1, radii=(30.0, 60.0, 1e9))
+    method = PAPER.replace(wiring="both-directions", window=(0.0, 1e9), minimum_connections=1, radii=(30.0, 60.0, 1e9))
     masses = count_masses(network, method)
     weights, middle = model(), 5  # the layer between attention and MLP
     leaves = stored(weights, 0, "mlp.dense_h_to_4h")  # (mlp, middle)
@@ -128,7 +128,7 @@ def test_folded_is_the_chain_of_the_model_with_its_gains_folded_in():
 @pytest.mark.parametrize("change", [rescaled_inside_heads, gains_folded, middle_permuted])
 def test_folded_head_products_ignore_what_leaves_the_function_as_it_is(change):
     tensors, method = model(), nmfa.METHODS["folded-heads"]
-    before, after = (nmfa.analyze(opened(each, method.join), method) for each in (tensors, change(tensors)))
+    before, after = (nmfa.analyze(opened(each, method.wiring), method) for each in (tensors, change(tensors)))
     np.testing.assert_allclose(after.tau, before.tau, atol=1e-9)
 
 
@@ -140,19 +140,20 @@ def test_the_chain_feels_a_gain_that_is_folded_in():
 
 def test_head_products_ignore_a_rescaling_that_the_published_network_feels():
     tensors = model()
-    products = PAPER.replace(join="head-products", window=(0.0, 1e6), minimum_connections=1)
+    products = PAPER.replace(wiring="head-products", window=(0.0, 1e6), minimum_connections=1)
     changed = rescaled_inside_heads(tensors)
-    before, after = (nmfa.analyze(opened(each, products.join), products).alpha0 for each in (tensors, changed))
+    before, after = (nmfa.analyze(opened(each, products.wiring), products).alpha0 for each in (tensors, changed))
     assert before == after
     window = PAPER.replace(window=(0.0, 1e6), minimum_connections=1)
     assert abs(nmfa.analyze(opened(tensors), window).alpha0 - nmfa.analyze(opened(changed), window).alpha0) > 1e-3
 
 
-@pytest.mark.parametrize("join", ["both-directions", "head-products", "folded", "with-embeddings"])
-def test_a_sample_has_the_neurons_of_a_sample_of_the_chain(join):
+@pytest.mark.parametrize("wiring", ["both-directions", "head-products", "folded", "with-embeddings"])
+def test_a_sample_has_the_neurons_of_a_sample_of_the_chain(wiring):
     tensors = model()
     numbers = {layer.name: layer.numbers.tolist() for layer in opened(tensors).sample(5, seed=2).layers}
-    shared = [layer for layer in opened(tensors, join).sample(5, seed=2).layers if layer.role not in ("token", "query")]
+    drawn = opened(tensors, wiring).sample(5, seed=2).layers
+    shared = [layer for layer in drawn if layer.role not in ("token", "query")]
     assert len(shared) >= 7
     assert all(numbers[layer.name] == layer.numbers.tolist() for layer in shared)
 
@@ -184,16 +185,16 @@ MEASURES = {
 def test_a_network_is_measured_as_it_was_opened_and_never_joined_anew(measure):
     """No file is opened and no sample drawn again: a method that joins otherwise is refused with the call to make."""
     checkpoint = nmfa.load_run("induction").checkpoint(724)
-    other = PAPER.replace(name="mine", join="both-directions")
+    other = PAPER.replace(name="mine", wiring="both-directions")
     networks = [load_network(checkpoint), NeuronNetwork.from_edges([0] * 20, range(1, 21), [0.1] * 20)]
     for network in networks:
-        with pytest.raises(NeuroMFAError, match=r"join='both-directions'\), or .*method\.replace\(join='chain'\)"):
+        with pytest.raises(NeuroMFAError, match=r"wiring='both-directions'\), or .*method\.replace\(wiring='chain'\)"):
             measure(network, other)
-    with pytest.raises(NeuroMFAError, match=r"load_network\(source, join='chain'\)"):
-        measure(load_network(checkpoint, join="both-directions"), PAPER)
+    with pytest.raises(NeuroMFAError, match=r"load_network\(source, wiring='chain'\)"):
+        measure(load_network(checkpoint, wiring="both-directions"), PAPER)
 
 
-def test_a_join_that_was_defined_again_is_the_same_join():
+def test_a_wiring_that_was_defined_again_is_the_same_wiring():
     def defined(source):
         return chain(source)
 
@@ -203,46 +204,46 @@ def test_a_join_that_was_defined_again_is_the_same_join():
 
         return defined
 
-    network = load_network(nmfa.load_run("induction").checkpoint(724), join=again()).sample(16)
-    assert nmfa.analyze(network, PAPER.replace(join=again())).neurons_used > 0
+    network = load_network(nmfa.load_run("induction").checkpoint(724), wiring=again()).sample(16)
+    assert nmfa.analyze(network, PAPER.replace(wiring=again())).neurons_used > 0
     with pytest.raises(NeuroMFAError, match="asks for another one of that name"):
-        nmfa.analyze(network, PAPER.replace(join=defined))
+        nmfa.analyze(network, PAPER.replace(wiring=defined))
 
 
-def test_a_join_may_call_itself_and_is_told_apart_by_all_numbers_that_it_holds():
+def test_a_wiring_may_call_itself_and_is_told_apart_by_all_numbers_that_it_holds():
     def made(numbers):
         def count(n):
             return 0 if n == 0 else count(n - 1)
 
-        def join(source):
+        def wiring(source):
             count(3)
             return chain(source).layers, chain(source).blocks[: len(numbers)]
 
-        return join
+        return wiring
 
     numbers = np.zeros(5000)
-    network = load_network(nmfa.load_run("induction").checkpoint(724), join=made(numbers)).sample(16)
-    assert nmfa.analyze(network, PAPER.replace(name="mine", join=made(numbers))).neurons_used > 0
+    network = load_network(nmfa.load_run("induction").checkpoint(724), wiring=made(numbers)).sample(16)
+    assert nmfa.analyze(network, PAPER.replace(name="mine", wiring=made(numbers))).neurons_used > 0
     numbers = numbers.copy()
     numbers[2500] = 1.0
     with pytest.raises(NeuroMFAError, match="asks for another one of that name"):
-        nmfa.analyze(network, PAPER.replace(name="mine", join=made(numbers)))
+        nmfa.analyze(network, PAPER.replace(name="mine", wiring=made(numbers)))
 
 
 @pytest.mark.parametrize("kind", ["edges", "far weights"])
-def test_a_join_that_answers_twice_differently_is_found_wherever_it_does(kind):
+def test_a_wiring_that_answers_twice_differently_is_found_wherever_it_does(kind):
     draw = np.random.default_rng(0)
 
     def drawn(source):
         layers, ends = [NeuronLayer("a", 90)], draw.integers(0, 90, (2, 50))
         if kind == "edges":
-            return layers, [EdgeBlock("e", "", 0, 0, *ends, np.full(50, 0.5), (90, 90))]
+            return layers, [Edges("e", "", 0, 0, *ends, np.full(50, 0.5), (90, 90))]
         weights = np.ones((90, 90))
         weights[80:] = draw.normal(size=(10, 90))
-        return layers, [WeightBlock("w", "", 0, 0, WeightMatrix.from_array("w", weights))]
+        return layers, [Dense("w", "", 0, 0, WeightMatrix.from_array("w", weights))]
 
-    with pytest.raises(NeuroMFAError, match="join 'drawn' gave two answers"):
-        load_network(nmfa.load_run("induction").checkpoint(0), join=drawn)
+    with pytest.raises(NeuroMFAError, match="wiring 'drawn' gave two answers"):
+        load_network(nmfa.load_run("induction").checkpoint(0), wiring=drawn)
 
 
 def test_nan_is_not_taken_for_a_second_answer():
@@ -255,11 +256,11 @@ def test_nan_is_not_taken_for_a_second_answer():
 
     network = opened(tensors, same)
     with pytest.raises(NeuroMFAError, match=r"attention\.dense.*NaN"):
-        nmfa.analyze(network, SCALE_FREE.replace(join=same))
+        nmfa.analyze(network, SCALE_FREE.replace(wiring=same))
 
 
 def test_a_block_that_does_not_fit_its_layers_is_refused_in_a_sample_too():
-    block = WeightBlock("w", "", 0, 1, WeightMatrix.from_array("w", np.ones((40, 200))))
+    block = Dense("w", "", 0, 1, WeightMatrix.from_array("w", np.ones((40, 200))))
     with pytest.raises(NeuroMFAError, match=r"block 'w' has shape \(40, 200\)"):
         NeuronNetwork([NeuronLayer("a", 4), NeuronLayer("b", 4)], [block], seed=0)
 
@@ -268,30 +269,30 @@ class Joiner:
     def __init__(self, directions):
         self.directions = directions
 
-    def join(self, source):
+    def wiring(self, source):
         return (chain, both_directions)[self.directions - 1](source)
 
 
 def by_default(directions):
-    def join(source, *, directions=directions):
-        return Joiner(directions).join(source)
+    def wiring(source, *, directions=directions):
+        return Joiner(directions).wiring(source)
 
-    return join
+    return wiring
 
 
-@pytest.mark.parametrize("made", [lambda directions: Joiner(directions).join, by_default])
+@pytest.mark.parametrize("made", [lambda directions: Joiner(directions).wiring, by_default])
 def test_joins_that_differ_in_what_they_hold_are_not_the_same(made):
-    network = load_network(nmfa.load_run("induction").checkpoint(724), join=made(1))
+    network = load_network(nmfa.load_run("induction").checkpoint(724), wiring=made(1))
     with pytest.raises(NeuroMFAError, match="asks for another one of that name"):
-        nmfa.analyze(network, PAPER.replace(name="mine", join=made(2)))
+        nmfa.analyze(network, PAPER.replace(name="mine", wiring=made(2)))
 
 
 def test_a_changed_network_keeps_the_join_it_had():
-    network = load_network(nmfa.load_run("induction").checkpoint(724), join="head-products")
-    method = SCALE_FREE.replace(join="head-products")
+    network = load_network(nmfa.load_run("induction").checkpoint(724), wiring="head-products")
+    method = SCALE_FREE.replace(wiring="head-products")
     twice = nmfa.analyze(scaled(network, 2), method)
     assert twice.alpha0 == pytest.approx(nmfa.analyze(network, method).alpha0)
-    with pytest.raises(NeuroMFAError, match="was opened with join='head-products'"):
+    with pytest.raises(NeuroMFAError, match="was opened with wiring='head-products'"):
         nmfa.analyze(scaled(network, 2))
 
 
@@ -302,12 +303,12 @@ def test_opening_reads_no_matrix(monkeypatch):
         assert self.shape[0] == 1, f"{self.name} was read"  # a gain is a matrix of one row
 
     monkeypatch.setattr(WeightMatrix, "_take", lambda self, *_: refuse(self) or np.ones((1, self.shape[1])))
-    for join in PARTS["join"]:
-        assert load_network(source, join=join).connections > 0
+    for wiring in PARTS["wiring"]:
+        assert load_network(source, wiring=wiring).connections > 0
 
 
 def test_a_product_is_computed_for_the_neurons_that_are_read(monkeypatch):
-    network = load_network(nmfa.load_run("induction").checkpoint(724), join="head-products")
+    network = load_network(nmfa.load_run("induction").checkpoint(724), wiring="head-products")
     block = network.blocks[0]
     read, original = [], WeightMatrix._take
 
@@ -322,37 +323,38 @@ def test_a_product_is_computed_for_the_neurons_that_are_read(monkeypatch):
     np.testing.assert_allclose(part, block.weights()[[3, 5]][:, [0, 1, 7]], rtol=1e-12)
 
 
-@every_join
-def test_describe_and_hash_work_for_every_join(join):
-    network = load_network(nmfa.load_run("induction").checkpoint(724), join=join)
+@every_wiring
+def test_describe_and_hash_work_for_every_wiring(wiring):
+    network = load_network(nmfa.load_run("induction").checkpoint(724), wiring=wiring)
     table = network.describe()
     assert table["read"].any() and table["name"].is_unique
-    assert network.content_hash() != load_network(nmfa.load_run("induction").checkpoint(0), join=join).content_hash()
+    untrained = load_network(nmfa.load_run("induction").checkpoint(0), wiring=wiring)
+    assert network.content_hash() != untrained.content_hash()
 
 
 def mlp_only(source):
-    """A join of one's own: the first layers of the chain and its MLP matrices."""
+    """A wiring of one's own: the first layers of the chain and its MLP matrices."""
     made = chain(source)
     return made.layers, tuple(block for block in made.blocks if block.role in ("mlp-in", "mlp-out"))
 
 
-def test_a_join_of_ones_own_goes_through_everything():
+def test_a_wiring_of_ones_own_goes_through_everything():
     run = nmfa.load_run("induction")
-    method = PAPER.replace(name="mlp only", join=mlp_only)
-    spectrum = nmfa.analyze(load_network(run.checkpoint(724), join=mlp_only).sample(16), method)
+    method = PAPER.replace(name="mlp only", wiring=mlp_only)
+    spectrum = nmfa.analyze(load_network(run.checkpoint(724), wiring=mlp_only).sample(16), method)
     assert set(spectrum.masses.labels("role")) == {"middle", "mlp"}
     history = nmfa.follow(run, method, samples=1, neurons_per_layer=16, steps=[0, 724])
     assert history.summary()["emergence"].iloc[0] == 0
-    assert method.key != PAPER.key != PAPER.replace(join="folded").key
+    assert method.key != PAPER.key != PAPER.replace(wiring="folded").key
 
 
 def misfit(source):
     matrix = WeightMatrix.from_array("w", np.ones((3, 2)))
-    return [NeuronLayer("in", 2), NeuronLayer("out", 4)], [WeightBlock("w", "", 0, 1, matrix)]
+    return [NeuronLayer("in", 2), NeuronLayer("out", 4)], [Dense("w", "", 0, 1, matrix)]
 
 
 @pytest.mark.parametrize(
-    "join, message",
+    "wiring, message",
     [
         (lambda source: None, "must return"),
         (lambda source: ([1], [2]), "must return"),
@@ -360,26 +362,26 @@ def misfit(source):
         (misfit, "'w' has shape .3, 2.* layers of 4 and 2"),
     ],
 )
-def test_a_bad_join_is_refused_by_name(join, message):
+def test_a_bad_join_is_refused_by_name(wiring, message):
     with pytest.raises(NeuroMFAError, match=message):
-        load_network(nmfa.load_run("induction").checkpoint(0), join=join)
+        load_network(nmfa.load_run("induction").checkpoint(0), wiring=wiring)
 
 
 def test_an_unknown_join_is_refused_with_the_known_ones():
     with pytest.raises(NeuroMFAError, match="head-products"):
-        load_network(nmfa.load_run("induction").checkpoint(0), join="heads")
-    with pytest.raises(NeuroMFAError, match="join='heads' is unknown"):
-        PAPER.replace(join="heads")
+        load_network(nmfa.load_run("induction").checkpoint(0), wiring="heads")
+    with pytest.raises(NeuroMFAError, match="wiring='heads' is unknown"):
+        PAPER.replace(wiring="heads")
 
 
-@pytest.mark.parametrize("join", ["head-products", "with-embeddings"])
-def test_an_architecture_without_the_parts_is_refused_by_name(join):
+@pytest.mark.parametrize("wiring", ["head-products", "with-embeddings"])
+def test_an_architecture_without_the_parts_is_refused_by_name(wiring):
     layers = [NeuronLayer("in", 3), NeuronLayer("out", 2, role="output")]
     register(Architecture("toy", layers=layers, joins=[Join("in", "out", "fc.weight", role="mlp-in")]))
     config = {"model_type": "toy", "num_attention_heads": 1}
     try:
         with pytest.raises(SourceError, match="architecture"):
-            load_network({"fc.weight": np.ones((2, 3))}, config=config, join=join)
+            load_network({"fc.weight": np.ones((2, 3))}, config=config, wiring=wiring)
     finally:
         ARCHITECTURES.pop("toy")
 
@@ -393,25 +395,25 @@ def recorded(monkeypatch, config, **told):
 
 
 @pytest.mark.parametrize(
-    ("join", "told", "config", "said"),
+    ("wiring", "told", "config", "said"),
     [
         ("folded", {}, {}, r"record of mine does not say which layer norms' gains .*gains=\{"),
         ("folded-head-products", {}, {}, "record of mine does not say which layer norms' gains"),
-        ("folded", {"gains": {}}, {}, "record of mine names no gain in front of a matrix, .*join='chain'"),
+        ("folded", {"gains": {}}, {}, "record of mine names no gain in front of a matrix, .*wiring='chain'"),
         ("folded", {"gains": {"typo.weight": "norm.weight"}}, {}, "record of mine names no gain"),
         ("head-products", {}, {"num_attention_heads": None}, r'num_attention_heads .*is None.*heads="n_head"'),
         ("head-products", {"heads": "n_head"}, {}, "n_head in the config given is None"),
     ],
 )
-def test_a_record_that_lacks_gains_or_heads_says_so(monkeypatch, join, told, config, said):
+def test_a_record_that_lacks_gains_or_heads_says_so(monkeypatch, wiring, told, config, said):
     config = recorded(monkeypatch, config, **told)
     with pytest.raises(SourceError, match=said):
-        load_network(model(), config=config, join=join)
+        load_network(model(), config=config, wiring=wiring)
 
 
 def test_a_record_may_tell_its_gains_and_call_its_heads_otherwise(monkeypatch):
     gains = ARCHITECTURES["gpt_neox"].gains(CONFIG)
     config = recorded(monkeypatch, {"num_attention_heads": None, "n_head": HEADS}, gains=gains, heads="n_head")
-    for join in ("folded", "head-products", "folded-head-products"):
-        mine, own = load_network(model(), config=config, join=join), opened(model(), join)
+    for wiring in ("folded", "head-products", "folded-head-products"):
+        mine, own = load_network(model(), config=config, wiring=wiring), opened(model(), wiring)
         assert mine.content_hash() == own.content_hash()

@@ -160,7 +160,7 @@ def test_a_neuron_left_out_has_no_mass():
 
 
 def test_the_connections_shown_are_those_of_the_masses():
-    method = nmfa.PAPER.replace(join="both-directions")
+    method = nmfa.PAPER.replace(wiring="both-directions")
     panel = NetworkPanel(["modular-addition"], method)
     masses = panel.spectra["modular-addition", 2500].masses
     for layer in panel.controls["layer"].options:
@@ -174,9 +174,9 @@ def test_the_connections_shown_are_those_of_the_masses():
 
 @pytest.mark.parametrize("kind", [SpectrumPanel, WindowPanel])
 def test_a_panel_takes_a_method_of_another_wiring(kind):
-    method = nmfa.PAPER.replace(join="both-directions")
+    method = nmfa.PAPER.replace(wiring="both-directions")
     checkpoint = nmfa.load_run("modular-addition").checkpoint(2500)
-    wanted = nmfa.analyze(nmfa.load_network(checkpoint, join=method.join).sample(32, seed=0), method)
+    wanted = nmfa.analyze(nmfa.load_network(checkpoint, wiring=method.wiring).sample(32, seed=0), method)
     assert kind(["modular-addition"], method).numbers["alpha0"] == pytest.approx(wanted.alpha0, abs=1e-12)
 
 

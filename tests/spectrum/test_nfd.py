@@ -67,8 +67,8 @@ def test_the_picture_marks_alpha0_on_the_common_grid_and_denies_it_on_the_own(di
 
 
 def test_the_mean_is_alpha0_however_the_network_is_joined():
-    method = nmfa.PAPER.replace(join="both-directions")
-    network = load_network(load_run("induction").checkpoint(724), join=method.join).sample(32, seed=0)
+    method = nmfa.PAPER.replace(wiring="both-directions")
+    network = load_network(load_run("induction").checkpoint(724), wiring=method.wiring).sample(32, seed=0)
     found = neuron_fractal_dimension(network, method)
     spectrum = analyze(network, method)
     assert found.dimension.mean() == pytest.approx(spectrum.alpha0, abs=1e-12)

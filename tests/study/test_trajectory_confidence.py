@@ -59,7 +59,7 @@ def test_the_values_are_those_of_the_first_sample_that_follow_draws(history, ban
         assert getattr(bands, name) == pytest.approx(rows[name].to_numpy(), abs=1e-12)
 
 
-@pytest.mark.parametrize("choice", [{"radii_scope": "run"}, {"join": "both-directions"}], ids=str)
+@pytest.mark.parametrize("choice", [{"radii_scope": "run"}, {"wiring": "both-directions"}], ids=str)
 def test_common_radii_and_joins_are_those_of_follow(run, choice):
     method = PAPER.replace(**choice)
     found = trajectory_confidence(run, method, 16, STEPS, resamples=20)

@@ -324,7 +324,7 @@ acts = {
 for ways in ({}, {"read": "copy"}):
     for name, act in acts.items():
         folder = shutil.copytree(sys.argv[1], f"{sys.argv[1]}-{name}-{len(ways)}")
-        network = nmfa.load_network(folder, join="head-products" if name == "heads" else "chain", **ways)
+        network = nmfa.load_network(folder, wiring="head-products" if name == "heads" else "chain", **ways)
         os.truncate(f"{folder}/model.safetensors", 9000)
         try:
             act(network)
@@ -426,16 +426,16 @@ def test_a_file_is_hashed_once_in_each_of_its_states(tmp_path, monkeypatch):
     assert len(counted) == 16 + 2 * 12  # and each part of a fused matrix anew
 
 
-@pytest.mark.parametrize("join", ["folded", "both-directions", "head-products", "folded-head-products"])
-def test_what_weights_are_computed_of_enters_the_hash(join):
+@pytest.mark.parametrize("wiring", ["folded", "both-directions", "head-products", "folded-head-products"])
+def test_what_weights_are_computed_of_enters_the_hash(wiring):
     fused = "attention.query_key_value.weight"  # query, key and value of a head in its rows 0, 4 and 8
     places = [(fused, 0), (fused, 4), (fused, 8), ("attention.dense.weight", 0), ("mlp.dense_h_to_4h.weight", 1)]
     gains = {f"gpt_neox.layers.{block}.post_attention_layernorm.weight": np.ones(12, "f4") for block in (0, 1)}
-    before = load_network(gpt_neox_tensors() | gains, config=CONFIG, join=join).content_hash()
-    for name, row in places + [("input_layernorm.weight", 1)] * ("folded" in join):
+    before = load_network(gpt_neox_tensors() | gains, config=CONFIG, wiring=wiring).content_hash()
+    for name, row in places + [("input_layernorm.weight", 1)] * ("folded" in wiring):
         tensors = gpt_neox_tensors() | gains
         tensors[f"gpt_neox.layers.1.{name}"][row] += 1
-        assert load_network(tensors, config=CONFIG, join=join).content_hash() != before
+        assert load_network(tensors, config=CONFIG, wiring=wiring).content_hash() != before
 
 
 def test_the_hash_is_computed_when_a_save_asks_and_never_while_a_network_is_analyzed(tmp_path, monkeypatch):
@@ -777,7 +777,7 @@ def test_an_adapter_that_is_not_merged_is_named(around):
 
 
 @pytest.mark.parametrize("value", [True, "text", [], [[1], [2, 3]], 10**5000, np.ones(3), 1.5, 3j], ids=type)
-@pytest.mark.parametrize("argument", ["config", "revision", "read", "join"])
+@pytest.mark.parametrize("argument", ["config", "revision", "read", "wiring"])
 def test_arguments_of_the_wrong_kind_are_named(argument, value):
     with pytest.raises(NeuroMFAError, match=argument) as caught:
         load_network(nmfa.load_run("induction").checkpoint(0), **{argument: value})

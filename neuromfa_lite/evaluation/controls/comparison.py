@@ -45,7 +45,7 @@ def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=
 
 def spectra_of(what, method, samples, neurons_per_layer):
     """The spectra of a network's samples, seeds 0, 1, ...; neurons_per_layer None: that of the whole network."""
-    network = what if isinstance(what, NeuronNetwork) else load_network(what, join=method.join)
+    network = what if isinstance(what, NeuronNetwork) else load_network(what, wiring=method.wiring)
     sizes = [None] if neurons_per_layer is None else range(samples)
     with quietly():
         return [analyze(network if seed is None else network.sample(neurons_per_layer, seed), method) for seed in sizes]

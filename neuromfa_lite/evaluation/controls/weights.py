@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import NeuroMFAError, arguments
 from ...laboratory.runs import Checkpoint, load_run
 from ...network import NeuronNetwork, load_network
-from ...network.connections import WeightBlock
+from ...network.connections import Dense
 from ...network.parts import embedding_of, unembedding_of
 from ...weights import open_source
 from .checkpoint import ChangedCheckpoint, arrays_of, label_of
@@ -155,7 +155,7 @@ def apply(what, words, change, seed=0, embeddings=False):
         weights = {block.name: new for block, new in changed}
         blocks = [block if block.fixed else block.with_weights(weights[block.name]) for block in what.blocks]
         origin = f"{what.origin} ({words})"
-        return NeuronNetwork(what.layers, blocks, origin, what.left_out, what.seed, join=what.join)
+        return NeuronNetwork(what.layers, blocks, origin, what.left_out, what.seed, wiring=what.wiring)
     source = open_source(what)
     arrays = arrays_of(source)
     for block, new in changed:
@@ -177,7 +177,7 @@ def _blocks_of(what, embeddings=False):
     blocks = list(load_network(source).weight_blocks)
     if embeddings:
         incoming, outgoing = embedding_of(source), unembedding_of(source)
-        blocks.append(WeightBlock(incoming.name, "embedding", -1, 0, incoming.T))
+        blocks.append(Dense(incoming.name, "embedding", -1, 0, incoming.T))
         if outgoing is not incoming and not source.config.get("tie_word_embeddings"):
-            blocks.append(WeightBlock(outgoing.name, "unembedding", 0, -1, outgoing))
+            blocks.append(Dense(outgoing.name, "unembedding", 0, -1, outgoing))
     return blocks
