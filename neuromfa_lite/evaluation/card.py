@@ -6,6 +6,7 @@ import io
 import json
 import os
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 
@@ -16,6 +17,18 @@ from .cells import COLUMNS
 
 SCHEMA = 1
 MEANS = "means over runs and steps, of 'moved by' without the sign"
+# The questions that a screen has room for.
+IN_SHORT = {
+    "rise at the end": "rise",
+    "follows ability": "follows",
+    "follows ability beyond log(step)": "beyond clock",
+    "specific": "specific",
+    "moved by a common factor": "factor",
+    "moved by symmetry": "symmetry",
+    "moved by permuted connections": "permuted",
+    "noise of samples": "samples",
+    "noise of seeds": "seeds",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +109,12 @@ class Scorecard:
         return path
 
     def text(self):
-        """The table of :meth:`pivot` as text, a line per property, measures numbered above it."""
-        wide = self.pivot()
-        names = [f"{number:2d} {name}" for number, name in enumerate(wide.columns, 1)]
-        wide.columns = [str(number) for number in range(1, len(names) + 1)]
-        table = wide.to_string(float_format=lambda value: f"{value:.2f}", na_rep="-")
-        said = f"{self.looks} numbers; {MEANS}; each number with --json"
-        return "\n".join([*names, "", table, "", said])
+        """The main questions of :meth:`pivot` as text that fits a screen, a line per measure; all are in frame()."""
+        table = self.pivot().rename(index=IN_SHORT).reindex(list(IN_SHORT.values())).T.dropna(how="all")
+        table = table.dropna(axis="columns", how="all").to_string(float_format=lambda value: f"{value:.2f}", na_rep="-")
+        words = ", ".join(f"{short}: {name}" for name, short in IN_SHORT.items() if short != name)
+        said = f"{self.looks} numbers; {MEANS}; every question and number with --json"
+        return "\n".join([table, "", *wrap(words, 100), "", said])
 
     def __repr__(self):
         return f"Scorecard({', '.join(map(repr, self.methods))}: {self.looks} numbers; .frame(), .pivot(), .plot())"
