@@ -37,7 +37,7 @@ class Method:
             "both-directions" (each connection runs back too), "head-products" (for each attention head W_O W_V and
             W_Q^T W_K in place of the four), "folded" (the layer norm's gain in the matrix behind it),
             "folded-head-products", "with-embeddings" (tokens in front and behind), or a callable: WeightSource ->
-            (layers, blocks); see :mod:`neuromfa_lite.network`.
+            (layers, blocks); see :mod:`neuromfa_lite.network`. None: that of the network; a study takes "chain".
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
             median of its weight matrix, in a sample by that of the part sampled), "minus-log" (-ln |w|, 0 where
             |w| > 1), or a callable: weights (targets, sources) of a matrix or (edges,) of a list -> distances of the
@@ -74,7 +74,7 @@ class Method:
     """
 
     name: str = "paper"
-    wiring: str | Callable = "chain"
+    wiring: str | Callable | None = None
     distance: str | Callable = "inverse"
     reach: str = "one-hop"
     window: tuple[float, float] | None = (1.0, 150.0)
@@ -94,6 +94,8 @@ class Method:
         text("name", self.name)
         for field, named in PARTS.items():
             part = getattr(self, field)
+            if field == "wiring" and part is None:
+                continue
             if field == "radii" and not isinstance(part, str) and not callable(part):
                 put("radii", _increasing("radii", part, positive=True))
             elif not callable(part) and not (isinstance(part, str) and part in named):

@@ -3,10 +3,11 @@
 from ..errors import NeuroMFAError, arguments
 from .choices import Method
 
-PAPER = Method()
-PUBLISHED = Method(name="published", derivative="forward")
+PAPER = Method(wiring="chain")
+PUBLISHED = PAPER.replace(name="published", derivative="forward")
 SCALE_FREE = Method(
     name="scale-free",
+    wiring="chain",
     distance="inverse-over-median",
     window=None,
     rounding=False,
@@ -16,6 +17,7 @@ SCALE_FREE = Method(
 GEODESIC = PAPER.replace(name="geodesic", reach="geodesic")
 SANDBOX = Method(
     name="sandbox",
+    wiring="chain",
     reach="geodesic-undirected",
     window=None,
     rounding=False,

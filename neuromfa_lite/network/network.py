@@ -27,10 +27,10 @@ class NeuronNetwork:
         left_out: (name, shape, reason) of every matrix that is no part of the network.
         seed: the seed of the sample, None for a whole network.
         natural_radii: the radii at which an object with a scale of its own is measured, else None.
-        wiring: a name or a callable, as in :class:`neuromfa_lite.Method`; "chain" for a network given as it is.
+        wiring: a name or a callable, as in :class:`neuromfa_lite.Method`; None for a network given as it is.
     """
 
-    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, wiring="chain"):
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, wiring=None):
         self.layers = tuple(layers)
         self.blocks = tuple(blocks)
         self.origin = str(origin)
@@ -112,15 +112,15 @@ class NeuronNetwork:
         return NeuronNetwork(*drawn, self.origin, self.left_out, seed, wiring=self.wiring)
 
     def refuse_other_wiring(self, method):
-        """Refuse a method that joins the neurons otherwise."""
+        """Refuse a method that names another wiring than the one that the network was opened with."""
         refuse_no_method(method)
-        if identity(method.wiring) != identity(self.wiring):
+        if method.wiring is not None and self.wiring is not None and identity(method.wiring) != identity(self.wiring):
             both = method.wiring, self.wiring
             asked, mine = (repr(wiring) if isinstance(wiring, str) else label(wiring) for wiring in both)
             this = "another one of that name" if asked == mine else asked
             raise NeuroMFAError(
                 f"{self.origin} was opened with wiring={mine}, but method {method.name!r} asks for {this}: open it "
-                f"with load_network(source, wiring={asked}), or measure it as it is with method.replace(wiring={mine})"
+                f"with load_network(source, wiring={asked}), or measure it as it is with method.replace(wiring=None)"
             )
 
     def without(self, *names):
@@ -294,7 +294,7 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         wiring: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
-            is asked twice, and its answers are compared.
+            is asked twice, and its answers are compared. None: "chain".
         read: "auto" maps large matrices of a safetensors file; "copy" copies whatever is read, for files that a running
             training writes to: one that is cut short while it is read is an error then, and ends the process else.
 
@@ -310,6 +310,7 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         >>> load_network(load_run("induction").checkpoint(0)).sample(32, seed=0).connections
         16384
     """
+    wiring = "chain" if wiring is None else wiring
     opened = open_source(source, revision=revision, config=config, read=read)
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)

@@ -186,10 +186,8 @@ def test_a_network_is_measured_as_it_was_opened_and_never_joined_anew(measure):
     """No file is opened and no sample drawn again: a method that joins otherwise is refused with the call to make."""
     checkpoint = nmfa.load_run("induction").checkpoint(724)
     other = PAPER.replace(name="mine", wiring="both-directions")
-    networks = [load_network(checkpoint), NeuronNetwork.from_edges([0] * 20, range(1, 21), [0.1] * 20)]
-    for network in networks:
-        with pytest.raises(NeuroMFAError, match=r"wiring='both-directions'\), or .*method\.replace\(wiring='chain'\)"):
-            measure(network, other)
+    with pytest.raises(NeuroMFAError, match=r"wiring='both-directions'\), or .*method\.replace\(wiring=None\)"):
+        measure(load_network(checkpoint), other)
     with pytest.raises(NeuroMFAError, match=r"load_network\(source, wiring='chain'\)"):
         measure(load_network(checkpoint, wiring="both-directions"), PAPER)
 
@@ -285,6 +283,20 @@ def test_joins_that_differ_in_what_they_hold_are_not_the_same(made):
     network = load_network(nmfa.load_run("induction").checkpoint(724), wiring=made(1))
     with pytest.raises(NeuroMFAError, match="asks for another one of that name"):
         nmfa.analyze(network, PAPER.replace(name="mine", wiring=made(2)))
+
+
+def test_a_method_without_a_wiring_measures_a_network_as_it_is():
+    checkpoint, method = nmfa.load_run("induction").checkpoint(724), SCALE_FREE.replace(wiring="head-products")
+    network = load_network(checkpoint, wiring="head-products").sample(16)
+    assert nmfa.analyze(network, method.replace(wiring=None)).tau.tolist() == nmfa.analyze(network, method).tau.tolist()
+    assert load_network(checkpoint, wiring=None).wiring == "chain"
+
+
+def test_a_network_that_no_wiring_made_is_never_refused_for_it():
+    star = NeuronNetwork.from_edges([0] * 30, range(1, 31), 1 / np.arange(2.0, 32.0))
+    expected = nmfa.analyze(star, PAPER).tau
+    for wiring in PARTS["wiring"]:
+        np.testing.assert_array_equal(nmfa.analyze(star, PAPER.replace(wiring=wiring)).tau, expected)
 
 
 def test_a_changed_network_keeps_the_join_it_had():
