@@ -11,9 +11,8 @@ from ..errors import ONE_ANSWER, NeuroMFAError, arguments, said
 from ..method import Method
 from ..network import load_network
 from ..study import degree_of_emergence
-from ..study.measure import MOST_SAMPLES, common_radii
+from ..study.measure import MOST_SAMPLES, common_radii, samples_of, spectra_of
 from .changes import EVERY_CHANGE, changed
-from .controls.comparison import spectra_of
 
 AS_TRAINED = "nothing"
 SETTINGS = ("another q range", "another k", "another window")
@@ -148,5 +147,5 @@ def _with_common_radii(run, what, samples, neurons_per_layer):
     if not isinstance(what, Method) or what.radii_scope == "network":
         return what
     networks = [load_network(each, wiring=what.wiring) for seed in run.seeds for each in run.checkpoints(seed)]
-    drawn = [network.sample(neurons_per_layer, seed) for network in networks for seed in range(samples)]
+    drawn = [part for network in networks for part in samples_of(network, samples, neurons_per_layer)]
     return what.replace(radii=common_radii(drawn, what), radii_scope="network", name=what.name)

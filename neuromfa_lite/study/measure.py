@@ -117,10 +117,10 @@ def follow(run, method=PAPER, samples=10, neurons_per_layer=32, steps=None):
     wanted = _checkpoints(run, None if steps is None else _steps(steps))
     abilities = _abilities(run, wanted)
     refuse_bad_parts(load_network(run.checkpoint(*wanted[0][::-1]), wiring=method.wiring), method)
-    drawn = [None] if neurons_per_layer is None else range(samples)
     hashes = {}
     with quietly():
-        rows, radii = _measure(_sampled_networks(run, wanted, drawn, neurons_per_layer, method.wiring, hashes), method)
+        drawn = _sampled_networks(run, wanted, (samples, neurons_per_layer), method.wiring, hashes)
+        rows, radii = _measure(drawn, method)
     flags = _merged(_flags_of_checkpoints(rows), _equal_checkpoints(run, hashes))
     column = {name: np.array([getattr(row.spectrum, name) for row in rows]) for name in _COLUMNS}
     keys = {name: np.array([getattr(row, name) for row in rows]) for name in ("training_seed", "step", "sample")}
@@ -190,7 +190,23 @@ def _abilities(run, wanted):
     return abilities
 
 
-def _sampled_networks(run, wanted, samples, neurons_per_layer, wiring, hashes):
+def samples_of(network, samples, neurons_per_layer):
+    """Yield a network's samples, drawn with seeds 0, 1, ...; neurons_per_layer None: the whole network alone."""
+    if neurons_per_layer is None:
+        yield network
+        return
+    for seed in range(samples):
+        yield network.sample(neurons_per_layer, seed=seed)
+
+
+def spectra_of(what, method, samples, neurons_per_layer):
+    """The spectra of the samples of a network or checkpoint, without warnings."""
+    network = what if isinstance(what, NeuronNetwork) else load_network(what, wiring=method.wiring)
+    with quietly():
+        return [analyze(part, method) for part in samples_of(network, samples, neurons_per_layer)]
+
+
+def _sampled_networks(run, wanted, drawn, wiring, hashes):
     """Yield (seed, step, sample, network) and note {(seed, step): content hash}; each file is opened once."""
     first = None
     for seed, step in tqdm(wanted, desc=plain(f"follow {run.name}"), unit="checkpoint", delay=1):
@@ -200,9 +216,8 @@ def _sampled_networks(run, wanted, samples, neurons_per_layer, wiring, hashes):
         _refuse_other_layers(run, first, this)
         refuse_bad_network(network)
         hashes[seed, step] = network.content_hash()
-        for sample in samples:
-            part = network if sample is None else network.sample(neurons_per_layer, seed=sample)
-            yield seed, step, sample or 0, part
+        for sample, part in enumerate(samples_of(network, *drawn)):
+            yield seed, step, sample, part
 
 
 def _refuse_other_layers(run, first, this):

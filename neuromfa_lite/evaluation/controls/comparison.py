@@ -1,13 +1,11 @@
-"""The degree of emergence of networks that no run holds, and the spectra of their samples."""
+"""The degree of emergence of networks that no run holds."""
 
 import numpy as np
 
 from ...errors import NeuroMFAError, arguments
 from ...method import PAPER, refuse_no_method
-from ...network import NeuronNetwork, load_network
-from ...spectrum.fit import quietly
-from ...study import analyze, degree_of_emergence
-from ...study.measure import MOST_SAMPLES
+from ...study import degree_of_emergence
+from ...study.measure import MOST_SAMPLES, spectra_of
 
 
 def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=32):
@@ -41,11 +39,3 @@ def emergence_from(start, networks, method=PAPER, samples=10, neurons_per_layer=
     alpha0 = np.array([np.mean([spectrum.alpha0 for spectrum in spectra]) for spectra in measured])
     width = np.array([np.mean([spectrum.width for spectrum in spectra]) for spectra in measured])
     return degree_of_emergence(alpha0[1:], width[1:], alpha0[0], width[0], method)
-
-
-def spectra_of(what, method, samples, neurons_per_layer):
-    """The spectra of a network's samples, seeds 0, 1, ...; neurons_per_layer None: that of the whole network."""
-    network = what if isinstance(what, NeuronNetwork) else load_network(what, wiring=method.wiring)
-    sizes = [None] if neurons_per_layer is None else range(samples)
-    with quietly():
-        return [analyze(network if seed is None else network.sample(neurons_per_layer, seed), method) for seed in sizes]
