@@ -1,4 +1,4 @@
-"""Every definition tried in the search that ended at laboratory/circuits.py: python benchmarks/circuits_tried.py
+"""Every definition tried before those of evaluation/measures/circuits.py were kept: python benchmarks/circuits_tried.py
 
 Who picks the best of many finds something that looks good, so here are all of them, in the order in which they were
 tried, with the numbers they were picked by: on the bundled runs, how specific each is (the contrast of the rise of a

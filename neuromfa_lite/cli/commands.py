@@ -145,8 +145,9 @@ def analyze(source, revision, method, neurons_per_layer, seed, as_json):
         spectrum = measured(network.sample(size, seed=seed) if size else network, chosen)
     if spectrum.flags and as_json:
         click.echo(f"warning: {'; '.join(spectrum.flags)}", err=True)
-    hidden = ("masses", "choices", "residuals", "log_partition", "stored_errors", "stored_notes")
+    hidden = ("masses", "choices", "residuals", "log_partition", "stored_errors", "stored_notes", "hashed")
     fields = {f.name: getattr(spectrum, f.name) for f in dataclasses.fields(spectrum) if f.name not in hidden}
+    fields["source_hash"] = spectrum.source_hash
     fields |= {f"{name}_band": spectrum.band(name) for name in ("alpha0", "width", "tau", "alpha", "f")}
     fields["band_notes"] = spectrum.band_notes
     _print(fields, as_json, repr(spectrum), spectrum.frame().iloc[::10])

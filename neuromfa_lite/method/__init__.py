@@ -2,7 +2,7 @@
 
 from .choices import Method
 from .file import load_variant
-from .identity import identity, label
+from .keys import identity, label
 from .parts import PARTS, ROUNDING, SHIPPED, distinct, register_part
 from .shipped import (
     GEODESIC,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError, said
 from ..errors.arguments import flag, numbers, one_of, shown, text, whole
-from .identity import identity, label
+from .keys import identity, label
 from .parts import PAPER_Q, PARTS, SHIPPED
 
 LARGEST_Q = 1e6

@@ -56,7 +56,9 @@ def load_variant(path, name=None):
     shipped = set(map(id, SHIPPED_METHODS))
     own = {id(value): key for key, value in names.items() if isinstance(value, Method) and id(value) not in shipped}
     if not own:
-        raise NeuroMFAError(f"{path} makes no Method: end it with VARIANT = nmfa.PAPER.replace(...)")
+        raise NeuroMFAError(
+            f"{path} makes no Method: end it with VARIANT = nmfa.PAPER.replace(...), or a function of a checkpoint"
+        )
     if len(own) > 1:
         raise NeuroMFAError(f"{path} makes several Methods ({', '.join(own.values())}): call one of them VARIANT")
     return names[own.popitem()[1]]

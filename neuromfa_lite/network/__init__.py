@@ -13,10 +13,10 @@ A wiring is a function of a WeightSource that returns (layers, blocks) and reads
 
 from ..method import PARTS
 from .architectures import ARCHITECTURES, Architecture, Join, register
+from .architectures.wire import wire
 from .connections import NeuronLayer
 from .heads import folded_head_products, head_products
 from .network import NeuronNetwork, load_network, refuse_no_network
-from .wire import wire
 from .wiring import both_directions, chain, folded, with_embeddings
 
 __all__ = [

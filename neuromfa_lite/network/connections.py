@@ -172,7 +172,9 @@ class Dense(_Weights):
 
     @property
     def version(self):
-        return self.matrix.version
+        """The state of the file that holds the weights; of weights in memory, which may change in place, a checksum."""
+        version = self.matrix.version
+        return self.checksum() if version is None else version
 
     def digest(self):
         """A hash of all weights as stored."""
@@ -288,7 +290,9 @@ class Edges(_Weights):
         there, back = np.split(weights, 2) if self.both_ways else (weights, None)
         return replace(self, listed=weights, given=None, both_ways=self.both_ways and np.array_equal(there, back))
 
-    version = None
+    @property
+    def version(self):
+        return self.checksum()
 
     def refuse_changed(self):
         """Nothing: edges are in memory."""

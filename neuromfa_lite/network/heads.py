@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import SourceError
+from .architectures.wire import Wiring
 from .connections import Dense
 from .parts import heads_of
-from .wire import Wiring
 from .wiring import chain, computed, folded
 
 NEEDED = ("query", "key", "value", "attention-output")
@@ -59,7 +59,7 @@ def _products_of_heads(source, made):
 
 
 def _products(source, number, attention, heads, place):
-    """Two WeightBlocks for each head of one transformer block."""
+    """Two matrices for each head of one transformer block."""
     missing = [role for role in NEEDED if role not in attention]
     if missing:
         raise SourceError(_missing(source, missing, f" in block {number}"))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import SourceError
-from .wire import find_architecture, is_count, wire
+from .architectures.wire import find_architecture, is_count, wire
 
 
 def embedding_of(source):

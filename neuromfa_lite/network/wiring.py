@@ -9,9 +9,9 @@ from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..errors.arguments import shown
 from ..method import PAPER, SHIPPED, label
 from ..weights import WeightMatrix
+from .architectures.wire import Wiring, find_architecture, wire
 from .connections import CONNECTIONS, Dense, NeuronLayer
 from .parts import embedding_of, gain_of, gains_of, unembedding_of
-from .wire import Wiring, find_architecture, wire
 
 TOKENS = "tokens"
 
@@ -143,6 +143,12 @@ class _ComputedStorage:
     def take(self, rows):
         rows = np.arange(self.shape[0])[slice(None) if rows is None else rows]
         return self.sample(rows, np.arange(self.shape[1]))
+
+    @property
+    def version(self):
+        """The states of the files that it is computed of; None where one of them is in memory."""
+        states = [each.version for each in self._of if isinstance(each, WeightMatrix)]
+        return None if None in states else tuple(states)
 
     def digest(self):
         return b"".join(each.digest() if isinstance(each, WeightMatrix) else each.tobytes() for each in self._of)

@@ -232,7 +232,7 @@ def _shade(trajectory, table, name, ax, color, bands):
         span, said = trajectory.redraws(name)
         ax.fill_between(table["step"], *span, **shade)
         _say_above(f"band: {said}", ax)
-    elif getattr(bands, "step", None) is not None and bands.source == trajectory.run:
+    elif getattr(bands, "step", None) is not None and getattr(bands, "source", None) == trajectory.run:
         ax.plot(bands.step, getattr(bands, name), "--", color=color, lw=1)
         ax.fill_between(bands.step, *getattr(bands, f"{name}_band"), **shade)
         _say_above(f"dashed: one sample; band: {RESAMPLED.format(bands)}", ax)

@@ -53,8 +53,8 @@ def fit_slopes(x, curves):
     """(curves,) slopes alone, sum (x - mean x) y / sum (x - mean x)^2; fewer than two abscissas define none."""
     if not np.ptp(x) > 0:
         raise NeuroMFAError(
-            f"an exponent needs at least two different radii, this network gives {len(x)}: draw a larger sample, or "
-            "widen the window"
+            f"an exponent needs at least two different radii, this network gives {len(x)}: draw a larger "
+            "sample, widen the window, or name radii with method.replace(radii=...)"
         )
     # The last value is taken off first, so that a constant curve has slope 0 exactly.
     return (curves - curves[:, -1:]) @ weights_of_fit(x)

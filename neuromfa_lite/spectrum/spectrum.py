@@ -89,6 +89,10 @@ class Spectrum(results.Result):
         "numbers[orders] or none": "error_of_alpha error_of_f",
     }
 
+    def __getstate__(self):
+        """What is pickled knows its hash and no longer the network."""
+        return {**self.__dict__, "hashed": self.source_hash}
+
     def __repr__(self):
         said = ", ".join(f"{name}={self.shown(name)}" for name in ("alpha0", "width"))
         more = ": see .flags" if self.flags else ""

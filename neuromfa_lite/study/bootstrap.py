@@ -553,6 +553,7 @@ def redraws(network, neurons_per_layer=32, method=PAPER, samples=19):
         r2=worst.r2,
         r2_by_q=np.min([each.r2_by_q for each in spectra], axis=0),
         verdict=worst.verdict,
+        notes=() if isinstance(method.radii, tuple) else (f"each of the {samples} samples has radii of its own",),
         method=method.name,
         method_key=method.key,
         source=network.origin,

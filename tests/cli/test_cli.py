@@ -33,6 +33,7 @@ def test_analyze_prints_the_fields_of_a_spectrum():
     np.testing.assert_array_equal(found["tau"], spectrum.tau)
     assert (found["alpha0"], found["width"], found["neurons_used"]) == (spectrum.alpha0, spectrum.width, 320)
     assert found["method"] == "paper" and found["seed"] == 3
+    assert found["source_hash"] == spectrum.source_hash and "hashed" not in found
 
 
 def test_analyze_takes_another_method_size_and_training_seed():

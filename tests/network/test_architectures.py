@@ -13,9 +13,9 @@ from models import CONFIG, gpt_neox_shapes, gpt_neox_tensors, write_folder
 
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows, register
+from neuromfa_lite.network.architectures.wire import wire
 from neuromfa_lite.network.connections import NeuronLayer
 from neuromfa_lite.network.parts import gain_of
-from neuromfa_lite.network.wire import wire
 from neuromfa_lite.weights import open_source
 
 torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
@@ -419,7 +419,7 @@ import json, resource, sys
 import numpy as np
 from neuromfa_lite.network import load_network
 from neuromfa_lite.weights import open_source
-from neuromfa_lite.network.wire import wire
+from neuromfa_lite.network.architectures.wire import wire
 network = load_network(sys.argv[1])
 table, sample = network.describe(), network.sample(64, seed=0)
 source = open_source(sys.argv[1])

@@ -1,15 +1,17 @@
 """The neuron network: what it holds, what it describes, what a sample keeps, and what it refuses."""
 
 import hashlib
+import pickle
 import zlib
 
 import networkx as nx
 import numpy as np
 import oracle
 import pytest
+from models import CONFIG, gpt_neox_tensors
 from twins import chain, edge_lists, gaussian
 
-from neuromfa_lite import NeuroMFAError, NeuronNetwork, analyze, load_network, load_run
+from neuromfa_lite import SCALE_FREE, NeuroMFAError, NeuronNetwork, analyze, load_network, load_run
 from neuromfa_lite.masses import geodesic_distances
 from neuromfa_lite.network import NeuronLayer
 from neuromfa_lite.network.connections import Dense, Edges, Fixed
@@ -305,3 +307,19 @@ def test_the_content_hash_follows_the_weights():
     changed = weights.copy()
     changed[29, 19] *= 2
     assert chain(weights).content_hash() == chain(weights.copy()).content_hash() != chain(changed).content_hash()
+
+
+def test_a_spectrum_of_weights_that_changed_in_memory_names_no_hash():
+    """A hash computed afterwards would be that of weights that were not measured."""
+    tensors = gpt_neox_tensors()
+    for wiring in ("chain", "head-products"):
+        spectrum = analyze(load_network(tensors, config=CONFIG, wiring=wiring), SCALE_FREE.replace(wiring=None))
+        for weights in tensors.values():
+            weights *= 2
+        assert spectrum.source_hash == "" != load_network(tensors, config=CONFIG).content_hash()
+
+
+def test_a_spectrum_is_pickled_with_its_hash_and_without_its_network(trained):
+    spectrum = analyze(trained.sample(16))
+    again = pickle.loads(pickle.dumps(spectrum))
+    assert again.source_hash == again.hashed == spectrum.source_hash != ""

@@ -124,7 +124,7 @@ def test_the_plot_of_a_trajectory_takes_bands_too(history, bands):
 def test_other_bands_are_refused(history, bands):
     control = trajectory_confidence(load_run("induction-control"), neurons_per_layer=16, steps=[0, 724], resamples=20)
     one = nmfa.confidence(sample(load_run("induction"), 724), resamples=20)
-    for wrong in ("percentile", 0.9, control, one):
+    for wrong in ("percentile", 0.9, control, one, history):
         with pytest.raises(NeuroMFAError, match="induction"):
             history.plot(bands=wrong)
     single = nmfa.follow(load_run("induction"), samples=1, steps=[0, 724])

@@ -19,8 +19,8 @@ import neuromfa_lite as nmfa
 from neuromfa_lite import PAPER, analyze, kernels, load_network
 from neuromfa_lite.errors import NeuroMFAError, SourceError
 from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join
+from neuromfa_lite.network.architectures.wire import wire
 from neuromfa_lite.network.connections import NeuronLayer
-from neuromfa_lite.network.wire import wire
 from neuromfa_lite.weights import open_source, safetensors_file
 from neuromfa_lite.weights.folder import open_folder
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import NeuroMFAError
 from ...network.architectures import fused_rows
-from ...network.wire import wire
+from ...network.architectures.wire import wire
 from ...weights import open_source
 from .checkpoint import ChangedCheckpoint, arrays_of
 

@@ -7,8 +7,8 @@ subtract the mean. What became of them: docs/measures.md. Circuits of tokens: El
 import numpy as np
 
 from ...errors import NeuroMFAError
+from ...network.architectures.wire import wire
 from ...network.parts import embedding_of, gain_of, heads_of, unembedding_of
-from ...network.wire import wire
 from ...weights import open_source
 
 READERS = ("query", "key", "value", "mlp-in")

@@ -6,11 +6,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..errors import SourceError
-from ..weights.matrix import READABLE
-from ..weights.weight_source import stands_for
-from .architectures import ARCHITECTURES
-from .connections import Dense, Fixed
+from ...errors import SourceError
+from ...weights.matrix import READABLE
+from ...weights.weight_source import stands_for
+from ..connections import Dense, Fixed
+from .record import ARCHITECTURES
 
 _WIRED = WeakKeyDictionary()  # a source is asked several times
 
