@@ -93,9 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 206:
             named["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         end = len(content) // 2 if fault in ("cut", "stalled") else len(content)
-        self.answer(status, content[start:end], named, length=len(content) - start)
-        if self.command == "GET":
+        if self.command == "GET":  # counted first: whoever has the last byte may ask at once
             self.hub.sent += max(end - start, 0)
+        self.answer(status, content[start:end], named, length=len(content) - start)
         if fault == "stalled":
             self.hub.stalling.set()
             self.hub.over.wait()

@@ -111,6 +111,26 @@ def dijkstra(starts, neighbours, lengths, source, limit, distances):
 
 
 @njit(nogil=True, cache=True)
+def walk_in_rounds(starts, neighbours, step, source, limit, distances):
+    """The same where every edge has the length step > 0: round k meets the neurons that are k steps away."""
+    distances[:] = np.inf
+    distances[source] = 0.0
+    waiting = np.empty(len(distances), np.int64)
+    waiting[0], first, last, rounds = source, 0, 1, 0
+    while first < last and rounds * step <= limit:
+        rounds += 1
+        end = last
+        for place in range(first, end):
+            for e in range(starts[waiting[place]], starts[waiting[place] + 1]):
+                there = neighbours[e]
+                if distances[there] == np.inf:
+                    distances[there] = rounds * step
+                    waiting[last] = there
+                    last += 1
+        first = end
+
+
+@njit(nogil=True, cache=True)
 def _sift_down(keys, neurons, key, neuron, size):
     """Put an entry at the top of a heap and let it sink until no entry below it is nearer."""
     place = 0

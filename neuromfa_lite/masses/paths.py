@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 
 from ..errors import NeuroMFAError
 from ..errors.memory import refuse_above
-from ..kernels.geodesic import NO_LIMIT, close_paths, dijkstra, extend_paths
+from ..kernels.geodesic import NO_LIMIT, close_paths, dijkstra, extend_paths, walk_in_rounds
 
 PANEL = 1 << 20  # distances computed before they are counted, 8 MB
 LONG = 1e9  # steps of a loop, about a second: from here on its progress is shown
@@ -172,7 +172,7 @@ def _stage_steps(places, joins, sources, targets):
 
 
 class GraphPaths:
-    """Paths of any graph, from one neuron at a time by Dijkstra's algorithm."""
+    """Paths of any graph, from one neuron at a time: by Dijkstra's algorithm, or in rounds of equal steps."""
 
     def __init__(self, places, blocks, method, centres=None):
         self.neurons = sum(map(len, places))
@@ -187,6 +187,7 @@ class GraphPaths:
         sources, targets, lengths = (np.concatenate(parts) for parts in zip(*listed, strict=True))
         order = np.argsort(sources, kind="stable")
         self.edges = np.searchsorted(sources[order], np.arange(self.neurons + 1)), targets[order], lengths[order]
+        self.step = lengths[0] if len(lengths) and lengths[0] > 0 and (lengths == lengths[0]).all() else None
 
     def tiles(self, limit=NO_LIMIT):
         everyone = np.arange(self.neurons)
@@ -199,7 +200,10 @@ class GraphPaths:
     def lengths_from(self, source, limit=NO_LIMIT):
         """(neurons,) lengths of the paths from one neuron, infinite to itself."""
         reached = np.empty(self.neurons)
-        dijkstra(*self.edges, source, limit, reached)
+        if self.step is None:
+            dijkstra(*self.edges, source, limit, reached)
+        else:
+            walk_in_rounds(*self.edges[:2], self.step, source, limit, reached)
         reached[source] = np.inf
         return reached
 

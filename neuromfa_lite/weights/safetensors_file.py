@@ -120,6 +120,8 @@ class Unreadable:
 class MappedStorage:
     """One matrix of a mapped file: array (rows, columns) is a view of the mapping, begin its first byte in the file."""
 
+    version = 0  # a file that was saved again is refused when its hash is asked for
+
     def __init__(self, files, file, begin, array):
         self.files, self.file, self.begin = files, file, begin
         self.array, self.shape, self.refuse_changed = array, array.shape, file.refuse_changed

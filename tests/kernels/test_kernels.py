@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from neuromfa_lite import kernels
 from neuromfa_lite.cli import doctor
+from neuromfa_lite.kernels import geodesic
 from neuromfa_lite.kernels.one_hop import (
     LANES,
     count_distances,
@@ -437,3 +438,18 @@ def test_no_number_of_threads_for_numba_is_one_line(named):
     done = command("analyze", "induction@724", NUMBA_NUM_THREADS=named)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(f"Error: NUMBA_NUM_THREADS={named!r} is no number of threads")
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("limit", [geodesic.NO_LIMIT, 1.5])
+def test_rounds_of_equal_steps_are_dijkstras_paths(limit):
+    random = np.random.default_rng(0)
+    sources, neighbours = np.sort(random.integers(0, 30, 90)), random.integers(0, 30, 90)
+    starts = np.searchsorted(sources, np.arange(31))
+    found, expected = np.empty((2, 30))
+    for source in range(30):
+        geodesic.dijkstra(starts, neighbours, np.full(90, 0.5), source, limit, expected)
+        geodesic.walk_in_rounds(starts, neighbours, 0.5, source, limit, found)
+        within = expected <= limit
+        np.testing.assert_array_equal(found[within], expected[within])
+        assert not (found[~within] <= limit).any()
