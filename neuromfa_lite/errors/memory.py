@@ -22,6 +22,12 @@ def refuse_above(needed, what, way_out):
         raise NeuroMFAError(f"{what}: about {needed} of memory are needed and {there} are free; {way_out}")
 
 
+def fits(needed):
+    """Whether so many bytes are there, and as many again for others."""
+    there = None if needed <= UNASKED else at_hand()
+    return there is None or 2 * needed <= there
+
+
 def at_hand():
     """Bytes that can be had, within the limit of a container; None where the system does not tell."""
     known = [each for each in (_of_the_machine(), *(_of_a_container(*group) for group in GROUPS)) if each is not None]

@@ -99,7 +99,7 @@ def count_masses(network, method=PAPER, centres=None):
         )
     if method.reach != "one-hop":
         refuse_pieces(network, method, counter.inside, chosen)
-    radii = choose_radii(method, network, lambda: counter.pooled(kept))
+    radii = choose_radii(method, network, counter, kept)
     counts = counter.masses(radii, kept)
     for block in network.weight_blocks:  # whole matrices were counted in the mapped file itself
         block.refuse_changed()

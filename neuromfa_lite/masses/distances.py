@@ -5,6 +5,7 @@ import numpy as np
 from ..errors import NeuroMFAError, arguments
 from ..errors.memory import refuse_above
 from ..kernels.one_hop import cumulate
+from ..method import LOG_SPACED_SHARES, distinct, log_spaced_between
 
 WIDEST_HISTOGRAM = 4096  # a wider window is sparse: listing its radii takes less memory than a bin for every integer
 LARGEST_MASSES = 1 << 26  # neurons times radii, 256 MB
@@ -75,13 +76,24 @@ def refuse_too_many(network, radii, neurons):
         )
 
 
-def choose_radii(method, network, pooled):
-    """The method's radii: its own numbers, the network's natural ones, or those its rule finds in pooled()."""
+def choose_radii(method, network, counter, kept):
+    """The method's radii: its own numbers, the network's natural ones, or those its rule finds among the distances."""
     if isinstance(method.radii, tuple):
         return np.array(method.radii)
     if method.radii == "natural":
         return natural_radii_of(network.origin, network.natural_radii)
-    return usable_radii(method.call("radii", pooled()), method)
+    if method.radii == "log-spaced" and hasattr(counter, "quantiles"):
+        radii = log_spaced_between(*counter.quantiles(kept, LOG_SPACED_SHARES))
+    else:
+        radii = method.call("radii", counter.pooled(kept))
+    return usable_radii(radii, method)
+
+
+def looked_at(method, distances):
+    """The distances that the method's rule for radii looks at: two of them at the different numbers alone."""
+    if method.radii == "integer":
+        return np.unique(np.rint(distances))
+    return distinct(distances) if method.radii == "every" else distances
 
 
 def natural_radii_of(origin, given):

@@ -10,7 +10,7 @@ from ..errors import NeuroMFAError
 from ..kernels.geodesic import count_paths, count_rounded_paths
 from ..method import GEODESIC, ROUNDING, distinct, refuse_no_method
 from ..network import refuse_no_network
-from .distances import Neurons, bins_within, cumulated, has_a_bin_for_each, refuse_too_many
+from .distances import Neurons, bins_within, cumulated, has_a_bin_for_each, looked_at, refuse_too_many
 from .paths import NO_LIMIT, GraphPaths, shortest_paths
 
 LARGEST_POOL = 1 << 22  # distances shown to a rule for radii, 32 MB
@@ -122,16 +122,16 @@ class Paths(_ShortestPaths):
 
     def pooled(self, kept):
         """The distances of the kept neurons; above 4,194,304 of them those of every second, third, ... neuron."""
-        # These two rules look at the different numbers alone, so all distances are shown to them.
-        look = {"integer": lambda lengths: np.unique(np.rint(lengths)), "every": distinct}.get(self.method.radii)
+        # Rules that look at the different numbers alone are shown all distances.
+        few = self.method.radii in ("integer", "every")
         chosen = np.zeros(len(kept), bool)
-        apart = 1 if look else -(-int(self.inside[kept].sum()) // LARGEST_POOL)
+        apart = 1 if few else -(-int(self.inside[kept].sum()) // LARGEST_POOL)
         chosen[np.flatnonzero(kept)[::apart]] = True
         pooled = [np.empty(0)]
         for sources, targets, lengths, both_ways in self._in_window():
             parts = [lengths[chosen[sources]].ravel()] + [lengths[:, chosen[targets]].ravel()] * both_ways
             fresh = [part[np.isfinite(part)] for part in parts]
-            pooled = [look(np.concatenate(pooled + fresh))] if look else pooled + fresh
+            pooled = [looked_at(self.method, np.concatenate(pooled + fresh))] if few else pooled + fresh
         return np.concatenate(pooled)
 
     def masses(self, radii, kept):

@@ -4,12 +4,14 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..errors import NeuroMFAError
-from ..errors.memory import refuse_above
+from ..errors.memory import fits, refuse_above
 from ..kernels.one_hop import LANES, cumulate_tiles, total_tiles
+from ..kernels.quantiles import quantiles
 from ..kernels.threads import together
-from .distances import Neurons, bins_within, cumulated, has_a_bin_for_each, refuse_too_many
+from ..method import label
+from .distances import Neurons, bins_within, cumulated, has_a_bin_for_each, looked_at, refuse_too_many
 
-POOLED, POOLED_WHOLE = 12, 20  # bytes a connection: copies that a rule for radii makes of all distances, measured
+HELD = 42  # bytes a connection: its length, kept between the passes, and copies that a rule for radii makes, measured
 SHARED_FROM = 2_000_000  # connections: fewer are counted sooner than a second thread is woken
 
 
@@ -86,30 +88,46 @@ class RoundedConnections(_OneHop):
 
 
 class Connections(_OneHop):
-    """Any distance and any radii: the distances of every matrix are computed, pooled for the radii, and counted."""
+    """Any distance and any radii: the lengths come in stripes, once to find who is kept, once for radii, once to count.
+
+    A sample is one stripe. Lengths are kept between the passes where they fit in memory, and computed anew where not.
+    """
 
     def count(self):
         self._refuse_too_many()
-        self._lengths = {}
-
-        def measure(source):
-            self._lengths[source] = [self._in_window(block.lengths(self.method)) for block in self.blocks[source]]
-
-        _for_each(measure, self.blocks, self.network.connections)
+        self._held = {} if fits(HELD * self.network.connections) else None
         self.inside = np.zeros(len(self.neurons), np.int64)
-        for rows, block, lengths in self._measured():
-            self.inside[rows] += block.degrees(lengths)
+
+        def count(source):
+            rows = self.neurons.rows[source]
+            for block, lengths in self._stripes(source):
+                self.inside[rows] += block.degrees(lengths)
+
+        _for_each(count, self.blocks, self.network.connections)
 
     def _refuse_too_many(self):
-        radii = self.method.radii
-        rule = not isinstance(radii, tuple) and radii != "natural"
-        pooled = rule * (POOLED_WHOLE if radii in ("integer", "every") else POOLED)
+        """Only what a rule of one's own looks at grows with the network: all its distances at once, or "every" one."""
+        if isinstance(self.method.radii, tuple) or self.method.radii in ("integer", "log-spaced", "natural"):
+            return
         refuse_above(
-            sum(block.connections * (pooled + block.bytes_of_lengths) for block in self.network.weight_blocks),
-            f"{self.network.origin}: method {self.method.name!r} holds the distances of "
-            f"{self.network.connections:,} connections",
-            "draw a sample, network.sample(32, seed=0), or use PAPER, which counts the weights in stripes",
+            HELD * self.network.connections,
+            f"{self.network.origin}: radii {label(self.method.radii)!r} of method {self.method.name!r} are found among "
+            f"the distances of all {self.network.connections:,} connections",
+            'draw a sample, network.sample(32, seed=0), or take radii="log-spaced", which needs no list of them',
         )
+
+    def _stripes(self, source):
+        """(block, lengths in the window) of what leaves a layer; a matrix may come in several stripes of targets."""
+        if self._held is not None and source in self._held:
+            return self._held[source]
+        made = (
+            (block, self._in_window(lengths))
+            for block in self.blocks[source]
+            for lengths in block.lengths_in_stripes(self.method)
+        )
+        if self._held is not None:
+            made = self._held[source] = list(made)
+        return made
 
     def _in_window(self, lengths):
         if self.method.window is not None:
@@ -117,25 +135,34 @@ class Connections(_OneHop):
             lengths[~((lengths > low) & (lengths <= high))] = np.nan
         return np.rint(lengths) if self.method.rounding else lengths
 
-    def _measured(self):
-        for source, blocks in self.blocks.items():
-            for block, lengths in zip(blocks, self._lengths[source], strict=True):
-                yield self.neurons.rows[source], block, lengths
+    def _pieces(self, kept):
+        """The distances of all kept neurons, a list at a time."""
+        for source, rows in self.neurons.rows.items():
+            for block, lengths in self._stripes(source):
+                chosen = block.of_sources(lengths, kept[rows])
+                yield chosen[~np.isnan(chosen)]
 
     def pooled(self, kept):
-        """The distances of all kept neurons in one list."""
-        pooled = []
-        for rows, block, lengths in self._measured():
-            chosen = block.of_sources(lengths, kept[rows])
-            pooled.append(chosen[~np.isnan(chosen)])
-        return np.concatenate(pooled)
+        """The distances of all kept neurons in one list, or of named rules what they look at."""
+        return np.concatenate([looked_at(self.method, piece) for piece in self._pieces(kept)])
+
+    def quantiles(self, kept, shares):
+        """Those of the distances of all kept neurons, never in one list where they are not held."""
+        if self._held is not None:
+            return np.quantile(self.pooled(kept), shares)
+        return quantiles(lambda: self._pieces(kept), shares)
 
     def masses(self, radii, kept):
         """(radii, kept neurons) uint32."""
         refuse_too_many(self.network, len(radii), np.count_nonzero(kept))
         histogram = np.zeros((len(self.neurons), len(radii) + 1), np.uint32)
-        for rows, block, lengths in self._measured():
-            block.count(lengths, radii, histogram[rows])
+
+        def count(source):
+            rows = self.neurons.rows[source]
+            for block, lengths in self._stripes(source):
+                block.count(lengths, radii, histogram[rows])
+
+        _for_each(count, self.blocks, self.network.connections)
         return cumulated(histogram, kept, np.arange(len(radii)))
 
 

@@ -3,7 +3,7 @@
 from .choices import Method
 from .file import load_variant
 from .keys import identity, label
-from .parts import PARTS, ROUNDING, SHIPPED, distinct, register_part
+from .parts import LOG_SPACED_SHARES, PARTS, ROUNDING, SHIPPED, distinct, log_spaced_between, register_part
 from .shipped import (
     GEODESIC,
     METHODS,
@@ -18,6 +18,7 @@ from .shipped import (
 
 __all__ = [
     "GEODESIC",
+    "LOG_SPACED_SHARES",
     "METHODS",
     "ONE_GRAPH",
     "PAPER",
@@ -32,6 +33,7 @@ __all__ = [
     "identity",
     "label",
     "load_variant",
+    "log_spaced_between",
     "refuse_no_method",
     "register_method",
     "register_part",

@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import NeuroMFAError, arguments
 
 PAPER_Q = tuple((np.arange(61) - 30) / 10)  # -3 ... 3 with an exact 0
+LOG_SPACED_SHARES = 0.02, 0.90  # of the distances: below and beyond no radius stands
 ROUNDING = 1e-9  # sums of lengths that are equal in theory differ by less, relatively
 
 
@@ -15,8 +16,7 @@ def _inverse(weights):
 
 
 def _inverse_over_median(weights):
-    distances = 1.0 / np.abs(weights)
-    return distances / np.median(distances[weights != 0])
+    return _inverse(weights) / np.median(_inverse(weights[weights != 0]))
 
 
 def _minus_log(weights):
@@ -28,7 +28,11 @@ def _whole_numbers(distances):
 
 
 def _log_spaced(distances):
-    low, high = np.quantile(distances, [0.02, 0.90])
+    return log_spaced_between(*np.quantile(distances, LOG_SPACED_SHARES))
+
+
+def log_spaced_between(low, high):
+    """20 radii from one distance to another, (20,); the larger alone where there is nothing between."""
     return np.geomspace(low, high, 20) if high > low > 0 else np.array([high])
 
 

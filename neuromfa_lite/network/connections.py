@@ -18,9 +18,11 @@ from ..kernels.one_hop import (
     count_rounded_reciprocals_f32,
     count_rounded_reciprocals_f64,
 )
+from ..kernels.quantiles import median
 
 FIXED_LENGTH = 1.0  # of a connection that no weight makes
-ROWS_AT_ONCE = 4096  # a stripe of a large matrix, so that no copy of the whole is ever needed
+WEIGHTS_AT_ONCE = 1 << 20  # a stripe of a large matrix, so that no copy of the whole is ever needed
+IN_STRIPES = ("inverse", "inverse-over-median", "minus-log")  # any other distance may look at its whole matrix
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,14 @@ class _Weights:
 
     def lengths(self, method):
         """float64 lengths by the method's distance; NaN where the weight is zero, no connection."""
-        weights = self.checked_weights().astype(np.float64)
+        return self._lengths_of(self.checked_weights(), method)
+
+    def lengths_in_stripes(self, method):
+        """Yield them piece by piece, each with all sources."""
+        yield self.lengths(method)
+
+    def _lengths_of(self, weights, method):
+        weights = weights.astype(np.float64)
         there = weights != 0
         if self.given is not None and method.distance == "inverse":
             lengths = self.given
@@ -141,7 +150,6 @@ class Dense(_Weights):
     matrix: object  # a WeightMatrix
 
     listed_singly = False
-    bytes_of_lengths = 16  # a connection, measured
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -187,6 +195,25 @@ class Dense(_Weights):
         """Some of its neurons, where there are weights among them, or all."""
         part = self.take(*(np.arange(min(size, each)) for each in self.shape))
         return part if part.weights().any() else self
+
+    def lengths_in_stripes(self, method):
+        if self.connections <= WEIGHTS_AT_ONCE or method.distance not in IN_STRIPES:
+            yield self.lengths(method)
+            return
+        not_finite, connections = 0, 0
+        for weights in self._stripes():
+            not_finite += weights.size - np.count_nonzero(np.isfinite(weights))
+            connections += np.count_nonzero(weights)
+        self.refuse_bad(not_finite, not connections)
+        unit = 1.0
+        if method.distance == "inverse-over-median":
+            method, unit = method.replace(distance="inverse", name=method.name), median(self._all_inverse)
+        for weights in self._stripes():
+            yield self._lengths_of(weights, method) / unit
+
+    def _all_inverse(self):
+        for weights in self._stripes():
+            yield 1.0 / np.abs(weights[weights != 0].astype(np.float64))
 
     def edges(self):
         weights = self.weights()
@@ -236,8 +263,10 @@ class Dense(_Weights):
         return sources, targets, steps[sources, targets]
 
     def _stripes(self):
-        for start in range(0, self.shape[0], ROWS_AT_ONCE):
-            yield self.matrix.rows(start, min(start + ROWS_AT_ONCE, self.shape[0]))
+        targets, sources = self.shape
+        rows = max(1, WEIGHTS_AT_ONCE // max(1, sources))
+        for start in range(0, targets, rows):
+            yield self.matrix.rows(start, min(start + rows, targets))
 
     def _some_weights(self, largest=65_536):
         rows, columns = self.shape
@@ -262,7 +291,6 @@ class Edges(_Weights):
     both_ways: bool = False
 
     listed_singly = True
-    bytes_of_lengths = 20
     where = ""
 
     def __post_init__(self):

@@ -1,6 +1,6 @@
 """What all panels share: controls above, one picture of fixed proportions, the numbers below it.
 
-A panel holds state and does no arithmetic: it asks analyze() and follow(), and draws. What moves with the controls is
+A panel holds state and does no arithmetic: it asks study for spectra, and draws. What moves with the controls is
 drawn over a kept background, so that a slider feels immediate.
 """
 
@@ -19,11 +19,9 @@ from ..errors import NeuroMFAError
 from ..errors.text import html
 from ..laboratory import load_run
 from ..method import refuse_no_method
-from ..network import load_network
 from ..plots.curves import RUN_COLOURS, STYLE, no_ability
-from ..spectrum.fit import quietly
 from ..spectrum.spread import with_ends
-from ..study import Trajectory, analyze
+from ..study import Trajectory
 
 DPI = 100
 BAND = "_band"
@@ -154,18 +152,6 @@ def spread_said(history):
     if history.sample.max() > 0:
         return f"standard deviation over {history.sample.max() + 1} samples of neurons"
     return "standard error over the neurons of one sample"
-
-
-def sampled_spectra(runs, steps, method, neurons_per_layer, seed):
-    """Yield ((run name, step), whole network, its sample, the sample's Spectrum) of every run and step."""
-    refuse_no_method(method)
-    for run in runs:
-        for step in steps:
-            network = load_network(run.checkpoint(step, run.seeds[0]), wiring=method.wiring)
-            sample = network.sample(neurons_per_layer, seed=seed)
-            with quietly():
-                spectrum = analyze(sample, method)
-            yield (run.name, step), network, sample, spectrum
 
 
 def open_runs(runs):

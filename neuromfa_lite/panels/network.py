@@ -10,7 +10,8 @@ from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..plots.networks import around, rings
 from ..spectrum import neuron_fractal_dimension
 from ..spectrum.fit import fit_lines
-from .base import Panel, banded, log_ticks, open_runs, require_window, run_and_step, sampled_spectra
+from ..study.measure import sampled_spectra
+from .base import Panel, banded, log_ticks, open_runs, require_window, run_and_step
 
 THICKEST = 6.0  # points; a weight of 0.4 and more
 

@@ -11,7 +11,8 @@ from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..spectrum.fit import POOR_FIT
 from ..spectrum.partition import log_masses
-from .base import Panel, banded, lay_band, open_runs, run_and_step, sampled_spectra, stops
+from ..study.measure import sampled_spectra
+from .base import Panel, banded, lay_band, open_runs, run_and_step, stops
 
 FAINT = 40  # mass curves shown behind the chosen one
 FAN = 5  # of the moment orders, every fifth is shown behind the chosen one

@@ -4,6 +4,7 @@ from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED, WEIGHT_EDGES, badge, plot_ability, plot_trajectory
 from ..spectrum.fit import quietly
 from ..study import follow
+from ..study.measure import sampled_spectra
 from .base import (
     Panel,
     banded,
@@ -12,7 +13,6 @@ from .base import (
     open_runs,
     require_ability,
     run_and_step,
-    sampled_spectra,
     spread_of,
     spread_said,
 )

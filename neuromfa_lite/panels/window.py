@@ -12,7 +12,8 @@ from ..method import PAPER
 from ..plots.curves import BLUE, GREY, ORANGE, RED
 from ..spectrum.fit import fit_lines, quietly
 from ..study import analyze
-from .base import Panel, banded, lay_band, log_ticks, open_runs, require_window, run_and_step, sampled_spectra
+from ..study.measure import sampled_spectra
+from .base import Panel, banded, lay_band, log_ticks, open_runs, require_window, run_and_step
 
 NARROWEST, WIDEST = 20, 400
 SMALLEST, LARGEST = 1, 100

@@ -38,7 +38,7 @@ def analyze(what, method=PAPER, centres=None):
 
     Raises:
         NeuroMFAError: bad weights (of a sample only those drawn are looked at), no usable neuron, a single radius, a
-            graph in pieces, more memory needed than is free (28 bytes a connection where distances are held).
+            graph in pieces, more memory needed than is free (42 bytes a connection for a rule for radii of one's own).
 
     Warns:
         QualityWarning: the spectrum has flags (curved fits, too few neurons, ...), once a session for each kind.
@@ -204,6 +204,18 @@ def spectra_of(what, method, samples, neurons_per_layer):
     network = what if isinstance(what, NeuronNetwork) else load_network(what, wiring=method.wiring)
     with quietly():
         return [analyze(part, method) for part in samples_of(network, samples, neurons_per_layer)]
+
+
+def sampled_spectra(runs, steps, method, neurons_per_layer, seed):
+    """Yield ((run name, step), whole network, one sample, its Spectrum) of each step of some runs, first seeds only."""
+    refuse_no_method(method)
+    for run in runs:
+        for step in steps:
+            network = load_network(run.checkpoint(step, run.seeds[0]), wiring=method.wiring)
+            sample = network.sample(neurons_per_layer, seed=seed)
+            with quietly():
+                spectrum = analyze(sample, method)
+            yield (run.name, step), network, sample, spectrum
 
 
 def _sampled_networks(run, wanted, drawn, wiring, hashes):

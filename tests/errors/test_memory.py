@@ -9,11 +9,11 @@ from twins import chain, gaussian
 from neuromfa_lite import GEODESIC, PAPER, SCALE_FREE, NeuroMFAError, NeuronNetwork, analyze, confidence
 from neuromfa_lite.errors import memory
 from neuromfa_lite.masses import count_masses, distances, one_hop, paths
-from neuromfa_lite.network import graphs
+from neuromfa_lite.network import connections, graphs
 from neuromfa_lite.study import bootstrap
 
 UNDIRECTED = GEODESIC.replace(reach="geodesic-undirected")
-EVERY = PAPER.replace(window=None, name="every whole number", minimum_connections=1, distance=lambda w: 1 + np.abs(w))
+OWN_RADII = SCALE_FREE.replace(radii=lambda distances: np.quantile(distances, [0.1, 0.5, 0.9]), name="own radii")
 
 
 def random_edges(edges):
@@ -34,13 +34,11 @@ def asked(monkeypatch):
 @pytest.mark.parametrize(
     "network, method",
     [
-        (chain(*(gaussian(500, 500, seed=seed) for seed in range(4))), SCALE_FREE),
-        (chain(*(gaussian(500, 500, seed=seed) for seed in range(4))), SCALE_FREE.replace(radii=[0.5, 1.0, 2.0])),
-        (chain(*(gaussian(500, 500, seed=seed) for seed in range(4))), EVERY),
-        (random_edges(200_000), SCALE_FREE),
+        (chain(*(gaussian(500, 500, seed=seed) for seed in range(4))), OWN_RADII),
+        (random_edges(200_000), OWN_RADII),
         (chain(gaussian(300, 300), gaussian(300, 300, seed=1)), UNDIRECTED),
     ],
-    ids=["scale-free", "radii", "integer", "edges", "both ways"],
+    ids=["own radii", "edges", "both ways"],
 )
 def test_what_is_asked_for_is_what_is_used(network, method, asked, monkeypatch):
     monkeypatch.setattr(paths, "PANEL", 1 << 10)  # a part of memory that no network makes larger
@@ -51,6 +49,24 @@ def test_what_is_asked_for_is_what_is_used(network, method, asked, monkeypatch):
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert 0.5 * sum(asked) < used < 1.1 * sum(asked)
+
+
+@pytest.mark.parametrize(
+    "method", [SCALE_FREE, SCALE_FREE.replace(radii=[0.5, 1.0, 2.0])], ids=["quantiles", "numbers"]
+)
+def test_a_network_too_large_to_hold_takes_memory_for_a_stripe(method, monkeypatch):
+    monkeypatch.setattr(memory, "UNASKED", 0)
+    monkeypatch.setattr(memory, "at_hand", lambda: 1 << 20)
+    monkeypatch.setattr(connections, "WEIGHTS_AT_ONCE", 1 << 14)
+    monkeypatch.setenv("NEUROMFA_THREADS", "1")  # a stripe each
+    used, networks = [], [chain(*(gaussian(600, 600, seed=seed) for seed in range(matrices))) for matrices in (2, 8)]
+    for network in networks:
+        count_masses(network.sample(30), method)  # compiles
+        tracemalloc.start()
+        count_masses(network, method)
+        used.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert used[1] - used[0] < networks[1].connections - networks[0].connections  # less than a byte for each
 
 
 def test_the_resamples_of_a_band_are_asked_for_as_they_are_used(asked, monkeypatch):
@@ -73,8 +89,8 @@ RING = NeuronNetwork.from_edges(range(50), [*range(1, 50), 0], [0.5] * 50)
     "work, words",
     [
         (
-            lambda: analyze(WHOLE, SCALE_FREE),
-            r"15,000 connections: about .* needed and .* free; draw a sample.*stripes",
+            lambda: analyze(WHOLE, OWN_RADII),
+            r"radii .* of method 'own radii' .* 15,000 connections: about .* needed and .* free; draw a sample.*log-sp",
         ),
         (lambda: analyze(WHOLE, PAPER), r"at up to 152 distances: .*narrow the window"),
         (lambda: analyze(WHOLE, GEODESIC), r"shortest paths through 350 neurons: .*draw a sample"),

@@ -5,10 +5,13 @@ import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_equal
 from twins import chain, counterexample, edge_lists, from_distances, gaussian
 
 from neuromfa_lite import PAPER, SCALE_FREE, NeuroMFAError, NeuronNetwork
+from neuromfa_lite.masses import one_hop
 from neuromfa_lite.masses.count import count_masses
+from neuromfa_lite.network import connections
 from neuromfa_lite.spectrum import neuron_fractal_dimension
 
 ORACLE = {"paper": oracle.paper_masses, "scale-free": oracle.scale_free_masses}
@@ -56,8 +59,48 @@ def test_zero_weights_are_no_connections(method):
     same_as_oracle(chain(weights), method)
 
 
-def test_matrices_of_more_rows_than_a_stripe_holds():
-    same_as_oracle(chain(gaussian(8300, 3)), PAPER)
+def test_a_matrix_of_more_weights_than_a_stripe_holds(monkeypatch):
+    network = chain(gaussian(8300, 3))
+    monkeypatch.setattr(connections, "WEIGHTS_AT_ONCE", 1000)
+    same_as_oracle(network, PAPER)
+    same_as_oracle(network, SCALE_FREE)
+
+
+RULES = {
+    "quantiles": SCALE_FREE,
+    "numbers": SCALE_FREE.replace(radii=[0.5, 1.0, 2.0]),
+    "every whole number": PAPER.replace(window=(1, 10_000)),
+    "every": SCALE_FREE.replace(radii="every"),
+    "no rounding": PAPER.replace(rounding=False, radii="log-spaced"),
+    "minus log": SCALE_FREE.replace(distance="minus-log"),
+    "own distance": SCALE_FREE.replace(distance=lambda weights: 1 / np.abs(weights / np.abs(weights).max())),
+    "own radii": SCALE_FREE.replace(radii=lambda distances: np.quantile(distances, [0.1, 0.5, 0.9])),
+}
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("rule", RULES)
+def test_stripes_that_are_not_held_give_the_same_masses(rule, monkeypatch):
+    network = chain(gaussian(31, 13), gaussian(17, 31, seed=1), dead := np.zeros((2, 17), np.float32))
+    dead[1] = 0.1
+    whole = count_masses(network, RULES[rule])
+    monkeypatch.setattr(one_hop, "fits", lambda needed: False)
+    monkeypatch.setattr(connections, "WEIGHTS_AT_ONCE", 60)
+    striped = count_masses(network, RULES[rule])
+    assert_equal(striped.radii, whole.radii)
+    assert_equal(striped.counts, whole.counts)
+    assert_equal(striped.inside, whole.inside)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("method", [PAPER, SCALE_FREE], ids=lambda method: method.name)
+@pytest.mark.parametrize("bad, words", [(np.nan, "holds 1 weights that are NaN"), (0, "holds only zeros")])
+def test_bad_weights_in_a_stripe_are_refused_for_the_whole_matrix(method, bad, words, monkeypatch):
+    weights = gaussian(31, 13) if bad else np.zeros((31, 13), np.float32)
+    weights[20, 3] = bad
+    monkeypatch.setattr(connections, "WEIGHTS_AT_ONCE", 60)
+    with pytest.raises(NeuroMFAError, match=words):
+        count_masses(chain(weights), method)
 
 
 @pytest.mark.small
