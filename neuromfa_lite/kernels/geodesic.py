@@ -48,22 +48,17 @@ def _less(a, b):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def join_one_to_one(paths, length, reached):
-    """reached[i, j] = min(reached[i, j], paths[i, j] + length): every neuron to its own."""
+def join_groups(paths, out_of, into, labels, length, reached):
+    """reached[i, j] = min(reached[i, j], min_k paths[i, k] + length) over the k whose label out_of is into[j] >= 0."""
+    shortest = np.empty(labels)
     for i in range(paths.shape[0]):
-        for j in range(paths.shape[1]):
-            reached[i, j] = _less(paths[i, j] + length, reached[i, j])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def join_all_to_all(paths, length, reached):
-    """reached[i, j] = min(reached[i, j], min_k paths[i, k] + length): every neuron to every other, equally far."""
-    for i in range(paths.shape[0]):
-        shortest = np.inf
+        shortest[:] = np.inf
         for k in range(paths.shape[1]):
-            shortest = _less(paths[i, k], shortest)
+            if out_of[k] >= 0:
+                shortest[out_of[k]] = _less(paths[i, k], shortest[out_of[k]])
         for j in range(reached.shape[1]):
-            reached[i, j] = _less(shortest + length, reached[i, j])
+            if into[j] >= 0:
+                reached[i, j] = _less(shortest[into[j]] + length, reached[i, j])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import NeuroMFAError
-from ..kernels.geodesic import extend_paths, join_all_to_all, join_one_to_one
+from ..kernels.geodesic import extend_paths, join_groups
 from ..kernels.one_hop import (
     LANES,
     count_distances,
@@ -145,24 +145,29 @@ class _Weights:
 
 @dataclass(frozen=True)
 class Dense(_Weights):
-    """The connections one weight matrix makes between two layers: weight [target, source], zero for none."""
+    """The connections one weight matrix makes between two layers: weight [target, source], zero for none.
+
+    parallel: how many rows of the matrix, one after another, belong to a target: the positions of a kernel.
+    """
 
     matrix: object  # a WeightMatrix
+    parallel: int = 1
 
     listed_singly = False
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.matrix.shape
+        rows, columns = self.matrix.shape
+        return rows // self.parallel, columns
 
     @property
     def connections(self) -> int:
-        return self.shape[0] * self.shape[1]
+        return self.matrix.shape[0] * self.matrix.shape[1]
 
     @property
     def places(self) -> int:
         """Places for a weight of each source neuron."""
-        return self.shape[0]
+        return self.matrix.shape[0]
 
     @property
     def where(self):
@@ -189,6 +194,8 @@ class Dense(_Weights):
         return self.matrix.digest()
 
     def take(self, targets, sources):
+        if self.parallel > 1:
+            targets = (np.asarray(targets)[:, None] * self.parallel + np.arange(self.parallel)).ravel()
         return replace(self, matrix=self.matrix.take(targets, sources))
 
     def corner(self, size):
@@ -217,12 +224,12 @@ class Dense(_Weights):
 
     def edges(self):
         weights = self.weights()
-        targets, sources = np.nonzero(weights)
-        return sources, targets, weights[targets, sources].astype(np.float64)
+        rows, sources = np.nonzero(weights)
+        return sources, rows // self.parallel, weights[rows, sources].astype(np.float64)
 
     def of_source(self, source):
         """(targets, weights) of one source neuron, zero weights included; both (targets,)."""
-        return np.arange(self.shape[0]), self.matrix.read(sources=np.array([source]))[:, 0]
+        return np.arange(self.places) // self.parallel, self.matrix.read(sources=np.array([source]))[:, 0]
 
     def permuted(self, weights, stream):
         """The weights, shuffled among the targets of each source."""
@@ -253,6 +260,10 @@ class Dense(_Weights):
         """Lead paths (n, sources) on to reached (n, targets) where they are shorter."""
         extend_paths(paths, steps, limit, reached)
 
+    def steps(self, method):
+        steps = super().steps(method)
+        return steps if self.parallel == 1 else steps.reshape(len(steps), -1, self.parallel).min(axis=2)
+
     def step_matrix(self, steps):
         return steps
 
@@ -263,13 +274,13 @@ class Dense(_Weights):
         return sources, targets, steps[sources, targets]
 
     def _stripes(self):
-        targets, sources = self.shape
+        targets, sources = self.matrix.shape
         rows = max(1, WEIGHTS_AT_ONCE // max(1, sources))
         for start in range(0, targets, rows):
             yield self.matrix.rows(start, min(start + rows, targets))
 
     def _some_weights(self, largest=65_536):
-        rows, columns = self.shape
+        rows, columns = self.matrix.shape
         if rows * columns <= largest:
             return self.weights()
         wanted = max(1, largest // columns)
@@ -379,61 +390,85 @@ class Edges(_Weights):
 
 @dataclass(frozen=True)
 class Fixed:
-    """A join of weight 1 that no matrix makes, "one-to-one" or "all-to-all"; it counts in paths only.
+    """A join of weight 1 that no matrix makes: neurons of equal labels are joined; it counts in paths only.
 
-    pairs: (targets, sources) positions joined one to one, where a sample drew others in the two layers.
+    Attributes:
+        into, out_of: (targets,) and (sources,) whole numbers; a negative one joins nothing.
+
+    Example:
+        >>> twice = Fixed.by_source("values", "attention", 0, 1, [0, 1, 0, 1], sources=2)  # each has two targets
+        >>> twice.kind, [ends.tolist() for ends in twice.edges()[:2]]
+        ('one-to-many', [[0, 1, 0, 1], [0, 1, 2, 3]])
     """
 
     name: str
     role: str
     source: int
     target: int
-    kind: str
-    shape: tuple[int, int]
-    pairs: tuple | None = field(default=None, repr=False)
+    into: np.ndarray = field(repr=False)
+    out_of: np.ndarray = field(repr=False)
 
     fixed = True
     both_ways = False
     listed_singly = False
 
+    @classmethod
+    def of_kind(cls, name, role, source, target, kind, shape):
+        """Every neuron to its own, "one-to-one", or to every other, "all-to-all"; shape (targets, sources)."""
+        of_neuron = np.arange if kind == "one-to-one" else lambda size: np.zeros(size, np.int64)
+        return cls(name, role, source, target, *map(of_neuron, shape))
+
+    @classmethod
+    def by_source(cls, name, role, source, target, sources_of, sources):
+        """Each target to one source: sources_of (targets,) its number, negative for none."""
+        return cls(name, role, source, target, np.asarray(sources_of, np.int64), np.arange(sources))
+
+    @property
+    def shape(self):
+        return len(self.into), len(self.out_of)
+
+    @property
+    def kind(self):
+        """Which neurons are joined, in a word: "one-to-one", "one-to-many", "all-to-all", ..., "groups"."""
+        targets, sources = self._in_group
+        joined = (targets > 0) & (sources > 0)
+        if np.count_nonzero(joined) == 1 and (targets[joined].sum(), sources[joined].sum()) == self.shape != (1, 1):
+            return "all-to-all"
+        most = (int(count[joined].max(initial=0)) > 1 for count in (sources, targets))
+        return {(False, False): "one-to-one", (False, True): "one-to-many", (True, False): "many-to-one"}.get(
+            tuple(most), "groups"
+        )
+
+    @property
+    def _in_group(self):
+        """How many targets and how many sources have each label, (labels,) both."""
+        labels = 1 + max(self.into.max(initial=0), self.out_of.max(initial=0))
+        return tuple(np.bincount(ends[ends >= 0], minlength=labels) for ends in (self.into, self.out_of))
+
     @property
     def connections(self) -> int:
-        if self.pairs is not None:
-            return len(self.pairs[0])
-        return self.shape[1] if self.kind == "one-to-one" else self.shape[0] * self.shape[1]
+        targets, sources = self._in_group
+        return int(targets @ sources)
 
     def take(self, targets, sources):
-        pairs, shape = None, (len(targets), len(sources))
-        one_to_one = self.kind == "one-to-one" and targets is not sources
-        if self.pairs is not None or (one_to_one and not np.array_equal(targets, sources)):
-            old_sources, old_targets, _ = self.edges()
-            pairs = _renumbered((old_targets, old_sources), (targets, sources), self.shape)[:2]
-        return replace(self, shape=shape, pairs=pairs)
+        return replace(self, into=self.into[targets], out_of=self.out_of[sources])
 
     def edges(self):
-        if self.pairs is not None:
-            targets, sources = self.pairs
-        elif self.kind == "one-to-one":
-            sources = targets = np.arange(self.shape[1])
-        else:
-            targets, sources = (grid.ravel() for grid in np.indices(self.shape))
-        return sources, targets, np.ones(len(sources))
+        order = np.argsort(self.out_of, kind="stable")
+        first, last = (np.searchsorted(self.out_of[order], self.into, side) for side in ("left", "right"))
+        several = np.where(self.into < 0, 0, last - first)
+        targets = np.repeat(np.arange(len(self.into)), several)
+        place = np.arange(several.sum()) - np.repeat(np.cumsum(several) - several, several)
+        return order[np.repeat(first, several) + place], targets, np.ones(len(targets))
 
     def steps(self, method):
-        """None where the kind says it all."""
-        return None if self.pairs is None else self.step_matrix(None)
+        """None: the labels say it all."""
 
     def extend(self, steps, limit, paths, reached):
-        if steps is not None:
-            extend_paths(paths, steps, limit, reached)
-        elif self.kind == "one-to-one":
-            join_one_to_one(paths, FIXED_LENGTH, reached)
-        else:
-            join_all_to_all(paths, FIXED_LENGTH, reached)
+        labels = 1 + max(self.into.max(initial=0), self.out_of.max(initial=0))
+        join_groups(paths, self.out_of, self.into, labels, FIXED_LENGTH, reached)
 
     def step_matrix(self, steps):
-        if steps is not None:
-            return steps
         steps = np.full(self.shape[::-1], np.inf)
         sources, targets, _ = self.edges()
         steps[sources, targets] = FIXED_LENGTH

@@ -217,6 +217,31 @@ class WeightMatrix:
         return f"WeightMatrix({self.name!r}, targets={self.shape[0]}, sources={self.shape[1]}, {self.dtype})"
 
 
+class WeightTensor:
+    """A lazy tensor of three or more dimensions: matrices stacked one on another, or the kernels of a convolution."""
+
+    def __init__(self, matrix, shape):
+        """matrix: WeightMatrix of the same numbers, (all dimensions but the last, the last)."""
+        self._matrix, self.shape = matrix, tuple(shape)
+        self.name, self.origin, self.dtype = matrix.name, matrix.origin, matrix.dtype
+
+    def __getitem__(self, number):
+        """One of the stacked matrices, not read yet, called name[number]."""
+        rows = self.shape[-2]
+        if len(self.shape) != 3 or not 0 <= number < self.shape[0]:
+            raise SourceError(
+                f"{self.name} in {self.origin} has shape {self.shape}: no matrix {number} is stacked in it"
+            )
+        return self._matrix.part(np.arange(number * rows, (number + 1) * rows), number)
+
+    def read(self):
+        """All numbers: an array of its shape, float32, or float64 if stored so."""
+        return self._matrix.read().reshape(self.shape)
+
+    def __repr__(self):
+        return f"WeightTensor({self.name!r}, {self.shape}, {self.dtype})"
+
+
 class WeightVector:
     """A lazy vector (neurons,): the gain of a layer norm, a bias."""
 
@@ -231,3 +256,8 @@ class WeightVector:
 
     def __repr__(self):
         return f"WeightVector({self.name!r}, {self.shape[0]}, {self.dtype})"
+
+
+def of_shape(matrix, shape):
+    """A WeightMatrix (all dimensions but the last, the last) as what it is by its shape: vector, matrix or tensor."""
+    return {1: WeightVector, 2: lambda same: same}.get(len(shape), lambda same: WeightTensor(same, shape))(matrix)

@@ -6,6 +6,7 @@ state is compared with that at opening. Where a file is cut short in between, a 
 """
 
 import hashlib
+import math
 import mmap
 import os
 import time
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..errors import SourceError
 from .files import parse_json, regular_file, unreadable
-from .matrix import HASHED_AT_ONCE, WeightMatrix, WeightVector
+from .matrix import HASHED_AT_ONCE, WeightMatrix, of_shape
 
 # The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
 TYPES = {
@@ -180,7 +181,7 @@ class MappedStorage:
 
 
 def read_tensors(path, files=None):
-    """{name: WeightMatrix, WeightVector, or the shape of another tensor} of a file; only its header is read."""
+    """{name: WeightMatrix, WeightVector, WeightTensor, or () of a number} of a file; only its header is read."""
     path, before = Path(path), mark_of(regular_file(path))
     header, start = _read_header(path)
     _validate(path)
@@ -193,16 +194,15 @@ def read_tensors(path, files=None):
         tensors[name] = shape = tuple(entry["shape"])
         if max(shape, default=0) > LARGEST_DIMENSION:  # let through by the library beside a dimension of 0
             raise _damaged(path, f"the shape of {name!r} is larger than any array")
-        if len(shape) in (1, 2):
-            rows_columns = shape if len(shape) == 2 else (1, *shape)
+        if shape:
+            rows_columns = (math.prod(shape[:-1]), shape[-1])
             dtype, layout = TYPES.get(entry["dtype"], (entry["dtype"], None))
             storage = Unreadable(rows_columns)
             if layout is not None:
                 begin = start + entry["data_offsets"][0]
                 array = np.ndarray(rows_columns, layout, buffer=file.mapping, offset=begin)
                 storage = MappedStorage(files, file, begin, array)
-            matrix = WeightMatrix(name, path, dtype, storage)
-            tensors[name] = matrix if len(shape) == 2 else WeightVector(matrix)
+            tensors[name] = of_shape(WeightMatrix(name, path, dtype, storage), shape)
     return tensors
 
 

@@ -1,5 +1,6 @@
 """Weights that PyTorch holds: models, state dicts and .bin files; torch is imported only to read a .bin file."""
 
+import math
 import re
 import sys
 import zipfile
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..errors import SourceError, said
 from .files import regular_file
-from .matrix import ArrayStorage, WeightMatrix, WeightVector, as_array
+from .matrix import ArrayStorage, WeightMatrix, as_array, of_shape
 from .weight_source import WeightSource
 
 UNKNOWN_CONFIG = 'give config={"model_type": "gpt_neox", "hidden_size": ...}, as in config.json'
@@ -113,7 +114,7 @@ def _load(torch, path, size):
 
 
 def wrap(name, tensor, origin):
-    """The WeightMatrix or WeightVector of a torch tensor or array, not copied, or the shape of another tensor."""
+    """The WeightMatrix, WeightVector or WeightTensor of a torch tensor or array, not copied; () of a single number."""
     if not _is_tensor(tensor):
         given, tensor = tensor, as_array(name, tensor, origin)
         if tensor.dtype.kind not in "fiub":
@@ -126,21 +127,21 @@ def wrap(name, tensor, origin):
         raise SourceError(
             f"{name} in {origin} has no shape: run a model with lazy layers once; nested tensors cannot be read"
         ) from None
-    if len(shape) == 1:
-        return WeightVector(wrap(name, tensor[None], origin))
-    if len(shape) != 2:
+    if not shape:
         return shape
     if not _is_tensor(tensor):
-        return WeightMatrix.from_array(name, tensor, origin)
+        folded = np.reshape(tensor, (math.prod(shape[:-1]), shape[-1]))
+        return of_shape(WeightMatrix.from_array(name, folded, origin), shape)
     dtype = str(tensor.dtype).removeprefix("torch.")
-    return WeightMatrix(name, origin, dtype, TensorStorage(name, origin, tensor))
+    return of_shape(WeightMatrix(name, origin, dtype, TensorStorage(name, origin, tensor)), shape)
 
 
 class TensorStorage(ArrayStorage):
     """A torch tensor, shared with its model, seen as an array on the CPU when it is read."""
 
     def __init__(self, name, origin, tensor):
-        self.name, self.origin, self.tensor, self.shape = name, origin, tensor, tuple(tensor.shape)
+        self.name, self.origin, self.tensor = name, origin, tensor
+        self.shape = math.prod(tensor.shape[:-1]), tensor.shape[-1]
 
     @property
     def version(self):
@@ -156,8 +157,8 @@ class TensorStorage(ArrayStorage):
             raise SourceError(f"{self.name} in {self.origin} is {where}: load the model's weights as plain tensors")
         try:
             if str(tensor.dtype) == "torch.bfloat16":
-                return tensor.cpu().view(sys.modules["torch"].int16).numpy().view(np.uint16)
-            return tensor.cpu().numpy()
+                return tensor.cpu().view(sys.modules["torch"].int16).numpy().view(np.uint16).reshape(self.shape)
+            return tensor.cpu().numpy().reshape(self.shape)
         except (RuntimeError, TypeError, NotImplementedError) as error:
             raise SourceError(
                 f"{self.name} in {self.origin} is a {type(tensor).__name__} without plain numbers "

@@ -276,7 +276,7 @@ def transformer(hidden=8, wide=20):
     for part in ("query", "key", "value"):
         kind = "one-to-one" if part == "query" else "all-to-all"
         ends = names.index(part), names.index("attention")
-        blocks.append(Fixed(f"attend {part}", "attention", *ends, kind, (hidden, hidden)))
+        blocks.append(Fixed.of_kind(f"attend {part}", "attention", *ends, kind, (hidden, hidden)))
     return NeuronNetwork(layers, blocks)
 
 

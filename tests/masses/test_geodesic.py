@@ -55,7 +55,7 @@ def transformer(hidden, mlp, blocks, deviation=0.05, zeros=0.0):
         for part in (query, key, value):
             join(f"to {layers[part].name}", first, part)
             kind = "one-to-one" if part == query else "all-to-all"
-            joins.append(Fixed(f"attend {part}", "attention", part, attention, kind, (hidden, hidden)))
+            joins.append(Fixed.of_kind(f"attend {part}", "attention", part, attention, kind, (hidden, hidden)))
         for source, target in ((attention, middle), (middle, wide), (wide, after)):
             join(f"to {layers[target].name}", source, target)
     return NeuronNetwork(layers, joins)

@@ -126,7 +126,7 @@ def grouped_queries():
         matrix = WeightMatrix.from_array(name, gaussian(layers[place].size, 40, seed=place))
         blocks.append(Dense(name, name, 0, place, matrix))
         kind = "all-to-all" if name == "key" else "one-to-one"
-        blocks.append(Fixed(f"{name} -> output", "attention", place, 4, kind, (32, layers[place].size)))
+        blocks.append(Fixed.of_kind(f"{name} -> output", "attention", place, 4, kind, (32, layers[place].size)))
     return NeuronNetwork(layers, blocks)
 
 

@@ -178,7 +178,7 @@ def _fixed(join, ends, sizes):
         raise SourceError(
             f"{name}: one-to-one joins layers of one size, not {sizes[join.source]} to {sizes[join.target]}"
         )
-    return Fixed(name, join.role, *ends, join.kind, (sizes[join.target], sizes[join.source]))
+    return Fixed.of_kind(name, join.role, *ends, join.kind, (sizes[join.target], sizes[join.source]))
 
 
 def _left_out(architecture, used, source):
