@@ -17,7 +17,7 @@ from .architectures.wire import wire
 from .connections import NeuronLayer
 from .heads import folded_head_products, head_products
 from .network import NeuronNetwork, load_network, refuse_no_network
-from .wiring import both_directions, chain, folded, with_embeddings
+from .wiring import both_directions, chain, dataflow, folded, with_embeddings
 
 __all__ = [
     "ARCHITECTURES",
@@ -27,6 +27,7 @@ __all__ = [
     "NeuronNetwork",
     "both_directions",
     "chain",
+    "dataflow",
     "folded",
     "folded_head_products",
     "head_products",
@@ -39,6 +40,7 @@ __all__ = [
 
 PARTS["wiring"] |= {
     "chain": chain,
+    "dataflow": dataflow,
     "both-directions": both_directions,
     "head-products": head_products,
     "folded": folded,

@@ -6,6 +6,7 @@ A weight matrix (:class:`Dense`), a list of edges (:class:`Edges`) and a fixed j
 
 import zlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class NeuronLayer:
         block: number of its transformer block, from 0; None: it belongs to none.
         group: layers of one group, size and multiplier share their sampled neurons; by default each is its own.
         multiplier: a sample of k neurons per layer takes multiplier * k neurons here.
+        small: whether a sample that asks for more neurons than there are takes all of them; else it is refused.
         neurons: the numbers kept by sampling, None where all are there.
 
     Example:
@@ -49,6 +51,7 @@ class NeuronLayer:
     block: int | None = 0
     group: str = ""
     multiplier: int = 1
+    small: bool = False
     neurons: np.ndarray | None = None
 
     def __post_init__(self):
@@ -442,8 +445,11 @@ class Fixed:
     @property
     def _in_group(self):
         """How many targets and how many sources have each label, (labels,) both."""
-        labels = 1 + max(self.into.max(initial=0), self.out_of.max(initial=0))
-        return tuple(np.bincount(ends[ends >= 0], minlength=labels) for ends in (self.into, self.out_of))
+        return tuple(np.bincount(ends[ends >= 0], minlength=self._labels) for ends in (self.into, self.out_of))
+
+    @cached_property
+    def _labels(self):
+        return 1 + int(max(self.into.max(initial=0), self.out_of.max(initial=0)))
 
     @property
     def connections(self) -> int:
@@ -465,8 +471,7 @@ class Fixed:
         """None: the labels say it all."""
 
     def extend(self, steps, limit, paths, reached):
-        labels = 1 + max(self.into.max(initial=0), self.out_of.max(initial=0))
-        join_groups(paths, self.out_of, self.into, labels, FIXED_LENGTH, reached)
+        join_groups(paths, self.out_of, self.into, self._labels, FIXED_LENGTH, reached)
 
     def step_matrix(self, steps):
         steps = np.full(self.shape[::-1], np.inf)

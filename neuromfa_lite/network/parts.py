@@ -3,7 +3,8 @@
 import numpy as np
 
 from ..errors import SourceError
-from .architectures.wire import find_architecture, is_count, wire
+from .architectures.record import is_count
+from .architectures.wire import find_architecture, known_of, wire
 
 
 def embedding_of(source):
@@ -61,7 +62,7 @@ def gains_of(source):
     """{matrix: gain in front of it}, names without prefix; SourceError where the record does not tell."""
     architecture = find_architecture(source)
     wire(source)  # refuses counts of layers that a record would list for ever
-    gains = architecture.list_gains(source.config)
+    gains = architecture.list_gains(known_of(source))
     if gains is None:
         raise SourceError(
             f"{source.origin}: the record of {architecture.model_type} does not say which layer norms' gains stand in "
@@ -87,4 +88,3 @@ def _named(source, names, tensors=None):
     tensors = source.matrices if tensors is None else tensors
     prefixes = find_architecture(source).prefixes
     return next((tensors[p + name] for name in names for p in prefixes if p + name in tensors), None)
-

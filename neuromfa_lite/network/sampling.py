@@ -15,8 +15,9 @@ def draw_layers(layers, blocks, neurons_per_layer, seed):
     kept, drawn = [], {}
     for layer in layers:
         there, wanted = len(layer), neurons_per_layer * layer.multiplier
+        wanted = min(wanted, there) if layer.small else wanted
         if wanted > there:
-            largest = min(len(each) // each.multiplier for each in layers)
+            largest = min(len(each) // each.multiplier for each in layers if not each.small)
             raise NeuroMFAError(
                 f"neurons_per_layer={neurons_per_layer} asks for {wanted} neurons of layer {layer.name!r}, which "
                 f"has {there}: use at most {largest}"

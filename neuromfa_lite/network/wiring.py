@@ -54,6 +54,11 @@ def chain(source):
     return wire(source)
 
 
+def dataflow(source):
+    """The model's own wiring: residual streams, heads, gates and routers beside its weight matrices."""
+    return wire(source, "dataflow")
+
+
 def both_directions(source):
     """The chain, and every connection runs back too: what enters a neuron counts like what leaves it."""
     made = chain(source)

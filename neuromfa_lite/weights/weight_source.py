@@ -18,7 +18,7 @@ class WeightSource:
     Attributes:
         origin: folder, hub id and revision, or object.
         config: dict, as config.json; config_origin: where it stands.
-        matrices, vectors, tensors: {name: WeightMatrix} of every 2-D tensor, {name: WeightVector} of every 1-D one,
+        matrices, vectors, stacked: {name: WeightMatrix} of every 2-D tensor, {name: WeightVector} of every 1-D one,
             {name: WeightTensor} of those with more dimensions.
         other: {name: shape} of everything but the matrices.
         names: all names, in the order stored, without what torch.compile and DataParallel put before them.
@@ -30,7 +30,7 @@ class WeightSource:
         self.names = tuple(tensors)
         self.matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightMatrix)}
         self.vectors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightVector)}
-        self.tensors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightTensor)}
+        self.stacked = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightTensor)}
         self.other = {
             name: getattr(tensor, "shape", tensor) for name, tensor in tensors.items() if name not in self.matrices
         }

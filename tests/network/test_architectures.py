@@ -13,7 +13,7 @@ from models import CONFIG, gpt_neox_shapes, gpt_neox_tensors, write_folder
 
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows, register
-from neuromfa_lite.network.architectures.wire import wire
+from neuromfa_lite.network.architectures.wire import known_of, wire
 from neuromfa_lite.network.connections import NeuronLayer
 from neuromfa_lite.network.parts import gain_of
 from neuromfa_lite.weights import open_source
@@ -67,7 +67,7 @@ def attention_output(model, block):
 
 def rows_of(model, block, role, head):
     """The rows of query_key_value that our record names for one head of one role."""
-    joins = ARCHITECTURES["gpt_neox"].list_joins(model.config.to_dict())
+    joins = ARCHITECTURES["gpt_neox"].list_joins(known_of(open_source(model)))
     [join] = [join for join in joins if join.target == f"block {block} {role}"]
     return torch.as_tensor(join.targets[head * HEAD_SIZE : (head + 1) * HEAD_SIZE])
 
@@ -225,7 +225,7 @@ def test_a_gain_of_another_length_than_the_layer_is_named(tmp_path, name, neuron
 
 def test_heads_that_do_not_divide_the_hidden_size(tmp_path):
     folder = write_folder(tmp_path, gpt_neox_tensors(), {**CONFIG, "num_attention_heads": 5})
-    with pytest.raises(SourceError, match=r"config\.json: hidden_size 12 is not a multiple of num_attention_heads 5"):
+    with pytest.raises(SourceError, match=r"config\.json: a matrix of 36 rows does not hold the queries of 5 heads"):
         wire(open_source(folder))
 
 

@@ -12,6 +12,7 @@ from neuromfa_lite.masses import count_masses, geodesic_distances
 from neuromfa_lite.method import PARTS
 from neuromfa_lite.network import NeuronLayer, both_directions, chain
 from neuromfa_lite.network.architectures import ARCHITECTURES, Architecture, Join, fused_rows, register
+from neuromfa_lite.network.architectures.record import Known
 from neuromfa_lite.network.connections import Dense, Edges
 from neuromfa_lite.weights import WeightMatrix, open_source
 
@@ -401,7 +402,10 @@ def test_an_architecture_without_the_parts_is_refused_by_name(wiring):
 def recorded(monkeypatch, config, **told):
     """Register somebody's own record of the same network, which says of gains and heads what is told; its config."""
     neox = ARCHITECTURES["gpt_neox"]
-    record = Architecture("mine", neox.layers, lambda _: neox.joins(CONFIG), prefixes=neox.prefixes, **told)
+    layers, joins = (
+        lambda known, list_=list_: list_(Known(CONFIG, known.shapes)) for list_ in (neox.layers, neox.joins)
+    )
+    record = Architecture("mine", layers, joins, prefixes=neox.prefixes, **told)
     monkeypatch.setitem(ARCHITECTURES, "mine", record)
     return CONFIG | {"model_type": "mine"} | config
 

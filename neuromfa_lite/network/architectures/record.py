@@ -18,6 +18,8 @@ class Join:
         targets: (rows,) indices of those rows; None: all.
         transposed: True where the file holds (sources, targets).
         kind: "weights", or without a matrix "one-to-one" or "all-to-all".
+        labels: in place of a kind, a label for each neuron of the target and of the source: equal ones are joined.
+        stacked: the number of the matrix in a tensor of three dimensions.
 
     Example:
         >>> Join("in", "out", "fc.weight", role="mlp-in").kind
@@ -32,6 +34,26 @@ class Join:
     targets: Sequence[int] | None = None
     transposed: bool = False
     kind: str = "weights"
+    labels: tuple | None = None
+    stacked: int | None = None
+
+
+class Known(dict):
+    """What is known of a model before its network: the entries of config.json, and the shape of each stored tensor.
+
+    Attributes:
+        shapes: {name: shape as stored}, names without a prefix of the architecture.
+    """
+
+    def __init__(self, config, shapes=None):
+        super().__init__(config)
+        self.shapes = shapes or {}
+
+    def shape(self, name):
+        """The shape of a stored tensor; SourceError where it is missing."""
+        if name not in self.shapes:
+            raise SourceError(f"{name} is missing: are all the weight files there, and of this model?")
+        return self.shapes[name]
 
 
 @dataclass(frozen=True)
@@ -40,7 +62,9 @@ class Architecture:
 
     Attributes:
         model_type: as in config.json.
-        layers, joins: lists of NeuronLayer and Join, or callables that make them of the configuration (dict).
+        layers, joins: lists of NeuronLayer and Join, or callables that make them of what is Known of the model, a dict
+            of the configuration with the shapes of all tensors; None: there is no chain of matrices as published.
+        dataflow: a callable that makes (layers, joins) of the model's own wiring of the same; None: not told.
         required: configuration keys that must be there as positive whole numbers.
         prefixes: what may stand before every matrix name.
         left_out: (pattern, reason) of stored tensors that are no connections; `*` and `?` as in file names.
@@ -58,8 +82,9 @@ class Architecture:
     """
 
     model_type: str
-    layers: Callable | Sequence
-    joins: Callable | Sequence
+    layers: Callable | Sequence | None
+    joins: Callable | Sequence | None
+    dataflow: Callable | None = None
     required: tuple = ()
     prefixes: tuple = ("",)
     left_out: tuple = ()
@@ -79,6 +104,11 @@ class Architecture:
     def list_gains(self, config):
         """The gains (dict) of a model with this configuration; None where the record does not tell."""
         return self.gains(config) if callable(self.gains) else self.gains
+
+
+def is_count(value):
+    """Whether a value of a configuration is a positive whole number."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 ARCHITECTURES = {}

@@ -10,7 +10,7 @@ from ...errors import SourceError
 from ...weights.matrix import READABLE
 from ...weights.weight_source import stands_for
 from ..connections import Dense, Fixed
-from .record import ARCHITECTURES
+from .record import ARCHITECTURES, Known, is_count
 
 _WIRED = WeakKeyDictionary()  # a source is asked several times
 
@@ -24,16 +24,30 @@ class Wiring:
     left_out: tuple = ()
 
 
-def wire(source):
-    """The Wiring of a WeightSource by the record of its model_type; SourceError names what misfits, and the file."""
-    if source not in _WIRED:
-        _WIRED[source] = _wire(source)
-    return _WIRED[source]
+def wire(source, wiring="chain"):
+    """The Wiring of a WeightSource by the record of its model_type; SourceError names what misfits, and the file.
+
+    wiring: "chain", the published chain of matrices, or "dataflow", the model's own.
+    """
+    made = _WIRED.setdefault(source, {})
+    if wiring not in made:
+        made[wiring] = _wire(source, wiring)
+    return made[wiring]
 
 
-def _wire(source):
+def known_of(source):
+    """What is Known of the model of a WeightSource: its configuration, and shapes by names without a prefix."""
+    shapes = {name: matrix.shape for name, matrix in source.matrices.items()} | source.other
+    found = {}
+    for prefix in find_architecture(source).prefixes:
+        named = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+        found = named | found
+    return Known(source.config, found)
+
+
+def _wire(source, wiring):
     architecture = find_architecture(source)
-    layers, joins = _layers_and_joins(architecture, source)
+    layers, joins = _layers_and_joins(architecture, source, wiring)
     sizes = {layer.name: layer.size for layer in layers}
     place = {name: number for number, name in enumerate(sizes)}
     shapes = _stored_shapes(joins, sizes)
@@ -43,7 +57,7 @@ def _wire(source):
     return Wiring(layers, blocks, tuple(_left_out(architecture, used, source)))
 
 
-def _layers_and_joins(architecture, source):
+def _layers_and_joins(architecture, source, wiring):
     """What the record lists for the configuration, whose counts are looked at before."""
     config, where, most = source.config, source.config_origin, _most(source)
     way_out = "take config.json from the model the weights belong to"
@@ -54,8 +68,21 @@ def _layers_and_joins(architecture, source):
             raise SourceError(f"{key} {found} in {where}: it must be a positive whole number, {way_out}")
         if value > most:
             raise SourceError(f"{key} in {where} calls for more than {source.origin} has of anything: {way_out}")
+    if wiring == "dataflow" and architecture.dataflow is None:
+        raise SourceError(
+            f"{source.origin}: the record of {architecture.model_type} tells the chain of its matrices alone: open it "
+            'with wiring="chain", or trace the model, load_network(model, inputs=...)'
+        )
+    if wiring == "chain" and architecture.joins is None:
+        raise SourceError(
+            f"{source.origin}: the published chain is one of transformers: open {architecture.model_type} with "
+            'wiring="dataflow"'
+        )
     try:
-        return architecture.list_layers(config), architecture.list_joins(config)
+        known = known_of(source)
+        if wiring == "dataflow":
+            return architecture.dataflow(known)
+        return architecture.list_layers(known), architecture.list_joins(known)
     except SourceError as error:
         raise SourceError(f"{where}: {error}") from None
     except KeyError as error:
@@ -90,11 +117,6 @@ def find_architecture(source):
         f'and open it again, with config={{"model_type": "{name}"}} if it has none. A matrix stored as '
         "(inputs, outputs) takes Join(..., transposed=True)."
     )
-
-
-def is_count(value):
-    """Whether a value of a configuration is a positive whole number."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _most(source):
@@ -133,9 +155,12 @@ def _block(join, place, sizes, shapes, prefix, source):
     if join.matrix is None:
         return _fixed(join, ends, sizes)
     name = prefix + join.matrix
-    if name not in source.matrices:
+    if join.stacked is not None and name in source.stacked:
+        matrix = source.stacked[name][join.stacked]
+    elif name in source.matrices:
+        matrix = source.matrices[name]
+    else:
         raise SourceError(_missing(name, join, source))
-    matrix = source.matrices[name]
     if join.transposed:
         matrix = matrix.T
     expected, found = shapes[join.matrix], matrix.shape
@@ -172,6 +197,8 @@ def _missing(name, join, source):
 
 def _fixed(join, ends, sizes):
     name = f"{join.source} -> {join.target}"
+    if join.labels is not None:
+        return Fixed(name, join.role, *ends, *map(np.asarray, join.labels))
     if join.kind not in ("one-to-one", "all-to-all"):
         raise SourceError(f"{name}: a join needs the name of its matrix, or kind one-to-one or all-to-all")
     if join.kind == "one-to-one" and sizes[join.source] != sizes[join.target]:
