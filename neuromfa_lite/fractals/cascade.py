@@ -128,7 +128,5 @@ def _weights(p):
     if not np.all(np.isfinite(weights) & (weights >= 0)):
         raise NeuroMFAError(f"the weights p={weights.tolist()!s:.60} must be finite and not negative: they are masses")
     if abs(weights.sum() - 1) > 1e-9:
-        raise NeuroMFAError(
-            f"the weights p sum to {weights.sum():.12g}, not 1: divide them by their sum"
-        )
+        raise NeuroMFAError(f"the weights p sum to {weights.sum():.12g}, not 1: divide them by their sum")
     return tuple((weights / weights.sum()).tolist())

@@ -75,9 +75,7 @@ def checked_measure(measure):
             "and some mass in them, are needed to see it scale"
         )
     if measure[measure > 0].min() < LIGHTEST * measure.sum():
-        raise NeuroMFAError(
-            f"the lightest box of this measure holds less than {LIGHTEST:g} of it: set such boxes to 0"
-        )
+        raise NeuroMFAError(f"the lightest box of this measure holds less than {LIGHTEST:g} of it: set such boxes to 0")
     return measure
 
 

@@ -54,7 +54,7 @@ def gain_of(source, matrix):
                     f"{found.name} in {source.origin} has {found.shape[0]} numbers, but stands in front of "
                     f"{behind.name} of shape {behind.shape}: give weight files of one model"
                 )
-            return found.read().astype(np.float64)
+            return found.read().astype(np.float64) + find_architecture(source).gain_offset
     return None
 
 

@@ -238,7 +238,7 @@ def _shade(trajectory, table, name, ax, color, bands):
         _say_above(f"dashed: one sample; band: {RESAMPLED.format(bands)}", ax)
     else:
         raise NeuroMFAError(
-            f"bands={arguments.shown(bands)} are no bands of run {trajectory.run!r}: use None, \"redraws\" or what "
+            f'bands={arguments.shown(bands)} are no bands of run {trajectory.run!r}: use None, "redraws" or what '
             "nmfa.trajectory_confidence(run) returns"
         )
 

@@ -93,8 +93,8 @@ def normal_band(value, error, level=LEVEL):
 def with_ends(value, ends, digits=4):
     """A number with the ends of its band as text, the number alone where ends is None.
 
-        >>> with_ends(0.5, (0.25, 0.75), 2)
-        '0.50 [0.25 \u2026 0.75]'
+    >>> with_ends(0.5, (0.25, 0.75), 2)
+    '0.50 [0.25 \u2026 0.75]'
     """
     digits = whole("digits", digits, 0, 17)
     if ends is None:

@@ -75,8 +75,9 @@ class WeightMatrix:
         (2, 3)
     """
 
-    def __init__(self, name, origin, dtype, storage, transposed=False, selection=None):
+    def __init__(self, name, origin, dtype, storage, transposed=False, selection=None, stacked=None):
         self.name, self.origin, self.dtype = name, str(origin), dtype
+        self._stacked = stacked  # (its number, its rows) of a matrix in a stack
         self._storage, self._transposed, self._selection = storage, transposed, selection
         targets, sources = storage.shape[::-1] if transposed else storage.shape
         self.shape = (targets if selection is None else len(selection), sources)
@@ -103,6 +104,15 @@ class WeightMatrix:
         """The name of the whole stored matrix that this is, or is a part of."""
         return self.name if self._selection is None else self.name.partition("[")[0]
 
+    @property
+    def place(self):
+        """Where its targets are stored: the matrix, with its number in a stack; which rows of it; how many it has."""
+        rows = np.arange(self.shape[0]) if self._selection is None else self._selection
+        if self._stacked is None:
+            return self.stored_name, rows, self._storage.shape[self._transposed]
+        number, size = self._stacked
+        return f"{self.stored_name}[{number}]", rows - number * size, size
+
     def put(self, stored, weights):
         """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one."""
         places = stored.T if self._transposed else stored
@@ -113,7 +123,8 @@ class WeightMatrix:
         targets = self._indices(targets, 0)
         if self._selection is not None:
             targets = self._selection[targets]
-        return WeightMatrix(f"{self.name}[{suffix}]", self.origin, self.dtype, self._storage, self._transposed, targets)
+        name, about = f"{self.name}[{suffix}]", (self._transposed, targets, self._stacked)
+        return WeightMatrix(name, self.origin, self.dtype, self._storage, *about)
 
     def read(self, targets=None, sources=None):
         """Read weights; float16 and bfloat16 are widened exactly.
@@ -232,7 +243,9 @@ class WeightTensor:
             raise SourceError(
                 f"{self.name} in {self.origin} has shape {self.shape}: no matrix {number} is stacked in it"
             )
-        return self._matrix.part(np.arange(number * rows, (number + 1) * rows), number)
+        matrix = self._matrix.part(np.arange(number * rows, (number + 1) * rows), number)
+        matrix._stacked = number, rows
+        return matrix
 
     def read(self):
         """All numbers: an array of its shape, float32, or float64 if stored so."""

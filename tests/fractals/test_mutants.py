@@ -170,6 +170,8 @@ def fields_of(function):
 # What changes nothing that is measured: a path that a shorter one hides, the distance of a node to itself, counts
 # outside the window or beyond the last radius, more bins than are needed, radii of a measure, cut down to half boxes.
 HIDDEN = {("join_groups", "first"), ("count_rounded_reciprocals_f32", "last"), ("count_listed_distances", "last")}
+# What a quantile leaves out: the shortest and the longest of all distances.
+HIDDEN |= {("looked_at", how) for how in HOW}
 HIDDEN |= {("total_tiles", "last"), ("geodesic_distances", "first"), ("geodesic_distances", "last")}
 HIDDEN |= {(name, how) for name in ("natural_radii_of", "bins_within") for how in HOW}
 # What other tests look at: which neurons a dimension is of, their mean error, the seed and the places of a sample.

@@ -70,7 +70,8 @@ class Architecture:
         left_out: (pattern, reason) of stored tensors that are no connections; `*` and `?` as in file names.
         embedding, unembedding: names that these matrices (tokens, hidden) may have.
         gains: {matrix: the layer norm's gain in front of it}, both without prefix, "unembedding" for that matrix, or a
-            callable that makes it of the configuration; None: not told.
+            callable that makes it of what is Known; None: not told.
+        gain_offset: added to a stored gain, where a family stores its difference from 1.
         heads: the configuration's key for the number of attention heads.
 
     Example:
@@ -91,6 +92,7 @@ class Architecture:
     embedding: tuple = ()
     unembedding: tuple = ()
     gains: Callable | Mapping | None = None
+    gain_offset: float = 0.0
     heads: str = "num_attention_heads"
 
     def list_layers(self, config):

@@ -25,12 +25,20 @@ LEFT_OUT = (
     ("*layer_norm*", f"layer {NORM}"),
     ("*LayerNorm*", f"layer {NORM}"),
     ("*norm.weight", NORM),
+    ("*ln_*", f"layer {NORM}"),
     ("*.bias", "bias: shifts a neuron, joins no two neurons"),
 )
 EMBEDDING = "token embedding: the published network starts after it"
 UNEMBEDDING = "unembedding: the published network ends before it"
 POSITIONS = "position embedding: the published network starts after it"
 HEAD = "head for a task: the published network ends before it"
+
+SELF_ATTENTION = {  # as most call it today
+    "query": "self_attn.q_proj.weight",
+    "key": "self_attn.k_proj.weight",
+    "value": "self_attn.v_proj.weight",
+    "attention-output": "self_attn.o_proj.weight",
+}
 
 
 @dataclass(frozen=True)
