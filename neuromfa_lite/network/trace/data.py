@@ -75,7 +75,9 @@ class Use:
     @property
     def transposed(self) -> bool:
         """Whether the parameter is stored (inputs, outputs)."""
-        return bool(_step(self.rows) < _step(self.cols)) if self.kind != "input" else False
+        if self.kind == "input" or self.groups > 1:
+            return self.kind != "input" and len(np.unique(self.rows)) < self.n_out
+        return bool(_step(self.rows) < _step(self.cols) < np.inf)
 
     @property
     def expert(self) -> int | None:

@@ -30,7 +30,7 @@ def _function():
         @staticmethod
         def forward(context, x, y):
             context.dtype = x.dtype
-            return y.view_as(y)
+            return y.clone()
 
         @staticmethod
         def backward(context, gradient):

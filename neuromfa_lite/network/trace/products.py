@@ -43,7 +43,7 @@ def addmm(record, args):
     added, a, b = args(0, "input"), args(1, "mat1", "batch1", "mat"), args(2, "mat2", "batch2", "vec")
     out = matmul(record, args.of(a, b))
     beta = args.named("beta", 1)
-    return out + beta * added if record.flows(added) else out
+    return out + beta * added if record.also(added) else out
 
 
 def bilinear(record, args):
@@ -51,8 +51,9 @@ def bilinear(record, args):
     first, second, weight, bias = (args(n, name) for n, name in enumerate(BILINEAR))
     some = LETTERS[: first.dim() - 1]
     middle = contract(record, first, f"{some}Y", weight, "ZYX", f"{some}ZX")
+    record.also(second)
     out = (middle * second.unsqueeze(-2)).sum(-1)
-    return out + bias if record.flows(bias) else out
+    return out + bias if record.also(bias) else out
 
 
 def einsum(record, args):
@@ -75,6 +76,9 @@ def einsum(record, args):
         kept = "".join(letter for letter in dict.fromkeys(left[other] + letters) if letter in rest)
         if len(factors) == 2:
             kept = out
+        for factor in factors:
+            if factor is not factors[other]:
+                record.also(factor)
         factors[other] = contract(record, factors[other], left[other], weight, letters, kept)
         left[other] = kept
         del factors[number], left[number]
@@ -121,7 +125,8 @@ def experts(record, args):
     parts, start = [], 0
     for number, end in enumerate(ends.tolist()):
         if end > start:
-            parts.append(contract(record, x[start:end], "aY", weight[number], "YZ", "aZ"))
+            mine = record.part(x, lambda x, a=start, b=end: x[a:b])
+            parts.append(contract(record, mine, "aY", weight[number], "YZ", "aZ"))
         start = end
     parts.append(x.new_zeros(len(x) - start, weight.shape[2]))
     return record.torch.cat(parts)
@@ -147,7 +152,7 @@ def contract(record, x, x_letters, weight, w_letters, out_letters, bias=None):
         raise NotUnderstood
     summed = [axis for axis, letter in enumerate(x_letters) if letter not in w_letters + out_letters]
     if summed:
-        x, x_letters = x.sum(summed), "".join(each for n, each in enumerate(x_letters) if n not in summed)
+        x, x_letters = record.part(x, lambda x: x.sum(summed)), "".join(each for n, each in enumerate(x_letters) if n not in summed)
     kept = [letter for letter in x_letters if letter not in inside + apart]
     order = [x_letters.index(letter) for letter in apart + kept + inside]
     flat = record.once(x, order, lambda: x.permute(order))
@@ -163,7 +168,7 @@ def contract(record, x, x_letters, weight, w_letters, out_letters, bias=None):
     have = apart + kept + outside
     out = record.torch.stack(parts).view([sizes[letter] for letter in have]) if apart else parts[0]
     out = out.permute([have.index(letter) for letter in out_letters])
-    return out + bias if record.flows(bias) else out
+    return out + bias if record.also(bias) else out
 
 
 def convolution(record, name, args, run):
@@ -181,7 +186,7 @@ def convolution(record, name, args, run):
     pieces = record.places.pieces(weight, [out_axis], [in_axis], kernel, {}, groups, transposed)
     leaf = record.use("convolution", read, pieces, prod(shape[:-1]), x, groups, dimensions)
     out = leaf.view(shape).movedim(-1, -1 - dimensions)
-    return out + bias.view(-1, *[1] * dimensions) if record.flows(bias) else out
+    return out + bias.view(-1, *[1] * dimensions) if record.also(bias) else out
 
 
 def embedding(record, weight, indices, shape):

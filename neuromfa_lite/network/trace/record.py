@@ -89,7 +89,9 @@ class Record:
         self.made, self.notes, self.times = [], [], {}
         self.depends = WeakIdKeyDictionary()  # tensor -> {leaf number: call that cut it, or None}; -1 is an input
         self.statistics = Statistics(torch)
-        self.kept, self.entered, self.rooms, self.mode, self.chance = {}, {}, {}, None, False
+        self.kept, self.entered, self.rooms, self.within = {}, {}, {}, []
+        self.mode, self.chance = None, False
+        self.gives = {}  # what the result of a product depends on
 
     def begin(self, inputs):
         """Inputs as the run takes them: those of floating point are leaves, and uses of no matrix."""
@@ -120,6 +122,19 @@ class Record:
         """Whether a tensor depends on what flows through the model, by value."""
         return isinstance(tensor, self.torch.Tensor) and (tensor.requires_grad or bool(self.depends.get(tensor)))
 
+    def also(self, tensor):
+        """Whether a tensor that a product adds or multiplies its result by flows; the result depends on it then."""
+        flows = self.flows(tensor)
+        if flows:
+            self.gives = self.merged([self.gives, self.depends.get(tensor, {})])
+        return flows
+
+    def part(self, tensor, make):
+        """A part of a tensor, which depends on what that depends on."""
+        made = make(tensor)
+        self.depends[made] = self.depends.get(tensor, {})
+        return made
+
     def once(self, tensor, key, make):
         """The same view for all that read the same tensor."""
         key = id(tensor), tensor._version, str(key)
@@ -146,6 +161,7 @@ class Record:
             with torch.enable_grad():
                 outs.append(leaf.clone())  # a leaf itself may not be changed in place
             self.depends[outs[-1]] = {len(self.made): None}
+            self.gives[len(self.made)] = None
             self.made.append(entry)
             self.places.used.add(piece.number)
         if len(outs) == 1:
@@ -166,16 +182,25 @@ class Record:
         if name == "embedding_renorm":
             return args[0]  # it would change the weights
         tensors = list(self.tensors((args, kwargs)))
+        self.gives, uses = {}, len(self.made)
         out, understood = self.special(name, function, args, kwargs, tensors), True
+        gives = self.gives if len(self.made) > uses else None
+        if out is not None and name in RECURRENT:
+            return out
         if out is None:
-            if isinstance(function, types.FunctionType):
-                with self.mode:  # a function of functions: what it calls comes here by itself
-                    return self.inside(function)(*args, **kwargs)
+            gives = None
+            if isinstance(function, types.FunctionType) and function not in self.within:
+                self.within.append(function)  # a method may call that of its own name, which is no Python
+                try:
+                    with self.mode:  # what it calls comes here by itself
+                        return self.inside(function)(*args, **kwargs)
+                finally:
+                    self.within.pop()
             understood = name in MEETS or name in MOVES or name in HELD_NORMS
             out = function(*self.statistics.hold(name, args, self.depends), **kwargs)
         elif in_place or kwargs.get("inplace"):
             out = args[0].copy_(out)
-        return self.after(name, function, args, kwargs, tensors, out, understood)
+        return self.after(name, function, args, kwargs, tensors, out, understood, gives)
 
     def special(self, name, function, args, kwargs, tensors):
         """What takes the place of a call, or None where it is as it was."""
@@ -230,11 +255,11 @@ class Record:
     def is_made_of_weights(self, tensor):
         return self.places.is_weight(tensor) or tensor in self.places.unclear
 
-    def after(self, name, function, args, kwargs, tensors, out, understood):
+    def after(self, name, function, args, kwargs, tensors, out, understood, gives):
         """Note what the results depend on, and what became of weights."""
         torch = self.torch
         results = [part for part in self.tensors(out) if part.layout is torch.strided]
-        depends = {} if name in EMPTY else self.union(tensors)
+        depends = {} if name in EMPTY else self.union(tensors) if gives is None else gives
         asked = getattr(function, "__name__", "")
         if name in CHANCE:
             self.note(f"the model draws numbers by chance ({name})", chance=True)
@@ -268,7 +293,10 @@ class Record:
         return out
 
     def union(self, tensors):
-        found = [self.depends[tensor] for tensor in tensors if tensor in self.depends]
+        return self.merged([self.depends[tensor] for tensor in tensors if tensor in self.depends])
+
+    def merged(self, found):
+        """The union of what several tensors depend on; a cut is remembered."""
         if not found or all(each is found[0] for each in found):
             return found[0] if found else {}
         whole = dict(found[0])
@@ -301,6 +329,7 @@ class Record:
     def inside(self, function):
         """A function of torch written in Python, without its question whether a mode wants it: this one does."""
         if function not in self.entered:
+            self.entered[function] = function  # where it holds itself
             room = self.rooms.setdefault(id(function.__globals__), {})
             if not room:
                 asked = (name for name in function.__globals__ if name.startswith("has_torch_function"))

@@ -35,8 +35,7 @@ class _Tracing:
 
         self.torch, self.model, self.inputs, self.progress = torch, model, inputs, progress
         self.uses, self.order, self.feeds, self.cuts, self.notes = {}, [], {}, {}, []
-        self.left_out = None
-        self.real = False
+        self.left_out, self.sizes = None, {}
 
     def result(self):
         seen = []
@@ -137,11 +136,17 @@ class _Tracing:
 
     def _unite(self, entry, made, found):
         feeds = self.feeds.setdefault(entry.key, {})
+        sizes = {each.key: each.leaf.shape[0] if each.leaf.dim() else 1 for each in made}
+        self.sizes = sizes | self.sizes
         for key, (codes, where) in found.items():
             if key in feeds:
                 before, spots = feeds[key]
                 codes = np.union1d(before, codes)
-                where = np.where(spots == -1, where, np.where((where == -1) | (where == spots), spots, -2))
+                # What a router chose differs from run to run, and so do the places of its tokens.
+                routed = any(by is not None for by in entry.depends.values())
+                routed |= sizes[entry.key] != self.sizes[entry.key] or sizes[key] != self.sizes[key]
+                agree = (where == -1) | (where == spots) | (routed & (spots >= 0) & (where >= 0))
+                where = np.where(spots == -1, where, np.where(agree, spots, -2))
             feeds[key] = codes, where
         cuts = self.cuts.setdefault(entry.key, {})
         for number, by in entry.depends.items():
