@@ -1,0 +1,192 @@
+"""Which output channels reach which input channels, read from gradients: exact zeros, every channel asked."""
+
+import warnings
+from math import ceil, log2
+
+import numpy as np
+
+AT_ONCE = 2**23  # numbers in the gradients of one call
+
+
+class Questions:
+    """Gradients of one run, its leaves given as (positions, channels)."""
+
+    def __init__(self, torch, leaves, channels_last, seed):
+        self.torch, self.leaves, self.channels_last = torch, leaves, channels_last
+        self.draw = torch.Generator().manual_seed(seed)
+        self.batched = True
+
+    def random(self, like, shape):
+        numbers = self.torch.randn(shape, generator=self.draw, dtype=self.torch.float64).to(like.real.dtype)
+        return numbers.to(like.device, like.dtype)
+
+    def pull(self, read, cotangents, leaves, see):
+        """(questions, ...) see(gradient of each leaf) for cotangents (questions, *read.shape), in chunks."""
+        torch, found = self.torch, [[] for _ in leaves]
+        tensors = [self.leaves[number] for number in leaves]
+        widest = max([read.numel(), *(tensor.numel() for tensor in tensors)])
+        for chunk in cotangents(max(1, min(512, AT_ONCE // max(1, widest)))):
+            for out, gradient in zip(found, self._gradients(torch, read, chunk, tensors), strict=True):
+                out.append(gradient)
+        return [
+            np.concatenate([see(self.channels_last(number, part)) for part in parts])
+            for number, parts in zip(leaves, found, strict=True)
+        ]
+
+    def _gradients(self, torch, read, chunk, tensors):
+        """(questions, *shape) of every tensor, zero where it is not reached."""
+        if self.batched and len(chunk) > 1:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    got = torch.autograd.grad(
+                        read, tensors, chunk, retain_graph=True, allow_unused=True, is_grads_batched=True
+                    )
+                return [_or_zeros(torch, each, (len(chunk), *t.shape), t) for each, t in zip(got, tensors, strict=True)]
+            except RuntimeError:
+                self.batched = False  # some call has no batched gradient
+        rows = [torch.autograd.grad(read, tensors, row, retain_graph=True, allow_unused=True) for row in chunk]
+        return [
+            torch.stack([_or_zeros(torch, row[n], tensor.shape, tensor) for row in rows])
+            for n, tensor in enumerate(tensors)
+        ]
+
+    def answer(self, read, earlier):
+        """{leaf: (codes j * n_out + i, sorted; positions (3, n_out))} of every leaf that reaches a tensor (P, n_in)."""
+        if not read.requires_grad:
+            return {}
+        torch, n_in = self.torch, read.shape[1]
+        every = self.random(read, read.shape)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            got = torch.autograd.grad(
+                read, [self.leaves[n] for n in earlier], every, retain_graph=True, allow_unused=True
+            )
+        live = [number for number, gradient in zip(earlier, got, strict=True) if gradient is not None]
+        if not live:
+            return {}
+        # Each channel's number in bits: a channel that only one j reads answers to exactly one of every two questions.
+        masks = _halves(n_in)
+        asked = self._masked(read, every, masks)
+        found = self.pull(read, asked, live, lambda gradient: (gradient != 0).any(1).cpu().numpy())
+        pairs, open_, columns = {}, {}, set()
+        for number, seen in zip(live, found, strict=True):
+            pairs[number], several, candidates = _read_bits(seen, n_in)
+            if len(several):
+                open_[number] = several
+                columns |= self._several(read, number, several, candidates, pairs)
+        columns = sorted(columns)
+        if columns:
+            mine = [number for number in open_ if open_[number] is not None]
+            seen = self.pull(
+                read, self._columns(read, every, columns), mine, lambda gradient: (gradient != 0).any(1).cpu().numpy()
+            )
+            for number, reached in zip(mine, seen, strict=True):
+                keep = np.zeros(reached.shape[1], bool)
+                keep[open_[number]] = True
+                row, i = np.nonzero(reached & keep)
+                pairs[number].append(np.column_stack([np.array(columns)[row], i]))
+        spots = self._positions(read, every, live)
+        answers = {}
+        for number, where in zip(live, spots, strict=True):
+            n_out = where.shape[1]
+            j, i = np.concatenate(pairs[number]).T if pairs[number] else (np.zeros(0, np.int64),) * 2
+            codes = np.unique(j.astype(np.int64) * n_out + i)
+            if len(codes):
+                answers[number] = codes, where
+        return answers
+
+    def _several(self, read, number, several, candidates, pairs):
+        """Ask from the other side: which j have only one i among those that several j read; returns the other j."""
+        torch, leaf = self.torch, self.leaves[number]
+        try:
+            cotangent = torch.zeros_like(read).requires_grad_()
+            (back,) = torch.autograd.grad(read, leaf, cotangent, create_graph=True)
+            if not back.requires_grad:
+                return set(np.flatnonzero(candidates).tolist())
+            flat = self.channels_last(number, back.unsqueeze(0))[0]
+            of = torch.as_tensor(several, device=flat.device)
+            chosen = flat[:, of]
+            every, masks = self.random(chosen, chosen.shape), _halves(len(several))
+            seen = []
+            for mask in masks:
+                tangent = every * torch.as_tensor(mask, device=every.device)
+                (reached,) = torch.autograd.grad(chosen, cotangent, tangent, retain_graph=True)
+                seen.append((reached != 0).any(0).cpu().numpy())
+        except RuntimeError:  # some gradient has none of its own
+            return set(np.flatnonzero(candidates).tolist())
+        known, others, _ = _read_bits(np.array(seen), len(several))
+        for each in known:
+            pairs[number].append(np.column_stack([each[:, 1], several[each[:, 0]]]))
+        return set(others.tolist())
+
+    def _positions(self, read, every, live):
+        """(3, n_out) for the first, middle and last position read: the only position that reaches it; -1 none, -2 more."""
+        spots = sorted({0, len(read) // 2, len(read) - 1})
+        masks = np.zeros((3, len(read)), bool)
+        masks[np.arange(3), (spots * 3)[:3]] = True
+
+        def cotangents(most):
+            for start in range(0, 3, most):
+                chosen = self.torch.as_tensor(masks[start : start + most], device=every.device)
+                yield every * chosen[:, :, None]
+
+        def see(gradient):
+            reached = gradient != 0
+            only = reached.to(self.torch.int8).argmax(1)
+            count = reached.sum(1)
+            return self.torch.where(count > 1, -2, self.torch.where(count == 0, -1, only)).cpu().numpy()
+
+        return self.pull(read, cotangents, live, see)
+
+    def _masked(self, read, every, masks):
+        def cotangents(most):
+            for start in range(0, len(masks), most):
+                chosen = self.torch.as_tensor(masks[start : start + most], device=every.device)
+                yield every * chosen[:, None, :]
+
+        return cotangents
+
+    def _columns(self, read, every, columns):
+        def cotangents(most):
+            for start in range(0, len(columns), most):
+                some = columns[start : start + most]
+                chunk = self.torch.zeros(len(some), *read.shape, dtype=read.dtype, device=read.device)
+                for row, column in enumerate(some):
+                    chunk[row, :, column] = every[:, column]
+                yield chunk
+
+        return cotangents
+
+
+def _or_zeros(torch, gradient, shape, like):
+    return torch.zeros(shape, dtype=like.dtype, device=like.device) if gradient is None else gradient
+
+
+def _halves(channels):
+    """(questions, channels) bool: for every bit of a channel's number those that have it, then those that have not."""
+    numbers = np.arange(channels)
+    bits = [(numbers >> bit) & 1 == 1 for bit in range(max(1, ceil(log2(channels))))] if channels > 1 else []
+    return np.array([half for bit in bits for half in (bit, ~bit)] or [np.ones(channels, bool)])
+
+
+def _read_bits(seen, channels):
+    """([pairs (j, i)], the i that several j read, (channels,) bool j that these may be) of answers to _halves."""
+    if channels == 1:
+        i = np.flatnonzero(seen[0])
+        return [np.column_stack([np.zeros_like(i), i])], np.zeros(0, np.int64), np.zeros(1, bool)
+    has, lacks = seen[0::2], seen[1::2]
+    reached = (has | lacks).any(0)
+    one = (has ^ lacks).all(0)
+    i = np.flatnonzero(one)
+    j = (has[:, i] * (1 << np.arange(len(has)))[:, None]).sum(0)
+    several = np.flatnonzero(reached & ~one)
+    numbers, candidates = np.arange(channels), np.zeros(channels, bool)
+    # A bit that only one half answers to is settled for all j of this i.
+    for with_, without in set(zip(map(tuple, has[:, several].T), map(tuple, lacks[:, several].T), strict=True)):
+        fits = np.ones(channels, bool)
+        for bit, (a, b) in enumerate(zip(with_, without, strict=True)):
+            set_ = (numbers >> bit) & 1 == 1
+            fits &= (set_ & a) | (~set_ & b)
+        candidates |= fits
+    return [np.column_stack([j, i])], several, candidates

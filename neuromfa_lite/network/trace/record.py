@@ -1,0 +1,382 @@
+"""One run of a model under a function mode: every product with a weight is noted and its output cut loose."""
+
+import types
+from dataclasses import dataclass, field
+
+from .joins import HELD_NORMS, LIVELY, Statistics, pass_through
+from .places import MOVES, NotUnderstood
+from .products import CONVOLUTIONS, addmm, bilinear, convolution, einsum, embedding, experts, linear, matmul, tensordot
+from .recurrent import RECURRENT, unroll
+
+PRODUCTS = {
+    "linear": linear,
+    "inner": linear,
+    "matmul": matmul,
+    "mm": matmul,
+    "bmm": matmul,
+    "mv": matmul,
+    "rmatmul": matmul,
+    "addmm": addmm,
+    "addmv": addmm,
+    "baddbmm": addmm,
+    "bilinear": bilinear,
+    "einsum": einsum,
+    "tensordot": tensordot,
+    "grouped_mm": experts,
+    "grouped_mm_fallback": experts,
+}
+# Calls in which a matrix meets what flows number by number, or moves with it; any other is not understood.
+MEETS = set(
+    """add sub rsub mul div maximum minimum pow lerp addcmul addcdiv where masked_fill masked_scatter index_put setitem
+    copy index_add index_copy scatter scatter_add prelu scaled_dot_product_attention softmax broadcast_tensors atan2
+    eq ne lt gt le ge allclose equal size dim numel repr format stride""".split()
+)
+NO_GRADIENT = {"round", "floor", "ceil", "trunc", "sign", "heaviside", "sgn", "fix"}
+CHANCE = set("bernoulli multinomial normal uniform rand randn randint randperm rand_like randn_like poisson".split())
+EMPTY = set("zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full size shape".split())
+READS = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "__array__"}
+SAME = {"truediv": "div", "true_divide": "div", "divide": "div", "subtract": "sub", "multiply": "mul"}
+DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout"}
+
+
+LOOKUPS = {"embedding", "embedding_bag", "getitem", "index_select"}
+DUNDERS = set("add sub mul truediv floordiv mod pow matmul and or xor".split())
+
+
+@dataclass
+class Made:
+    """A use as it was recorded: what it read, the leaf that took the place of its output, what it depends on."""
+
+    key: tuple
+    kind: str
+    name: str
+    read: object = field(repr=False)  # (positions, n_in) tensor, None for an embedding
+    leaf: object = field(repr=False)  # (positions, n_out)
+    piece: object = field(repr=False)
+    occurrence: int = 0
+    groups: int = 1
+    shape: tuple = ()  # of the parameter
+    dimensions: int = 0  # of a convolution
+    depends: dict = field(default_factory=dict, repr=False)
+
+
+class Arguments:
+    """The arguments of a call by place or name."""
+
+    def __init__(self, args, kwargs):
+        self.all, self.kwargs = args, kwargs
+
+    def __call__(self, place, *names, default=None):
+        if place < len(self.all):
+            return self.all[place]
+        return next((self.kwargs[name] for name in names if name in self.kwargs), default)
+
+    def named(self, name, default):
+        return self.kwargs.get(name, default)
+
+    @staticmethod
+    def of(*args):
+        return Arguments(args, {})
+
+
+class Record:
+    """What happens to every call of torch during one run."""
+
+    def __init__(self, torch, places, draw):
+        from torch.utils.weak import WeakIdKeyDictionary
+
+        self.torch, self.places, self.draw = torch, places, draw
+        self.made, self.notes, self.times = [], [], {}
+        self.depends = WeakIdKeyDictionary()  # tensor -> {leaf number: call that cut it, or None}; -1 is an input
+        self.statistics = Statistics(torch)
+        self.kept, self.entered, self.rooms, self.within = {}, {}, {}, []
+        self.mode, self.chance = None, False
+        self.gives = {}  # what the result of a product depends on
+
+    def begin(self, inputs):
+        """Inputs as the run takes them: those of floating point are leaves, and uses of no matrix."""
+        torch = self.torch
+
+        def taken(value, name):
+            if isinstance(value, torch.Tensor):
+                flows = value.is_floating_point() and value.numel()
+                leaf = value.detach().clone().requires_grad_(bool(flows))
+                given = leaf.clone()
+                self.depends[given] = {len(self.made): None} if flows else {-1: "input"}
+                if flows:
+                    self.made.append(Made(("input", name), "input", name, None, leaf, None))
+                return given
+            if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
+                return type(value)(taken(each, f"{name}[{n}]") for n, each in enumerate(value))
+            if isinstance(value, dict):
+                return type(value)({key: taken(each, f"{name}[{key!r}]") for key, each in value.items()})
+            return value
+
+        args, kwargs = inputs
+        args = tuple(taken(value, f"input {number}") for number, value in enumerate(args))
+        return args, {name: taken(value, name) for name, value in kwargs.items()}
+
+    # --- what a product does ---------------------------------------------------------------------------------------
+
+    def flows(self, tensor):
+        """Whether a tensor depends on what flows through the model, by value."""
+        return isinstance(tensor, self.torch.Tensor) and (tensor.requires_grad or bool(self.depends.get(tensor)))
+
+    def also(self, tensor):
+        """Whether a tensor that a product adds or multiplies its result by flows; the result depends on it then."""
+        flows = self.flows(tensor)
+        if flows:
+            self.gives = self.merged([self.gives, self.depends.get(tensor, {})])
+        return flows
+
+    def part(self, tensor, make):
+        """A part of a tensor, which depends on what that depends on."""
+        made = make(tensor)
+        self.depends[made] = self.depends.get(tensor, {})
+        return made
+
+    def once(self, tensor, key, make):
+        """The same view for all that read the same tensor."""
+        key = id(tensor), tensor._version, str(key)
+        if key not in self.kept:
+            with self.torch.enable_grad():
+                self.kept[key] = tensor, make()
+                self.depends[self.kept[key][1]] = self.depends.get(tensor, {})
+        return self.kept[key][1]
+
+    def use(self, kind, read, pieces, positions, like, groups=1, dimensions=0, of=None):
+        """Note a use for each piece; (positions, n_out) in place of what the product gave."""
+        torch, dtype = self.torch, like.dtype
+        if not positions:
+            raise NotUnderstood
+        outs = []
+        for piece in pieces:
+            name = self.places.names[piece.number]
+            key = kind, name, int(piece.rows[0] + piece.cols[0]), len(piece.rows), len(piece.cols)
+            occurrence = self.times[key] = self.times.get(key, -1) + 1
+            leaf = self.draw((positions, len(piece.rows)), dtype, like.device).requires_grad_()
+            depends = dict(self.depends.get(read if of is None else of, {}))
+            shape = self.places.shapes[piece.number]
+            entry = Made((*key, occurrence), kind, name, read, leaf, piece, occurrence, groups, shape, dimensions, depends)
+            with torch.enable_grad():
+                outs.append(leaf.clone())  # a leaf itself may not be changed in place
+            self.depends[outs[-1]] = {len(self.made): None}
+            self.gives[len(self.made)] = None
+            self.made.append(entry)
+            self.places.used.add(piece.number)
+        if len(outs) == 1:
+            return outs[0]
+        import numpy as np
+
+        order = np.argsort(np.concatenate([piece.channels for piece in pieces]))
+        with torch.enable_grad():
+            out = torch.cat(outs, 1)[:, torch.as_tensor(order, device=outs[0].device)]
+        self.depends[out] = {len(self.made) - 1 - n: None for n in range(len(outs))}
+        return out
+
+    # --- the calls -------------------------------------------------------------------------------------------------
+
+    def call(self, function, args, kwargs):
+        """What the mode does with one call of torch."""
+        name, in_place = name_of(function)
+        if name == "embedding_renorm":
+            return args[0]  # it would change the weights
+        tensors = list(self.tensors((args, kwargs)))
+        self.gives, uses = {}, len(self.made)
+        out, understood = self.special(name, function, args, kwargs, tensors), True
+        gives = self.gives if len(self.made) > uses else None
+        if out is not None and name in RECURRENT:
+            return out
+        if out is None:
+            gives = None
+            if isinstance(function, types.FunctionType) and function not in self.within:
+                self.within.append(function)  # a method may call that of its own name, which is no Python
+                try:
+                    with self.mode:  # what it calls comes here by itself
+                        return self.inside(function)(*args, **kwargs)
+                finally:
+                    self.within.pop()
+            understood = name in MEETS or name in MOVES or name in HELD_NORMS
+            out = function(*self.statistics.hold(name, args, self.depends), **kwargs)
+        elif in_place or kwargs.get("inplace"):
+            out = args[0].copy_(out)
+        return self.after(name, function, args, kwargs, tensors, out, understood, gives)
+
+    def special(self, name, function, args, kwargs, tensors):
+        """What takes the place of a call, or None where it is as it was."""
+        given, torch = Arguments(args, kwargs), self.torch
+        weights = [tensor for tensor in tensors if self.is_made_of_weights(tensor)]
+        x = given(0, "input", "self")
+        try:
+            if name in DROPOUTS:
+                if given(2, "training", "train", default=True) and given(1, "p", default=0.5):
+                    self.note("dropout was left out, though it is on in evaluation")
+                return x
+            if weights and name in CONVOLUTIONS:
+                return convolution(self, name, given, lambda: function(*args, **kwargs))
+            if weights and name in PRODUCTS:
+                return PRODUCTS[name](self, given)
+            if weights and name in RECURRENT and not isinstance(function, types.FunctionType):
+                with self.mode:
+                    return unroll(torch, name, args)
+            if weights and name in LOOKUPS and not isinstance(function, types.FunctionType):
+                return self.look_up(name, function, args, kwargs)
+        except NotUnderstood:
+            return None
+        lively = name in LIVELY and not any(self.flows(tensor) for tensor in tensors if tensor is not x)
+        if (lively or name in HELD_NORMS) and isinstance(x, torch.Tensor) and x.requires_grad and not x.is_complex():
+            held = {key: value.detach().clone() if value is x else value for key, value in kwargs.items()}
+            with torch.no_grad():
+                y = function(*(value.detach().clone() if value is x else value for value in args), **held)
+            first = y[0] if isinstance(y, tuple) else y
+            if first.shape == x.shape and torch.is_grad_enabled():
+                first = pass_through(x, first)
+                return (first, *y[1:]) if isinstance(y, tuple) else first
+        return None
+
+    def look_up(self, name, function, args, kwargs):
+        """An embedding's rows, by whatever call."""
+        given = Arguments(args, kwargs)
+        weight = given(0, "weight", "input", "self")
+        indices = given(2, "index") if name == "index_select" else given(1, "indices", "input", "index")
+        is_index = isinstance(indices, self.torch.Tensor) and not indices.is_floating_point()
+        if not self.places.is_weight(weight) or not is_index or indices.dtype is self.torch.bool:
+            return None
+        if name in ("getitem", "index_select") and not self.flows(indices):
+            return None  # a part of a table, the same for every input
+        if name == "index_select" and given(1, "dim") != 0:
+            return None
+        with self.torch.no_grad():
+            y = function(*args, **kwargs)
+        whole, y = y, y[0] if isinstance(y, tuple) else y
+        out = embedding(self, weight, indices, y.shape)
+        return (out, *whole[1:]) if isinstance(whole, tuple) else out
+
+    def is_made_of_weights(self, tensor):
+        return self.places.is_weight(tensor) or tensor in self.places.unclear
+
+    def after(self, name, function, args, kwargs, tensors, out, understood, gives):
+        """Note what the results depend on, and what became of weights."""
+        torch = self.torch
+        results = [part for part in self.tensors(out) if part.layout is torch.strided]
+        depends = {} if name in EMPTY else self.union(tensors) if gives is None else gives
+        asked = getattr(function, "__name__", "")
+        if name in CHANCE:
+            self.note(f"the model draws numbers by chance ({name})", chance=True)
+        if asked in READS and any(leaf >= 0 for leaf in depends):
+            self.note(f"the model reads numbers of its own in Python ({asked.strip('_')}): what follows is not seen")
+        weights = [tensor for tensor in tensors if self.is_made_of_weights(tensor)]
+        if weights and results:
+            of = set().union(*(self.places.parameters_in(weight) for weight in weights))
+            if not any(self.flows(tensor) for tensor in tensors):
+                self.places.follow(name, function, args, kwargs, out, weights)
+            elif not understood or any(tensor in self.places.unclear for tensor in weights):
+                self.places.saw(of, name)
+                if not understood:
+                    out = self.detached(out)
+                    results = [part for part in self.tensors(out) if part.layout is torch.strided]
+            elif name not in PRODUCTS and name not in CONVOLUTIONS:
+                self.places.saw(of, name)
+        if not depends:
+            return out
+        cut = "no_grad" if not torch.is_grad_enabled() else name
+        loose = {leaf: by or cut for leaf, by in depends.items()}
+        flowing = any(tensor.requires_grad for tensor in tensors)
+        for part in results:
+            lost = flowing and (not part.requires_grad or name in NO_GRADIENT)
+            self.depends[part] = loose if lost else depends
+        if name in ("setitem", "copy", "index_put", "masked_fill") and args:
+            for part in (args[0], getattr(args[0], "_base", None)):
+                if isinstance(part, torch.Tensor):
+                    self.depends[part] = depends
+        self.statistics.note(name, args, kwargs, out, self.depends)
+        return out
+
+    def union(self, tensors):
+        return self.merged([self.depends[tensor] for tensor in tensors if tensor in self.depends])
+
+    def merged(self, found):
+        """The union of what several tensors depend on; a cut is remembered."""
+        if not found or all(each is found[0] for each in found):
+            return found[0] if found else {}
+        whole = dict(found[0])
+        for each in found[1:]:
+            for leaf, by in each.items():
+                whole[leaf] = whole.get(leaf) or by
+        return whole
+
+    def tensors(self, value):
+        """Every tensor in arguments or results."""
+        if isinstance(value, self.torch.Tensor):
+            yield value
+        elif isinstance(value, tuple | list):
+            for each in value:
+                yield from self.tensors(each)
+        elif isinstance(value, dict):
+            for each in value.values():
+                yield from self.tensors(each)
+
+    def detached(self, value):
+        if isinstance(value, self.torch.Tensor):
+            return value.detach()
+        return type(value)(self.detached(each) for each in value) if isinstance(value, tuple | list) else value
+
+    def note(self, words, chance=False):
+        self.chance |= chance
+        if words not in self.notes:
+            self.notes.append(words)
+
+    def inside(self, function):
+        """A function of torch written in Python, without its question whether a mode wants it: this one does."""
+        if function not in self.entered:
+            self.entered[function] = function  # where it holds itself
+            room = self.rooms.setdefault(id(function.__globals__), {})
+            if not room:
+                asked = (name for name in function.__globals__ if name.startswith("has_torch_function"))
+                room.update(function.__globals__, **dict.fromkeys(asked, lambda *_: False))
+            # max_pool2d and its like choose between two functions, which ask in its name.
+            cells = tuple(
+                types.CellType(self.inside(cell.cell_contents)) if _is_plain(cell) else cell
+                for cell in function.__closure__ or ()
+            )
+            made = types.FunctionType(function.__code__, room, function.__name__, function.__defaults__, cells)
+            made.__kwdefaults__ = function.__kwdefaults__
+            self.entered[function] = made
+        return self.entered[function]
+
+
+def _is_plain(cell):
+    try:
+        return isinstance(cell.cell_contents, types.FunctionType)
+    except ValueError:
+        return False  # empty
+
+
+def name_of(function):
+    """(plain name, whether it changes its first argument) of a call: __iadd__ and add_ are add."""
+    name = getattr(function, "__name__", None) or str(function)
+    if name == "__get__":
+        name = function.__self__.__name__
+    name = name.split(".")[0]
+    bare = name.strip("_")
+    if name.startswith("__"):
+        in_place = bare[:1] == "i" and bare[1:] in DUNDERS
+        bare = bare[1:] if in_place or (bare[:1] == "r" and bare[1:] in ("add", "mul")) else bare
+    else:
+        in_place = name.endswith("_")
+    return SAME.get(bare, bare), in_place
+
+
+def record(torch, model, places, inputs, draw):
+    """The Record of one run of a model."""
+
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            return noted.call(function, args, kwargs or {})
+
+    noted = Record(torch, places, draw)
+    noted.mode = Mode()
+    args, kwargs = noted.begin(inputs)
+    with torch.inference_mode(False), torch.enable_grad(), noted.mode:
+        model(*args, **kwargs)
+    return noted
