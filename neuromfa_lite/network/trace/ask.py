@@ -5,6 +5,8 @@ from math import ceil, log2
 
 import numpy as np
 
+from .patterns import distinct
+
 AT_ONCE = 2**23  # numbers in the gradients of one call
 
 
@@ -91,7 +93,7 @@ class Questions:
         for number, where in zip(live, spots, strict=True):
             n_out = where.shape[1]
             j, i = np.concatenate(pairs[number]).T if pairs[number] else (np.zeros(0, np.int64),) * 2
-            codes = np.unique(j.astype(np.int64) * n_out + i)
+            codes = distinct(j.astype(np.int64) * n_out + i)
             if len(codes):
                 answers[number] = codes, where
         return answers

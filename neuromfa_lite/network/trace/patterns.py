@@ -7,6 +7,12 @@ from .data import Feed
 MOST_MAPS = 4  # output channels of one matrix that one input channel may read, as the four gates of an LSTM
 
 
+def distinct(numbers):
+    """Whole numbers, sorted, each once."""
+    numbers = np.sort(numbers)
+    return numbers[np.concatenate([[True], numbers[1:] != numbers[:-1]])] if len(numbers) else numbers
+
+
 def feeds_of(earlier, codes, shape, same):
     """The Feeds that say the pairs codes = j * n_out + i, sorted, of one earlier use; same (n_out,) as in Feed."""
     n_in, n_out = shape
@@ -47,10 +53,13 @@ def _groups(earlier, j, i, mine, shape, same):
     n_in, n_out = shape
     chosen = mine[i]
     j, i = j[chosen], i[chosen]
-    joined = np.zeros((len(np.unique(i)), n_in), bool)
-    members = np.unique(i)
+    members = distinct(i)
+    joined = np.zeros((len(members), n_in), bool)
     joined[np.searchsorted(members, i), j] = True
-    sets, of = np.unique(joined, axis=0, return_inverse=True)
+    keys = [row.tobytes() for row in np.packbits(joined, axis=1)]
+    number_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    of = np.array([number_of[key] for key in keys])
+    sets = joined[[keys.index(key) for key in number_of]]
     kept = same & mine
     if sets.sum(0).max() > 1:
         return Feed(earlier, "pairs", shape, listed=np.column_stack([j, i]), same_position=kept)
@@ -59,7 +68,7 @@ def _groups(earlier, j, i, mine, shape, same):
     to_labels, from_labels = np.full(n_in, -1, np.int64), np.full(n_out, -1, np.int64)
     for label, each in zip(number, sets, strict=True):
         to_labels[each] = label
-    from_labels[members] = number[of.reshape(-1)]
+    from_labels[members] = number[of]
     if len(sets) == 1 and sets.all() and len(members) == n_out:
         return Feed(earlier, "all-to-all", shape, same_position=kept)
     return Feed(earlier, "groups", shape, to_labels=to_labels, from_labels=from_labels, same_position=kept)

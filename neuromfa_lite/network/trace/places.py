@@ -56,7 +56,7 @@ class Places:
             first, last = tensor.storage_offset(), tensor.storage_offset() + _extent(tensor)
             if not any(first < end and begin < last for begin, end, _, _ in known):
                 bisect.insort(known, (first, last, len(self.names), tensor), key=lambda entry: entry[0])
-                self._add(name, tensor.shape)
+                self._add(name.replace("_orig_mod.", ""), tensor.shape)
 
     def _add(self, name, shape):
         self.names.append(name)
@@ -122,7 +122,7 @@ class Places:
         kept = [*out_axes, *in_axes, *kernel_axes]
         ends = [len(out_axes), len(out_axes) + len(in_axes)]
         found = self.axes(weight)
-        if found is not None:
+        if found is not None and self._in_one(*found):
             first, axes = found
             first += sum(int(axes[axis][at]) for axis, at in fixed.items())
             made = [(first, [axes[axis] for axis in kept], None)]
@@ -135,7 +135,7 @@ class Places:
             if groups > 1:  # a channel's place among those of its group
                 rows, cols = (np.tile(rows, groups), cols) if transposed else (rows, np.tile(cols, groups))
             number, last = self.number_of(first), first + rows.max() + cols.max() + kernel.max()
-            if first < 1 or last >= self.starts[number + 1]:
+            if last >= self.starts[number + 1]:
                 raise NotUnderstood
             channels = np.arange(len(rows)) if channels is None else channels
             pieces.append(Piece(number, channels, rows + first - self.starts[number], cols, kernel))
@@ -144,6 +144,10 @@ class Places:
             for piece in pieces:
                 piece.values = values[piece.channels]
         return pieces
+
+    def _in_one(self, first, axes):
+        """Whether places that add up lie in one parameter."""
+        return 0 < first and first + sum(int(along.max()) for along in axes) < self.starts[self.number_of(first) + 1]
 
     def _mixed(self, weight, kept, outputs, fixed):
         """(first, places, channels) of a weight put together of several parameters, output by output."""

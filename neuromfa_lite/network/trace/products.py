@@ -63,27 +63,24 @@ def einsum(record, args):
         raise NotUnderstood
     factors = list(factors[0]) if len(factors) == 1 and isinstance(factors[0], list | tuple) else list(factors)
     left, out = _without_dots(equation.replace(" ", ""), factors)
-    weights = [number for number, factor in enumerate(factors) if record.places.is_weight(factor)]
-    if len(weights) == len(factors):
-        raise NotUnderstood
-    torch = record.torch
-    while weights and len(factors) > 1:
-        number = weights.pop(0)
-        weight, letters = factors[number], left[number]
-        others = [n for n in range(len(factors)) if n not in (number, *weights)]
-        other = max(others, key=lambda n: len(set(left[n]) & set(letters)))
-        rest = "".join(left[n] for n in range(len(factors)) if n not in (number, other)) + out
-        kept = "".join(letter for letter in dict.fromkeys(left[other] + letters) if letter in rest)
-        if len(factors) == 2:
-            kept = out
-        for factor in factors:
-            if factor is not factors[other]:
-                record.also(factor)
-        factors[other] = contract(record, factors[other], left[other], weight, letters, kept)
-        left[other] = kept
-        del factors[number], left[number]
-        weights = [n - (n > number) for n in weights]
-    return torch.einsum(",".join(left) + "->" + out, *factors)
+    whole, letters = factors[0], left[0]
+    for number in range(1, len(factors)):
+        factor, own = factors[number], left[number]
+        rest = "".join(left[number + 1 :]) + out
+        kept = "".join(letter for letter in dict.fromkeys(letters + own) if letter in rest)
+        kept = out if number == len(factors) - 1 else kept
+        weights = record.places.is_weight(whole), record.places.is_weight(factor)
+        if all(weights):
+            raise NotUnderstood
+        if weights[1]:
+            whole = contract(record, whole, letters, factor, own, kept)
+        elif weights[0]:
+            whole = contract(record, factor, own, whole, letters, kept)
+        else:
+            record.also(factor)
+            whole = record.torch.einsum(f"{letters},{own}->{kept}", whole, factor)
+        letters = kept
+    return whole
 
 
 def _without_dots(equation, factors):
@@ -135,7 +132,10 @@ def experts(record, args):
 def contract(record, x, x_letters, weight, w_letters, out_letters, bias=None):
     """Cut x @ weight: a use for each index that both share and keep, its output a fresh leaf."""
     sizes = dict(zip(x_letters, x.shape, strict=True))
-    sizes |= {letter: max(n, sizes.get(letter, 1)) for letter, n in zip(w_letters, weight.shape, strict=True)}
+    for letter, n in zip(w_letters, weight.shape, strict=True):
+        if n != sizes.setdefault(letter, n) and (letter not in out_letters or 1 not in (n, sizes[letter])):
+            raise NotUnderstood  # torch says why
+        sizes[letter] = max(n, sizes[letter])
     repeated = {}
     for axis, letter in enumerate(w_letters):
         # A matrix repeated along a dimension is one matrix.

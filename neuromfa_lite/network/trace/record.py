@@ -377,6 +377,6 @@ def record(torch, model, places, inputs, draw):
     noted = Record(torch, places, draw)
     noted.mode = Mode()
     args, kwargs = noted.begin(inputs)
-    with torch.inference_mode(False), torch.enable_grad(), noted.mode:
+    with noted.mode:
         model(*args, **kwargs)
     return noted

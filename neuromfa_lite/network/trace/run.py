@@ -20,10 +20,11 @@ def trace(model, inputs, progress=True) -> Trace:
 
     Raises SourceError for a model that cannot be traced or inputs that do not fit it; the model stays as it is.
     """
-    whole = unwrapped(model)
-    whole = in_full(whole)
+    import torch
+
+    whole = in_full(unwrapped(model))
     arguments = given(whole, inputs)
-    with as_before(whole):
+    with as_before(whole), torch.inference_mode(False), torch.enable_grad():
         return _Tracing(whole, arguments, progress).result()
 
 
@@ -141,7 +142,7 @@ class _Tracing:
         for key, (codes, where) in found.items():
             if key in feeds:
                 before, spots = feeds[key]
-                codes = np.union1d(before, codes)
+                codes = before if np.array_equal(before, codes) else np.union1d(before, codes)
                 # What a router chose differs from run to run, and so do the places of its tokens.
                 routed = any(by is not None for by in entry.depends.values())
                 routed |= sizes[entry.key] != self.sizes[entry.key] or sizes[key] != self.sizes[key]
