@@ -285,7 +285,7 @@ class NeuronNetwork:
         return ask
 
 
-def load_network(source, revision=None, config=None, wiring="chain", read="auto"):
+def load_network(source, revision=None, config=None, wiring="chain", read="auto", inputs=None, ends="inside"):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -297,6 +297,10 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
             is asked twice, and its answers are compared. None: "chain".
         read: "auto" maps large matrices of a safetensors file; "copy" copies whatever is read, for files that a running
             training writes to: one that is cut short while it is read is an error then, and ends the process else.
+        inputs: for any torch.nn.Module: an example of what it is called with, a tensor, a tuple of arguments or a dict
+            of named ones. The model is run on it and wired as its data flow, whatever its family.
+        ends: with inputs, what is left out: "inside" tokens and their scores, "all" nothing, "none" pixels and classes
+            too.
 
     Returns:
         NeuronNetwork, its blocks read from the file when a measure asks for them.
@@ -310,12 +314,24 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         >>> load_network(load_run("induction").checkpoint(0)).sample(32, seed=0).connections
         16384
     """
+    if inputs is not None:
+        return _traced(source, inputs, ends)
     wiring = "chain" if wiring is None else wiring
     opened = open_source(source, revision=revision, config=config, read=read)
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, wired(opened, wiring)
     return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, wiring=wiring)
+
+
+def _traced(model, inputs, ends):
+    from ..weights.torch_objects import tensors_of
+    from .trace import trace
+    from .traced import wiring_of
+
+    origin = type(model).__name__
+    layers, blocks, left_out = wiring_of(trace(model, inputs), tensors_of(model, origin), ends)
+    return NeuronNetwork(layers, blocks, origin, left_out)
 
 
 def _refuse_misfit(block, layers):

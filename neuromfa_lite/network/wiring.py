@@ -3,13 +3,11 @@
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-import numpy as np
-
 from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..errors.arguments import shown
 from ..method import PAPER, SHIPPED, label
-from ..weights import WeightMatrix
 from .architectures.wire import Wiring, find_architecture, wire
+from .computed import computed
 from .connections import CONNECTIONS, Dense, NeuronLayer
 from .parts import embedding_of, gain_of, gains_of, unembedding_of
 
@@ -132,31 +130,3 @@ def _with_gain(source, matrix):
 def _turned(matrix):
     kind = "float64" if matrix.dtype == "float64" else "float32"
     return computed(matrix, matrix.shape[::-1], lambda rows, columns: matrix.read(columns, rows).T, kind)
-
-
-def computed(like, shape, compute, dtype="float64", name=None, of=()):
-    """A WeightMatrix of compute(rows, columns), both indices, when it is read; like, of: hashed in its place."""
-    return WeightMatrix(name or like.name, like.origin, dtype, _ComputedStorage(tuple(shape), compute, (like, *of)))
-
-
-class _ComputedStorage:
-    """Weights computed for the rows and columns that are asked for; as weights.matrix.ArrayStorage."""
-
-    def __init__(self, shape, compute, of):
-        self.shape, self.sample, self._of = shape, compute, of
-
-    def take(self, rows):
-        rows = np.arange(self.shape[0])[slice(None) if rows is None else rows]
-        return self.sample(rows, np.arange(self.shape[1]))
-
-    @property
-    def version(self):
-        """The states of the files that it is computed of; None where one of them is in memory."""
-        states = [each.version for each in self._of if isinstance(each, WeightMatrix)]
-        return None if None in states else tuple(states)
-
-    def digest(self):
-        return b"".join(each.digest() if isinstance(each, WeightMatrix) else each.tobytes() for each in self._of)
-
-    def refuse_changed(self):
-        """Nothing: the matrices that it is computed of look when they are read."""

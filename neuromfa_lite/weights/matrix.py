@@ -229,11 +229,13 @@ class WeightMatrix:
 
 
 class WeightTensor:
-    """A lazy tensor of three or more dimensions: matrices stacked one on another, or the kernels of a convolution."""
+    """A lazy tensor of three or more dimensions: matrices stacked one on another, or the kernels of a convolution.
+
+    folded: the same numbers as a WeightMatrix (all dimensions but the last, the last).
+    """
 
     def __init__(self, matrix, shape):
-        """matrix: WeightMatrix of the same numbers, (all dimensions but the last, the last)."""
-        self._matrix, self.shape = matrix, tuple(shape)
+        self.folded, self.shape = matrix, tuple(shape)
         self.name, self.origin, self.dtype = matrix.name, matrix.origin, matrix.dtype
 
     def __getitem__(self, number):
@@ -243,13 +245,13 @@ class WeightTensor:
             raise SourceError(
                 f"{self.name} in {self.origin} has shape {self.shape}: no matrix {number} is stacked in it"
             )
-        matrix = self._matrix.part(np.arange(number * rows, (number + 1) * rows), number)
+        matrix = self.folded.part(np.arange(number * rows, (number + 1) * rows), number)
         matrix._stacked = number, rows
         return matrix
 
     def read(self):
         """All numbers: an array of its shape, float32, or float64 if stored so."""
-        return self._matrix.read().reshape(self.shape)
+        return self.folded.read().reshape(self.shape)
 
     def __repr__(self):
         return f"WeightTensor({self.name!r}, {self.shape}, {self.dtype})"

@@ -27,8 +27,12 @@ def open_module(module, config=None):
     held = held.to_dict() if hasattr(held, "to_dict") else held
     if not isinstance(held, Mapping):
         raise SourceError(f"the model {origin} has no config that says how it is built: {UNKNOWN_CONFIG}")
-    tensors = {name: wrap(name, tensor, origin) for name, tensor in module.state_dict().items()}
-    return WeightSource(origin, dict(held), tensors, f"the config of {origin}")
+    return WeightSource(origin, dict(held), tensors_of(module, origin), f"the config of {origin}")
+
+
+def tensors_of(module, origin):
+    """{name: as of :func:`wrap`} of a torch module's state dict, shared with it."""
+    return {name: wrap(name, tensor, origin) for name, tensor in module.state_dict().items()}
 
 
 def _inside(module):

@@ -33,7 +33,9 @@ def refuse(torch, model):
     for name, module in model.named_modules():
         kind, where = type(module), f"{type(module).__name__} {name!r}" if name else title
         if isinstance(module, torch.jit.ScriptModule):
-            raise SourceError(f"{where} is compiled by TorchScript, which shows no calls: trace the module it was made of")
+            raise SourceError(
+                f"{where} is compiled by TorchScript, which shows no calls: trace the module it was made of"
+            )
         if kind.__name__ in SHARDED:
             raise SourceError(f"{where} is sharded over processes: gather it and trace the whole module")
         quantised = kind.__module__.startswith(("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"))
@@ -43,7 +45,9 @@ def refuse(torch, model):
         if isinstance(parameter, torch.nn.parameter.UninitializedParameter):
             raise SourceError(f"{name} of {title} has no shape yet: run the model once, then trace it")
         if parameter.is_meta:
-            raise SourceError(f"{name} of {title} is on the meta device, without numbers: load the weights, then trace it")
+            raise SourceError(
+                f"{name} of {title} is on the meta device, without numbers: load the weights, then trace it"
+            )
         if type(parameter).__name__ in ("DTensor", "FlatParameter") or hasattr(parameter, "ds_id"):
             raise SourceError(f"{name} of {title} is sharded: gather the whole model and trace that")
         if parameter.is_quantized or not (parameter.is_floating_point() or parameter.is_complex()) or (

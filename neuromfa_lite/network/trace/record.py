@@ -157,7 +157,9 @@ class Record:
             leaf = self.draw((positions, len(piece.rows)), dtype, like.device).requires_grad_()
             depends = dict(self.depends.get(read if of is None else of, {}))
             shape = self.places.shapes[piece.number]
-            entry = Made((*key, occurrence), kind, name, read, leaf, piece, occurrence, groups, shape, dimensions, depends)
+            entry = Made(
+                (*key, occurrence), kind, name, read, leaf, piece, occurrence, groups, shape, dimensions, depends
+            )
             with torch.enable_grad():
                 outs.append(leaf.clone())  # a leaf itself may not be changed in place
             self.depends[outs[-1]] = {len(self.made): None}

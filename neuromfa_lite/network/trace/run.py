@@ -228,5 +228,3 @@ def _axes_for(leaf, reader):
     if leaf.dim() == 4 and leaf.shape[1] in (1, 3, 4) and leaf.shape[-1] != n_in:
         return (1,)
     return _guessed(leaf)
-
-
