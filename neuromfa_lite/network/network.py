@@ -28,16 +28,17 @@ class NeuronNetwork:
         seed: the seed of the sample, None for a whole network.
         natural_radii: the radii at which an object with a scale of its own is measured, else None.
         wiring: a name or a callable, as in :class:`neuromfa_lite.Method`; None for a network given as it is.
+        traced: whether it was found by running the model.
     """
 
-    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, wiring=None):
+    def __init__(self, layers, blocks, origin="array", left_out=(), seed=None, wiring=None, traced=False):
         self.layers = tuple(layers)
         self.blocks = tuple(blocks)
         self.origin = str(origin)
         self.left_out = tuple(left_out)
         self.seed = seed
         self.natural_radii = None
-        self.wiring = wiring
+        self.wiring, self.traced = wiring, traced
         for block in self.blocks:
             _refuse_misfit(block, self.layers)
 
@@ -109,7 +110,7 @@ class NeuronNetwork:
         """
         size, seed = arguments.whole("neurons_per_layer", neurons_per_layer, 1), arguments.seed(seed)
         drawn = draw_layers(self.layers, self.blocks, size, seed)
-        return NeuronNetwork(*drawn, self.origin, self.left_out, seed, wiring=self.wiring)
+        return NeuronNetwork(*drawn, self.origin, self.left_out, seed, self.wiring, self.traced)
 
     def refuse_other_wiring(self, method):
         """Refuse a method that names another wiring than the one that the network was opened with."""
@@ -132,21 +133,26 @@ class NeuronNetwork:
             raise NeuroMFAError(f"no matrix {said} in this network; see network.describe()")
         kept = [block for block in self.blocks if block.name not in names]
         gone = [(block.name, block.shape, "left out by hand") for block in self.blocks if block.name in names]
-        return NeuronNetwork(self.layers, kept, self.origin, [*self.left_out, *gone], self.seed, wiring=self.wiring)
+        left_out = [*self.left_out, *gone]
+        return NeuronNetwork(self.layers, kept, self.origin, left_out, self.seed, self.wiring, self.traced)
 
     def describe(self):
         """List what is read, what is left out and why.
 
         Returns:
             DataFrame, a row per matrix: name, role, source, target (layer names), shape (targets, sources),
-            connections, read, why.
+            connections, read, why: "by dataflow", as the model computes, or "by convention of the paper".
         """
         import pandas as pd
 
+        by = {"chain": ", by convention of the paper", "dataflow": ", by dataflow"}
+        said = by["dataflow"] if self.traced else by.get(self.wiring, "") if isinstance(self.wiring, str) else ""
         names = [layer.name for layer in self.layers]
         rows = []
         for block in self.blocks:
-            why = f"joins {block.kind} with weight 1; counts in paths only" if block.fixed else "weight matrix"
+            why = f"weight matrix{said}"
+            if block.fixed:
+                why = f"joins {block.kind} with weight 1{said}; counts in paths only"
             ends = (names[block.source], names[block.target])
             rows.append((block.name, block.role, *ends, tuple(block.shape), block.connections, not block.fixed, why))
         rows += [(name, "left out", "", "", tuple(shape), 0, False, reason) for name, shape, reason in self.left_out]
@@ -285,6 +291,9 @@ class NeuronNetwork:
         return ask
 
 
+ENDS = ("inside", "all", "none")
+
+
 def load_network(source, revision=None, config=None, wiring="chain", read="auto", inputs=None, ends="inside"):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
@@ -314,6 +323,7 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         >>> load_network(load_run("induction").checkpoint(0)).sample(32, seed=0).connections
         16384
     """
+    arguments.one_of("ends", ends, ENDS)
     if inputs is not None:
         return _traced(source, inputs, ends)
     wiring = "chain" if wiring is None else wiring
@@ -331,7 +341,7 @@ def _traced(model, inputs, ends):
 
     origin = type(model).__name__
     layers, blocks, left_out = wiring_of(trace(model, inputs), tensors_of(model, origin), ends)
-    return NeuronNetwork(layers, blocks, origin, left_out)
+    return NeuronNetwork(layers, blocks, origin, left_out, traced=True)
 
 
 def _refuse_misfit(block, layers):

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import arguments
 from .connections import Fixed, NeuronLayer
 from .trace.patterns import feeds_of
 from .traced_weights import connections_of
 
-ENDS = ("inside", "all", "none")
 TOKENS = 'tokens and their scores: ends="all" takes them in'
 
 
@@ -24,7 +22,6 @@ def wiring_of(trace, tensors, ends="inside"):
 
     ends: "inside" leaves out tokens and their scores, "all" nothing, "none" pixels and classes too.
     """
-    arguments.one_of("ends", ends, ENDS)
     products = _products(trace.uses)
     for product in products:
         product.why_out = _why_out(product, products, ends)

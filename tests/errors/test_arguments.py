@@ -97,7 +97,7 @@ def good():
         "exponent": 2.0, "neurons": 3, "fan_out": 4, "n": 20, "k": 4, "rewire": 0.1, "u": 2, "v": 2, "generation": 2,
         "centre": 1, "largest": 1e5, "quantity": "alpha0", "by": "layer", "part": "layer", "layer": "block 0 input",
         "grid": "common", "field": "distance", "name": "name", "label": "induction@0",
-        "name_or_folder": "induction", "embeddings": False, "function": abs,
+        "name_or_folder": "induction", "embeddings": False, "function": abs, "inputs": None, "ends": "inside",
     }  # fmt: skip
     objects = {
         "NeuronNetwork": whole, "Spectrum": spectrum, "Trajectory": history, "Confidence": bands, "Run": run,

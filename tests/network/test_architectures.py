@@ -271,7 +271,7 @@ def test_a_matrix_of_more_dimensions_is_named_with_its_shape():
 # Families described by hand
 
 
-@pytest.mark.parametrize("model_type", ["gpt2", None, ["gpt2"]])
+@pytest.mark.parametrize("model_type", ["gpt-9", None, ["gpt2"]])
 def test_an_unknown_architecture_says_what_was_found_and_how_to_describe_it(registry, tmp_path, model_type):
     tensors = {f"h.{block}.weight": np.ones((2, 3 + block), "f4") for block in range(25)}
     folder = write_folder(tmp_path, tensors, {"model_type": model_type} if model_type else {"n_embd": 2})
@@ -281,7 +281,7 @@ def test_an_unknown_architecture_says_what_was_found_and_how_to_describe_it(regi
     assert f"model_type {model_type!r}" in said if model_type else "no model_type" in said
     for part in (
         str(folder),
-        "known are gpt_neox",
+        "known are bert, bloom, ",
         "h.0.weight (2, 3)",
         "and 5 more",
         "register(Architecture(",
