@@ -12,6 +12,7 @@ from ..method import identity, label, refuse_no_method
 from ..weights import open_source
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
+from .saved import is_saved_network, open_saved, save_network
 from .wiring import wired
 
 
@@ -267,6 +268,28 @@ class NeuronNetwork:
         network.natural_radii = graph.graph.get("natural_radii")
         return network
 
+    def save(self, path, weights=None):
+        """Write the network to a file that :func:`load_network` opens without the model.
+
+        Args:
+            path: of the file, which gets the ending .safetensors where it lacks it.
+            weights: None: they are in the file; else the folder, weight file or hub id that holds the same matrices by
+                the same names, and the file says which of them are where.
+
+        Returns:
+            Path of the file.
+
+        Raises:
+            NeuroMFAError: a wiring by a function, weights that differ from those named, a disk that is full.
+
+        Example:
+            >>> import tempfile
+            >>> ring = NeuronNetwork.from_edges(range(6), [1, 2, 3, 4, 5, 0], [0.1] * 6)
+            >>> load_network(ring.save(tempfile.mkdtemp() + "/ring")).connections
+            6
+        """
+        return save_network(self, path, weights)
+
     def content_hash(self) -> str:
         """A short hash of all weights as stored; those of a file are read once in each of its states."""
         digest = hashlib.blake2b(digest_size=8)
@@ -298,8 +321,8 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
-        source: a Hugging Face folder, a hub id such as "EleutherAI/pythia-70m-deduped", a checkpoint of a run,
-            a torch nn.Module, or a state dict.
+        source: a Hugging Face folder, a hub id such as "EleutherAI/pythia-70m-deduped", a checkpoint of a run, a torch
+            nn.Module, a state dict, or a file of ``network.save``.
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         wiring: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
@@ -326,6 +349,11 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
     arguments.one_of("ends", ends, ENDS)
     if inputs is not None:
         return _traced(source, inputs, ends)
+    if is_saved_network(source):
+        layers, blocks, about, natural_radii = open_saved(source, read)
+        network = NeuronNetwork(layers, blocks, **about)
+        network.natural_radii = natural_radii
+        return network
     wiring = "chain" if wiring is None else wiring
     opened = open_source(source, revision=revision, config=config, read=read)
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.

@@ -113,6 +113,19 @@ class WeightMatrix:
         number, size = self._stacked
         return f"{self.stored_name}[{number}]", rows - number * size, size
 
+    @property
+    def place_in_file(self):
+        """{"name" as stored, "transposed", "rows" (n,), None for all, "part": their name}; None of computed weights."""
+        if not hasattr(self._storage, "array"):
+            return None
+        name, _, part = self.name.partition("[")
+        return {"name": name, "transposed": self._transposed, "rows": self._selection, "part": part.removesuffix("]")}
+
+    def named(self, name):
+        """The same matrix by another name."""
+        about = (self._transposed, self._selection, self._stacked)
+        return WeightMatrix(name, self.origin, self.dtype, self._storage, *about)
+
     def put(self, stored, weights):
         """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one."""
         places = stored.T if self._transposed else stored
