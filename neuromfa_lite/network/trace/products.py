@@ -152,7 +152,8 @@ def contract(record, x, x_letters, weight, w_letters, out_letters, bias=None):
         raise NotUnderstood
     summed = [axis for axis, letter in enumerate(x_letters) if letter not in w_letters + out_letters]
     if summed:
-        x, x_letters = record.part(x, lambda x: x.sum(summed)), "".join(each for n, each in enumerate(x_letters) if n not in summed)
+        x = record.part(x, lambda x: x.sum(summed))
+        x_letters = "".join(each for axis, each in enumerate(x_letters) if axis not in summed)
     kept = [letter for letter in x_letters if letter not in inside + apart]
     order = [x_letters.index(letter) for letter in apart + kept + inside]
     flat = record.once(x, order, lambda: x.permute(order))

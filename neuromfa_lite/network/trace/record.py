@@ -2,7 +2,20 @@
 
 import types
 from dataclasses import dataclass, field
+from unittest import mock
 
+from .calls import (
+    CHANCE,
+    DROPOUTS,
+    EMPTY,
+    LOOKUPS,
+    MEETS,
+    NO_GRADIENT,
+    READS,
+    Arguments,
+    Inside,
+    name_of,
+)
 from .joins import HELD_NORMS, LIVELY, Statistics, pass_through
 from .places import MOVES, NotUnderstood
 from .products import CONVOLUTIONS, addmm, bilinear, convolution, einsum, embedding, experts, linear, matmul, tensordot
@@ -25,24 +38,6 @@ PRODUCTS = {
     "grouped_mm": experts,
     "grouped_mm_fallback": experts,
 }
-# Calls in which a matrix meets what flows number by number, or moves with it; any other is not understood.
-MEETS = set(
-    """add sub rsub mul div maximum minimum pow lerp addcmul addcdiv where masked_fill masked_scatter index_put setitem
-    copy index_add index_copy scatter scatter_add prelu scaled_dot_product_attention softmax broadcast_tensors atan2
-    eq ne lt gt le ge allclose equal size dim numel repr format stride""".split()
-)
-NO_GRADIENT = {"round", "floor", "ceil", "trunc", "sign", "heaviside", "sgn", "fix"}
-CHANCE = set("bernoulli multinomial normal uniform rand randn randint randperm rand_like randn_like poisson".split())
-EMPTY = set("zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full size shape".split())
-READS = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "__array__"}
-SAME = {"truediv": "div", "true_divide": "div", "divide": "div", "subtract": "sub", "multiply": "mul"}
-DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout"}
-
-
-LOOKUPS = {"embedding", "embedding_bag", "getitem", "index_select"}
-DUNDERS = set("add sub mul truediv floordiv mod pow matmul and or xor".split())
-
-
 @dataclass
 class Made:
     """A use as it was recorded: what it read, the leaf that took the place of its output, what it depends on."""
@@ -60,36 +55,17 @@ class Made:
     depends: dict = field(default_factory=dict, repr=False)
 
 
-class Arguments:
-    """The arguments of a call by place or name."""
-
-    def __init__(self, args, kwargs):
-        self.all, self.kwargs = args, kwargs
-
-    def __call__(self, place, *names, default=None):
-        if place < len(self.all):
-            return self.all[place]
-        return next((self.kwargs[name] for name in names if name in self.kwargs), default)
-
-    def named(self, name, default):
-        return self.kwargs.get(name, default)
-
-    @staticmethod
-    def of(*args):
-        return Arguments(args, {})
-
-
 class Record:
     """What happens to every call of torch during one run."""
 
-    def __init__(self, torch, places, draw):
+    def __init__(self, torch, places, draw, real):
         from torch.utils.weak import WeakIdKeyDictionary
 
-        self.torch, self.places, self.draw = torch, places, draw
+        self.torch, self.places, self.draw, self.real = torch, places, draw, real
         self.made, self.notes, self.times = [], [], {}
         self.depends = WeakIdKeyDictionary()  # tensor -> {leaf number: call that cut it, or None}; -1 is an input
         self.statistics = Statistics(torch)
-        self.kept, self.entered, self.rooms, self.within = {}, {}, {}, []
+        self.kept, self.inside, self.within = {}, Inside(), []
         self.mode, self.chance = None, False
         self.gives = {}  # what the result of a product depends on
 
@@ -157,7 +133,8 @@ class Record:
             leaf = self.draw((positions, len(piece.rows)), dtype, like.device).requires_grad_()
             depends = dict(self.depends.get(read if of is None else of, {}))
             shape = self.places.shapes[piece.number]
-            entry = Made((*key, occurrence), kind, name, read, leaf, piece, occurrence, groups, shape, dimensions, depends)
+            more = occurrence, groups, shape, dimensions, depends
+            entry = Made((*key, occurrence), kind, name, read, leaf, piece, *more)
             with torch.enable_grad():
                 outs.append(leaf.clone())  # a leaf itself may not be changed in place
             self.depends[outs[-1]] = {len(self.made): None}
@@ -187,6 +164,11 @@ class Record:
         gives = self.gives if len(self.made) > uses else None
         if out is not None and name in RECURRENT:
             return out
+        if gives is not None and self.real:
+            with self.torch.no_grad():
+                true = function(*args, **kwargs)
+                for part, value in zip(self.tensors(out), self.tensors(true), strict=True):
+                    part.detach().copy_(value)
         if out is None:
             gives = None
             if isinstance(function, types.FunctionType) and function not in self.within:
@@ -212,14 +194,16 @@ class Record:
                 if given(2, "training", "train", default=True) and given(1, "p", default=0.5):
                     self.note("dropout was left out, though it is on in evaluation")
                 return x
+            if isinstance(function, types.FunctionType):
+                weights = ()  # what it calls is looked at
             if weights and name in CONVOLUTIONS:
                 return convolution(self, name, given, lambda: function(*args, **kwargs))
             if weights and name in PRODUCTS:
                 return PRODUCTS[name](self, given)
-            if weights and name in RECURRENT and not isinstance(function, types.FunctionType):
+            if weights and name in RECURRENT:
                 with self.mode:
                     return unroll(torch, name, args)
-            if weights and name in LOOKUPS and not isinstance(function, types.FunctionType):
+            if weights and name in LOOKUPS:
                 return self.look_up(name, function, args, kwargs)
         except NotUnderstood:
             return None
@@ -268,14 +252,14 @@ class Record:
         weights = [tensor for tensor in tensors if self.is_made_of_weights(tensor)]
         if weights and results:
             of = set().union(*(self.places.parameters_in(weight) for weight in weights))
-            if not any(self.flows(tensor) for tensor in tensors):
+            if gives is None and not any(self.flows(tensor) for tensor in tensors):
                 self.places.follow(name, function, args, kwargs, out, weights)
-            elif not understood or any(tensor in self.places.unclear for tensor in weights):
+            elif gives is None and (not understood or any(tensor in self.places.unclear for tensor in weights)):
                 self.places.saw(of, name)
                 if not understood:
                     out = self.detached(out)
                     results = [part for part in self.tensors(out) if part.layout is torch.strided]
-            elif name not in PRODUCTS and name not in CONVOLUTIONS:
+            else:
                 self.places.saw(of, name)
         if not depends:
             return out
@@ -326,57 +310,35 @@ class Record:
         if words not in self.notes:
             self.notes.append(words)
 
-    def inside(self, function):
-        """A function of torch written in Python, without its question whether a mode wants it: this one does."""
-        if function not in self.entered:
-            self.entered[function] = function  # where it holds itself
-            room = self.rooms.setdefault(id(function.__globals__), {})
-            if not room:
-                asked = (name for name in function.__globals__ if name.startswith("has_torch_function"))
-                room.update(function.__globals__, **dict.fromkeys(asked, lambda *_: False))
-            # max_pool2d and its like choose between two functions, which ask in its name.
-            cells = tuple(
-                types.CellType(self.inside(cell.cell_contents)) if _is_plain(cell) else cell
-                for cell in function.__closure__ or ()
-            )
-            made = types.FunctionType(function.__code__, room, function.__name__, function.__defaults__, cells)
-            made.__kwdefaults__ = function.__kwdefaults__
-            self.entered[function] = made
-        return self.entered[function]
 
 
-def _is_plain(cell):
-    try:
-        return isinstance(cell.cell_contents, types.FunctionType)
-    except ValueError:
-        return False  # empty
-
-
-def name_of(function):
-    """(plain name, whether it changes its first argument) of a call: __iadd__ and add_ are add."""
-    name = getattr(function, "__name__", None) or str(function)
-    if name == "__get__":
-        name = function.__self__.__name__
-    name = name.split(".")[0]
-    bare = name.strip("_")
-    if name.startswith("__"):
-        in_place = bare[:1] == "i" and bare[1:] in DUNDERS
-        bare = bare[1:] if in_place or (bare[:1] == "r" and bare[1:] in ("add", "mul")) else bare
-    else:
-        in_place = name.endswith("_")
-    return SAME.get(bare, bare), in_place
-
-
-def record(torch, model, places, inputs, draw):
+def record(torch, model, places, inputs, draw, real):
     """The Record of one run of a model."""
 
     class Mode(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, function, types, args=(), kwargs=None):
             return noted.call(function, args, kwargs or {})
 
-    noted = Record(torch, places, draw)
+    def applied(kind, *args, **kwargs):
+        """A function with a gradient of its own: what it multiplies inside is not seen."""
+        if noted.mode not in torch.overrides._get_current_function_mode_stack():
+            return own(kind, *args, **kwargs)
+        if kind.__name__ == "CheckpointFunction":
+            return args[0](*args[2:])
+        with torch._C.DisableTorchFunction():
+            out = own(kind, *args, **kwargs)
+            tensors = list(noted.tensors((args, kwargs)))
+            alone = not any(noted.is_made_of_weights(tensor) for tensor in tensors)
+            return noted.after(kind.__name__, kind, args, kwargs, tensors, out, alone, None)
+
+    noted = Record(torch, places, draw, real)
     noted.mode = Mode()
     args, kwargs = noted.begin(inputs)
-    with noted.mode:
+    own = torch.autograd.Function.apply.__func__
+    with (
+        mock.patch.object(torch.autograd.Function, "apply", classmethod(applied)),
+        torch.autograd.graph.disable_saved_tensors_hooks("checkpointing of activations is on: switch it off"),
+        noted.mode,
+    ):
         model(*args, **kwargs)
     return noted
