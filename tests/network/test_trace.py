@@ -684,7 +684,8 @@ def test_weights_that_are_masked_normed_joined_or_sliced():
     assert np.array_equal(uses["d.weight"].weights(model.d.weight.detach().numpy())[:, :, 0],
                           model.d.weight.detach().numpy()[1:3, ::2].T)  # fmt: skip
     assert np.array_equal(found["d", "b"], part(2, 3)) and ("d", "c") not in found
-    assert dict((name, why) for name, _, why in traced.left_out).keys() == {"a.parametrizations.weight.original0"}
+    reason = "used inside the parametrization of weight"
+    assert traced.left_out == (("a.parametrizations.weight.original0", (4, 1), reason),)
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
@@ -797,3 +798,39 @@ def test_a_model_that_bears_only_its_own_numbers():
     model.known = model.a(x).detach()
     traced = check(model, x, expected)
     assert "its own numbers" in traced.notes[0] and "not my numbers" in traced.notes[0]
+
+
+def test_a_model_that_changes_in_place_what_its_gradient_needs():
+    def forward(s, x):
+        x = s.a(x)
+        y = x * x
+        x.add_(1)
+        return s.b(y + x)
+
+    model = Model(forward, a=nn.Linear(3, 4), b=nn.Linear(4, 2))
+    check(model, torch.ones(2, 3), {("a", "input 0"): same(3), ("b", "a"): same(4)})
+
+
+def test_a_function_that_hides_the_modules_it_runs():
+    class Hiding(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x, module):
+            return module(x)
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient, None
+
+    model = Model(lambda s, x: s.b(Hiding.apply(s.a(x), s.h)), a=nn.Linear(3, 4), h=nn.Linear(4, 4), b=nn.Linear(4, 2))
+    reasons, cut = {"h.weight": "used inside Hiding"}, {("b", "a", "Hiding")}
+    check(model, torch.ones(2, 3), {("a", "input 0"): same(3)}, left_out=reasons, cut=cut)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_normed_weights_of_a_convolution_with_groups(transposed):
+    kind = nn.ConvTranspose1d if transposed else nn.Conv1d
+    normed = nn.utils.parametrizations.weight_norm(kind(6, 4, 3, groups=2), dim=2)
+    traced = trace(normed, torch.randn(1, 6, 9), progress=False)
+    full, x = torch.tensor(traced.uses[1].values), torch.randn(1, 6, 9)
+    apply = F.conv_transpose1d if transposed else F.conv1d
+    assert torch.allclose(apply(x, full.transpose(0, 1) if transposed else full, normed.bias), normed(x), atol=1e-6)

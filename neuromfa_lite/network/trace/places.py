@@ -63,9 +63,14 @@ class Places:
         self.shapes.append(tuple(shape))
         self.starts.append(self.starts[-1] + int(np.prod(shape)))
 
-    def register(self, tensor, source):
-        """A tensor that was computed of a parameter, place by place, before the run."""
-        self.copies[tensor] = (self.numbers(source), True)
+    def register(self, tensor, source, others, how):
+        """A tensor that was computed of a parameter, place by place, and of others, before the run."""
+        of = set().union(*(self.parameters_in(other) for other in others))
+        self.saw(of, how)
+        if source is None:
+            self.unclear[tensor] = of, how
+        else:
+            self.copies[tensor] = (self.numbers(source), True)
 
     def _direct(self, tensor):
         for first, last, number, parameter in self.by_storage.get(tensor.untyped_storage()._cdata, ()):
@@ -140,7 +145,8 @@ class Places:
             channels = np.arange(len(rows)) if channels is None else channels
             pieces.append(Piece(number, channels, rows + first - self.starts[number], cols, kernel))
         if self.changed(weight):
-            values = self._values(weight.detach().permute([*fixed, *kept]), tuple(fixed.values()), sizes, ends, groups)
+            values = weight.detach().permute([*fixed, *kept])[tuple(fixed.values())]
+            values = _apart(values, sizes, ends, groups, transposed)
             for piece in pieces:
                 piece.values = values[piece.channels]
         return pieces
@@ -162,13 +168,6 @@ class Places:
             if found is None:
                 raise NotUnderstood
             yield found[0], [*[np.zeros(1, np.int64)] * (outputs - 1), *found[1]], channels
-
-    def _values(self, weight, fixed, sizes, ends, groups):
-        shape = [int(np.prod(sizes[a:b])) for a, b in ((0, ends[0]), ends, (ends[1], None))]
-        values = weight[fixed].reshape(shape).cpu().numpy()
-        if groups > 1:
-            raise NotUnderstood
-        return values
 
     def follow(self, name, function, args, kwargs, out, weights):
         """Carry places over to what a call made of weights alone."""
@@ -208,6 +207,21 @@ class Places:
             if number not in self.used:
                 by = self.seen.get(number)
                 yield name, shape, f"used inside {by}" if by else "not used with these inputs"
+
+
+def _apart(values, sizes, ends, groups, transposed):
+    """(n_out, n_in, kernel) of weights stored group by group, zero between groups."""
+    n_out, n_in, kernel = (int(np.prod(sizes[a:b])) for a, b in ((0, ends[0]), ends, (ends[1], None)))
+    values = values.reshape(n_out, n_in, kernel).cpu().numpy()
+    if groups == 1:
+        return values
+    wide, high = (n_in, groups * n_out) if transposed else (groups * n_in, n_out)
+    whole = np.zeros((high, wide, kernel), values.dtype)
+    for group in range(groups):
+        rows = slice(group * high // groups, (group + 1) * high // groups)
+        cols = slice(group * wide // groups, (group + 1) * wide // groups)
+        whole[rows, cols] = values[:, cols] if transposed else values[rows]
+    return whole
 
 
 def _outer(axes):

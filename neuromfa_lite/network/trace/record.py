@@ -67,6 +67,7 @@ class Record:
         self.statistics = Statistics(torch)
         self.kept, self.inside, self.within = {}, Inside(), []
         self.mode, self.chance = None, False
+        self.hiding = None  # weights met inside a function with a gradient of its own
         self.gives = {}  # what the result of a product depends on
 
     def begin(self, inputs):
@@ -159,6 +160,9 @@ class Record:
         if name == "embedding_renorm":
             return args[0]  # it would change the weights
         tensors = list(self.tensors((args, kwargs)))
+        if self.hiding is not None:
+            self.hiding += [tensor for tensor in tensors if self.is_made_of_weights(tensor)]
+            return function(*args, **kwargs)
         self.gives, uses = {}, len(self.made)
         out, understood = self.special(name, function, args, kwargs, tensors), True
         gives = self.gives if len(self.made) > uses else None
@@ -312,7 +316,7 @@ class Record:
 
 
 
-def record(torch, model, places, inputs, draw, real):
+def record(torch, model, places, inputs, draw, real, copies):
     """The Record of one run of a model."""
 
     class Mode(torch.overrides.TorchFunctionMode):
@@ -321,24 +325,30 @@ def record(torch, model, places, inputs, draw, real):
 
     def applied(kind, *args, **kwargs):
         """A function with a gradient of its own: what it multiplies inside is not seen."""
-        if noted.mode not in torch.overrides._get_current_function_mode_stack():
+        if noted.hiding is not None or noted.mode not in torch.overrides._get_current_function_mode_stack():
             return own(kind, *args, **kwargs)
         if kind.__name__ == "CheckpointFunction":
             return args[0](*args[2:])
+        noted.hiding = []
+        try:
+            out, met = own(kind, *args, **kwargs), noted.hiding
+        finally:
+            noted.hiding = None
         with torch._C.DisableTorchFunction():
-            out = own(kind, *args, **kwargs)
             tensors = list(noted.tensors((args, kwargs)))
-            alone = not any(noted.is_made_of_weights(tensor) for tensor in tensors)
-            return noted.after(kind.__name__, kind, args, kwargs, tensors, out, alone, None)
+            met = [*met, *(tensor for tensor in tensors if noted.is_made_of_weights(tensor))]
+            tensors += [tensor for tensor in met if not any(tensor is each for each in tensors)]
+            return noted.after(kind.__name__, kind, args, kwargs, tensors, out, not met, None)
 
     noted = Record(torch, places, draw, real)
     noted.mode = Mode()
     args, kwargs = noted.begin(inputs)
     own = torch.autograd.Function.apply.__func__
-    with (
-        mock.patch.object(torch.autograd.Function, "apply", classmethod(applied)),
-        torch.autograd.graph.disable_saved_tensors_hooks("checkpointing of activations is on: switch it off"),
-        noted.mode,
-    ):
+    # A model that changes in place what its gradient needs is run with copies of all that is kept for gradients.
+    graph = torch.autograd.graph
+    saving = graph.disable_saved_tensors_hooks("checkpointing of activations is on: switch it off")
+    if copies:
+        saving = graph.saved_tensors_hooks(lambda tensor: tensor.detach().clone(), lambda tensor: tensor)
+    with mock.patch.object(torch.autograd.Function, "apply", classmethod(applied)), saving, noted.mode:
         model(*args, **kwargs)
     return noted

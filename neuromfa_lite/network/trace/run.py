@@ -37,6 +37,7 @@ class _Tracing:
         self.torch, self.model, self.inputs, self.progress = torch, model, inputs, progress
         self.uses, self.order, self.feeds, self.cuts, self.notes = {}, [], {}, {}, []
         self.left_out, self.sizes, self.real, self.by_chance = None, {}, False, False
+        self.copies = False
 
     def result(self):
         seen = []
@@ -58,15 +59,21 @@ class _Tracing:
         try:
             return self._draw(draw, weights, seed)
         except (MemoryError, RuntimeError) as error:
+            if "modified by an inplace operation" in str(error) and not self.copies:
+                self.copies = True
+                return self._asked(draw, weights, seed)
             if isinstance(error, RuntimeError) and "memory" not in str(error):
-                raise
+                raise SourceError(
+                    f"the gradients of {type(self.model).__name__} cannot be asked ({said(error)}): trace the part of it "
+                    "that holds the weights"
+                ) from error
             raise SourceError(
                 f"memory ran out in the trace of {type(self.model).__name__} ({said(error)}): give it a smaller input, "
                 "one sample of a few tokens or pixels"
             ) from error
 
     def _parametrized(self, stack):
-        """{computed weight: parameter of its shape} of torch.nn.utils.parametrize, computed once."""
+        """(computed weight, the parameter of its shape, others, words) of torch.nn.utils.parametrize, computed once."""
         from torch.nn.utils import parametrize
 
         stack.enter_context(parametrize.cached())
@@ -75,8 +82,8 @@ class _Tracing:
             for name, kept in getattr(module, "parametrizations", {}).items():
                 weight = getattr(module, name)
                 source = next((p for p in kept.parameters(recurse=False) if p.shape == weight.shape), None)
-                if source is not None:
-                    made.append((weight, source))
+                others = [p for p in kept.parameters() if p is not source]
+                made.append((weight, source, others, f"the parametrization of {name}"))
         return made
 
     def _draw(self, draw, weights, seed):
@@ -144,8 +151,8 @@ class _Tracing:
         places = Places(torch, self.model.named_parameters(remove_duplicate=False))
         if not places.names:
             raise SourceError(f"{type(self.model).__name__} has no weight matrix: there is nothing to trace")
-        for weight, source in weights:
-            places.register(weight, source)
+        for weight in weights:
+            places.register(*weight)
         generator = torch.Generator().manual_seed(draw)
 
         def numbers(shape, dtype, device):
@@ -153,7 +160,7 @@ class _Tracing:
             return torch.randn(shape, generator=generator, dtype=dtype).to(device)
 
         torch.manual_seed(seed)
-        return record(torch, self.model, places, self.inputs, numbers, real)
+        return record(torch, self.model, places, self.inputs, numbers, real, self.copies)
 
     def _refuse_inputs(self):
         """Refuse inputs that the model itself does not take."""
