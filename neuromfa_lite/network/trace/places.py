@@ -2,6 +2,7 @@
 
 import bisect
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -150,6 +151,18 @@ class Places:
             for piece in pieces:
                 piece.values = values[piece.channels]
         return pieces
+
+    def alike(self, weight, axes):
+        """The indices along some axes of a weight, those together at which it holds the same matrix."""
+        indices = list(product(*(range(weight.shape[axis]) for axis in axes)))
+        if weight not in self.copies or len(indices) == 1:
+            return [[index] for index in indices]
+        rest = [axis for axis in range(weight.dim()) if axis not in axes]
+        numbers = self.numbers(weight).permute([*axes, *rest]).flatten(len(axes))
+        together = {}
+        for index in indices:
+            together.setdefault((int(numbers[index][0]), int(numbers[index][-1])), []).append(index)
+        return list(together.values())
 
     def _in_one(self, first, axes):
         """Whether places that add up lie in one parameter."""

@@ -121,9 +121,10 @@ class Record:
                 self.depends[self.kept[key][1]] = self.depends.get(tensor, {})
         return self.kept[key][1]
 
-    def use(self, kind, read, pieces, positions, like, groups=1, dimensions=0, of=None):
+    def use(self, kind, read, pieces, positions, weight, groups=1, dimensions=0, of=None):
         """Note a use for each piece; (positions, n_out) in place of what the product gave."""
-        torch, dtype = self.torch, like.dtype
+        torch = self.torch
+        like = weight if read is None else read
         if not positions:
             raise NotUnderstood
         outs = []
@@ -131,8 +132,8 @@ class Record:
             name = self.places.names[piece.number]
             key = kind, name, int(piece.rows[0] + piece.cols[0]), len(piece.rows), len(piece.cols)
             occurrence = self.times[key] = self.times.get(key, -1) + 1
-            leaf = self.draw((positions, len(piece.rows)), dtype, like.device).requires_grad_()
-            depends = dict(self.depends.get(read if of is None else of, {}))
+            leaf = self.draw((positions, len(piece.rows)), like.dtype, like.device).requires_grad_()
+            depends = self.merged([self.depends.get(each, {}) for each in (read if of is None else of, weight)])
             shape = self.places.shapes[piece.number]
             more = occurrence, groups, shape, dimensions, depends
             entry = Made((*key, occurrence), kind, name, read, leaf, piece, *more)
@@ -230,8 +231,8 @@ class Record:
         is_index = isinstance(indices, self.torch.Tensor) and not indices.is_floating_point()
         if not self.places.is_weight(weight) or not is_index or indices.dtype is self.torch.bool:
             return None
-        if name in ("getitem", "index_select") and not self.flows(indices):
-            return None  # a part of a table, the same for every input
+        if name in ("getitem", "index_select") and (weight.dim() > 2 or not self.flows(indices)):
+            return None  # one matrix of several, or a part of a table that is the same for every input
         if name == "index_select" and given(1, "dim") != 0:
             return None
         with self.torch.no_grad():
@@ -256,7 +257,8 @@ class Record:
         weights = [tensor for tensor in tensors if self.is_made_of_weights(tensor)]
         if weights and results:
             of = set().union(*(self.places.parameters_in(weight) for weight in weights))
-            if gives is None and not any(self.flows(tensor) for tensor in tensors):
+            chosen = name in ("getitem", "index_select") and tensors[0] is weights[0]  # by a router, perhaps
+            if gives is None and (chosen or not any(self.flows(tensor) for tensor in tensors)):
                 self.places.follow(name, function, args, kwargs, out, weights)
             elif gives is None and (not understood or any(tensor in self.places.unclear for tensor in weights)):
                 self.places.saw(of, name)
