@@ -1,7 +1,6 @@
 """What feeds what, as the tests of the trace write it by hand and as a trace found it: matrices of bool."""
 
 import numpy as np
-import torch
 
 from neuromfa_lite.network.trace import trace
 
@@ -58,6 +57,8 @@ def joins(traced):
 
 
 def check(model, inputs, expected, **known):
+    import torch
+
     torch.manual_seed(1)
     traced = trace(model, inputs, progress=False)
     found = joins(traced)

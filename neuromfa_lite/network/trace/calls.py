@@ -10,7 +10,10 @@ MEETS = set(
 )
 NO_GRADIENT = {"round", "floor", "ceil", "trunc", "sign", "heaviside", "sgn", "fix"}
 CHANCE = set("bernoulli multinomial normal uniform rand randn randint randperm rand_like randn_like poisson".split())
-EMPTY = set("zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full size shape rand_like randn_like".split())
+EMPTY = set(
+    """zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty new_full size
+    shape""".split()
+)
 READS = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "__array__"}
 SAME = {"truediv": "div", "true_divide": "div", "divide": "div", "subtract": "sub", "multiply": "mul"}
 DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout"}
@@ -18,6 +21,16 @@ DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "
 
 LOOKUPS = {"embedding", "embedding_bag", "getitem", "index_select"}
 DUNDERS = set("add sub mul truediv floordiv mod pow matmul and or xor".split())
+
+
+class Call:
+    """One call of torch."""
+
+    def __init__(self, function, args, kwargs, tensors):
+        self.function, self.args, self.kwargs, self.tensors = function, args, kwargs, tensors
+        self.asked = getattr(function, "__name__", "")
+        self.name, self.in_place = name_of(function)
+        self.plain = isinstance(function, types.FunctionType)  # written in Python
 
 
 class Arguments:

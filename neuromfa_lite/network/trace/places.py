@@ -27,6 +27,10 @@ class NotUnderstood(Exception):
     """A product whose weights cannot be told apart; its matrices are left out."""
 
 
+class NoProduct(NotUnderstood):
+    """Nothing is summed: the weights multiply number by number."""
+
+
 @dataclass
 class Piece:
     """The part of a product's weights that lies in one parameter; channels: which of the product's outputs it makes."""
@@ -66,10 +70,9 @@ class Places:
 
     def register(self, tensor, source, others, how):
         """A tensor that was computed of a parameter, place by place, and of others, before the run."""
-        of = set().union(*(self.parameters_in(other) for other in others))
-        self.saw(of, how)
+        self.saw(others, how)
         if source is None:
-            self.unclear[tensor] = of, how
+            self.unclear[tensor] = set().union(*(self.parameters_in(other) for other in others)), how
         else:
             self.copies[tensor] = (self.numbers(source), True)
 
@@ -100,7 +103,7 @@ class Places:
         return tensor in self.copies and self.copies[tensor][1]
 
     def parameters_in(self, tensor):
-        """The parameters a tensor is made of."""
+        """The numbers of the parameters a tensor is made of."""
         if tensor in self.copies:
             numbers = self.copies[tensor][0]
             return {self.number_of(int(numbers.min())), self.number_of(int(numbers.max()))}
@@ -182,8 +185,9 @@ class Places:
                 raise NotUnderstood
             yield found[0], [*[np.zeros(1, np.int64)] * (outputs - 1), *found[1]], channels
 
-    def follow(self, name, function, args, kwargs, out, weights):
+    def follow(self, call, out, weights):
         """Carry places over to what a call made of weights alone."""
+        name = call.name
         made = [out] if isinstance(out, self.torch.Tensor) else out
         if not isinstance(made, tuple | list) or not all(isinstance(part, self.torch.Tensor) for part in made):
             return
@@ -194,7 +198,7 @@ class Places:
                 self.copies[made[0]] = (self.numbers(weights[0]), self.changed(weights[0]))
             return
         if name in MOVES and all(self.is_weight(weight) for weight in weights):
-            moved = function(*_swapped(args, self), **_swapped(kwargs, self))
+            moved = call.function(*_swapped(call.args, self), **_swapped(call.kwargs, self))
             moved = [moved] if isinstance(moved, self.torch.Tensor) else moved
             changed = any(self.changed(weight) for weight in weights)
             for part, numbers in zip(made, moved, strict=True):
@@ -203,23 +207,23 @@ class Places:
         alike = [each for each in weights if self.is_weight(each) and each.shape == made[0].shape]
         if name in CHANGES and len(alike) == 1:
             self.copies[made[0]] = (self.numbers(alike[0]), True)
-            others = set().union(*(self.parameters_in(each) for each in weights if each is not alike[0]), set())
-            self.saw(others - self.parameters_in(alike[0]), name)
+            self.saw([each for each in weights if each is not alike[0]], name)
             return
         of = set().union(*(self.parameters_in(weight) for weight in weights))
         for part in made:
             self.unclear[part] = (of, name)
 
-    def saw(self, parameters, name):
-        for number in parameters:
-            self.seen.setdefault(number, name)
+    def saw(self, weights, name):
+        """Weights were in a call that is no product with them; None for one of nothing."""
+        for weight in weights:
+            for number in self.parameters_in(weight):
+                self.seen.setdefault(number, f"used inside {name}" if name else "nothing reached it with these inputs")
 
     def left_out(self):
         """(name, shape, reason) of every parameter that was in no product."""
         for number, (name, shape) in enumerate(zip(self.names, self.shapes, strict=True)):
             if number not in self.used:
-                by = self.seen.get(number)
-                yield name, shape, f"used inside {by}" if by else "not used with these inputs"
+                yield name, shape, self.seen.get(number, "not used with these inputs")
 
 
 def _apart(values, sizes, ends, groups, transposed):

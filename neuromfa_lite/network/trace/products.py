@@ -3,7 +3,7 @@
 import string
 from math import prod
 
-from .places import NotUnderstood
+from .places import NoProduct, NotUnderstood
 
 CONVOLUTIONS = {f"conv{d}d": (d, False) for d in (1, 2, 3)} | {f"conv_transpose{d}d": (d, True) for d in (1, 2, 3)}
 LETTERS = string.ascii_letters
@@ -145,9 +145,9 @@ def contract(record, x, x_letters, weight, w_letters, out_letters, bias=None):
     inside = [letter for letter in w_letters if letter in x_letters and letter not in out_letters]
     outside = [letter for letter in w_letters if letter not in x_letters and letter != "*"]
     apart = [letter for letter in w_letters if letter in x_letters and letter in out_letters]
-    if not inside or any(letter not in out_letters for letter in outside):
-        raise NotUnderstood
-    if not x.numel():
+    if not inside and not outside:
+        raise NoProduct
+    if not inside or any(letter not in out_letters for letter in outside) or not x.numel():
         raise NotUnderstood
     summed = [axis for axis, letter in enumerate(x_letters) if letter not in w_letters + out_letters]
     if summed:
@@ -193,7 +193,7 @@ def convolution(record, name, args, run):
     out_axis, in_axis = (1, 0) if transposed else (0, 1)
     kernel = range(2, 2 + dimensions)
     pieces = record.places.pieces(weight, [out_axis], [in_axis], kernel, {}, groups, transposed)
-    leaf = record.use("convolution", read, pieces, prod(shape[:-1]), weight, groups, dimensions)
+    leaf = record.use("convolution", read, pieces, prod(shape[:-1]), weight, (groups, dimensions))
     out = leaf.view(shape).movedim(-1, -1 - dimensions)
     return out + bias.view(-1, *[1] * dimensions) if record.also(bias) else out
 

@@ -64,8 +64,8 @@ class _Tracing:
                 return self._asked(draw, weights, seed)
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise SourceError(
-                    f"the gradients of {type(self.model).__name__} cannot be asked ({said(error)}): trace the part of it "
-                    "that holds the weights"
+                    f"the gradients of {type(self.model).__name__} cannot be asked ({said(error)}): trace the part of "
+                    "it that holds the weights"
                 ) from error
             raise SourceError(
                 f"memory ran out in the trace of {type(self.model).__name__} ({said(error)}): give it a smaller input, "
