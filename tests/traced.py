@@ -81,6 +81,11 @@ def check(model, inputs, expected, **known):
 def check_weights(use, model):
     """Its places lie in the parameter, each its own."""
     weights = use.weights(dict(model.named_parameters(remove_duplicate=False))[use.name].detach().float().numpy())
+    found = use.in_two_dimensions()
+    if found is not None:
+        stored = dict(model.named_parameters(remove_duplicate=False))[use.name].detach().float().numpy()
+        flat = stored.reshape(-1, stored.shape[-1])[np.ix_(*found)]
+        assert np.array_equal(flat.T if use.transposed else flat, weights[:, :, 0])
     assert weights.shape[:2] == (use.n_out, use.n_in) and np.isfinite(weights).all()
 
 

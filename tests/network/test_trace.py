@@ -864,3 +864,9 @@ def test_normed_weights_of_a_convolution_with_groups(transposed):
     full, x = torch.tensor(traced.uses[1].values), torch.randn(1, 6, 9)
     apply = F.conv_transpose1d if transposed else F.conv1d
     assert torch.allclose(apply(x, full.transpose(0, 1) if transposed else full, normed.bias), normed(x), atol=1e-6)
+
+
+def test_one_token_is_said_to_be_too_few():
+    model = nn.TransformerEncoderLayer(6, 2, 4, batch_first=True)
+    assert "one place" in trace(model, torch.randn(1, 1, 6), progress=False).notes[0]
+    assert not trace(model, torch.randn(1, 3, 6), progress=False).notes

@@ -93,8 +93,8 @@ class Places:
         if tensor in self.copies:
             return self.copies[tensor][0]
         number, parameter = self._direct(tensor)
-        own = self.torch.arange(parameter.numel()).view(parameter.shape)
-        stored = self.torch.zeros(_extent(parameter), dtype=self.torch.int64)
+        own = self.torch.arange(parameter.numel(), device=tensor.device).view(parameter.shape)
+        stored = self.torch.zeros(_extent(parameter), dtype=self.torch.int64, device=tensor.device)
         stored.as_strided(parameter.shape, parameter.stride()).copy_(own)
         offset = tensor.storage_offset() - parameter.storage_offset()
         return stored.as_strided(tensor.shape, tensor.stride(), offset) + self.starts[number]
@@ -122,7 +122,7 @@ class Places:
             number, parameter = direct
             first = tensor.storage_offset() - parameter.storage_offset() + self.starts[number]
             return first, [np.arange(n) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)]
-        return added_up(self.numbers(tensor).numpy())
+        return added_up(self.numbers(tensor).cpu().numpy())
 
     def pieces(self, weight, out_axes, in_axes, kernel_axes, fixed, groups=1, transposed=False):
         """The Pieces of a weight, axis by axis outputs, inputs, kernel; fixed {axis: index}."""
@@ -161,7 +161,7 @@ class Places:
         if weight not in self.copies or len(indices) == 1:
             return [[index] for index in indices]
         rest = [axis for axis in range(weight.dim()) if axis not in axes]
-        numbers = self.numbers(weight).permute([*axes, *rest]).flatten(len(axes))
+        numbers = self.numbers(weight).permute([*axes, *rest]).flatten(len(axes)).cpu()
         together = {}
         for index in indices:
             together.setdefault((int(numbers[index][0]), int(numbers[index][-1])), []).append(index)
@@ -173,7 +173,7 @@ class Places:
 
     def _mixed(self, weight, kept, outputs, fixed):
         """(first, places, channels) of a weight put together of several parameters, output by output."""
-        numbers = self.numbers(weight).permute([*fixed, *kept]).numpy()[tuple(fixed.values())]
+        numbers = self.numbers(weight).permute([*fixed, *kept]).cpu().numpy()[tuple(fixed.values())]
         numbers = numbers.reshape(-1, *numbers.shape[outputs:])
         owners = np.array([self.number_of(int(row.flat[0])) for row in numbers])
         if numbers.min() < 1:

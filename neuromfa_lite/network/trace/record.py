@@ -255,6 +255,8 @@ class Record:
             self.note(f"the model draws numbers by chance ({name})", chance=True)
         if call.asked in READS and any(leaf >= 0 for leaf in depends):
             self.note(f"the model reads numbers of its own in Python ({name}): what follows is not seen")
+        if depends and self.is_over_one(call, out):
+            self.note("a softmax over one place only: queries and keys do not show, give it three tokens or more")
         weights = [tensor for tensor in call.tensors if self.is_made_of_weights(tensor)]
         if weights and any(True for _ in self.tensors(out)):
             chosen = name in ("getitem", "index_select") and call.tensors[0] is weights[0]  # by a router, perhaps
@@ -278,6 +280,12 @@ class Record:
                     self.depends[part] = depends
         self.statistics.note(name, call.args, call.kwargs, out, self.depends)
         return out
+
+    def is_over_one(self, call, out):
+        if call.name == "scaled_dot_product_attention":
+            return call.tensors[1].shape[-2] == 1
+        axis = Arguments(call.args, call.kwargs)(1, "dim")
+        return call.name == "softmax" and isinstance(axis, int) and out.dim() > 0 and out.shape[axis] == 1
 
     def is_empty(self, out):
         return not any(part.numel() for part in self.tensors(out))
