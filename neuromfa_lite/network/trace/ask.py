@@ -123,7 +123,7 @@ class Questions:
         return set(others.tolist())
 
     def _positions(self, read, every, live):
-        """(3, n_out) for the first, middle and last position read: the only position that reaches it; -1 none, -2 more."""
+        """(3, n_out) of the first, middle and last position read: the only position it is read at; -1 none, -2 more."""
         spots = sorted({0, len(read) // 2, len(read) - 1})
         masks = np.zeros((3, len(read)), bool)
         masks[np.arange(3), (spots * 3)[:3]] = True
