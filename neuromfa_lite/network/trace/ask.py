@@ -92,41 +92,44 @@ class Questions:
 
     def _ask_columns(self, read, every, columns, open_, pairs):
         """Ask input channel by input channel; those at once that no output channel may feed both of."""
-        colours = _coloured(columns, [several.fits for several in open_.values()])
-        masks = np.zeros((max(colours) + 1, read.shape[1]), bool)
-        masks[colours, columns] = True
+        masks = _one_by_one(columns, [several.fits for several in open_.values()], read.shape[1])
         asked = self._masked(read, every, masks)
         seen = self.pull(read, asked, list(open_), lambda gradient: (gradient != 0).any(1).cpu().numpy())
         for (number, several), reached in zip(open_.items(), seen, strict=True):
-            colour, at = np.nonzero(reached[:, several.channels])
-            fits = several.fits[several.which[at]] & masks[colour]
-            told = fits.any(1)
-            pairs[number].append(np.column_stack([fits.argmax(1), several.channels[at]])[told])
+            pairs[number].append(_attributed(reached, masks, several))
 
     def _several(self, read, number, several, pairs):
-        """Ask from the other side: which j have only one i among those that several j read; returns the other j."""
-        candidates, several = several.fits.any(0), several.channels
-        torch, leaf = self.torch, self.leaves[number]
+        """Ask from the other side, by tangents: which i does each j read; returns the j that are left to be asked."""
+        torch, channels = self.torch, several.channels
+        left = set(np.flatnonzero(several.fits.any(0)).tolist())
         try:
             cotangent = torch.zeros_like(read).requires_grad_()
-            (back,) = torch.autograd.grad(read, leaf, cotangent, create_graph=True)
+            (back,) = torch.autograd.grad(read, self.leaves[number], cotangent, create_graph=True)
             if not back.requires_grad:
-                return set(np.flatnonzero(candidates).tolist())
-            flat = self.channels_last(number, back.unsqueeze(0))[0]
-            of = torch.as_tensor(several, device=flat.device)
-            chosen = flat[:, of]
-            every, masks = self.random(chosen, chosen.shape), _halves(len(several))
-            seen = []
-            for mask in masks:
+                return left
+            chosen = self.channels_last(number, back.unsqueeze(0))[0][:, torch.as_tensor(channels, device=back.device)]
+            every = self.random(chosen, chosen.shape)
+
+            def reached(mask):
                 tangent = every * torch.as_tensor(mask, device=every.device)
-                (reached,) = torch.autograd.grad(chosen, cotangent, tangent, retain_graph=True)
-                seen.append((reached != 0).any(0).cpu().numpy())
+                (moved,) = torch.autograd.grad(chosen, cotangent, tangent, retain_graph=True)
+                return (moved != 0).any(0).cpu().numpy()
+
+            known, others = _read_bits(np.array([reached(mask) for mask in _halves(len(channels))]), len(channels))
+            told = [np.column_stack([each[:, 1], channels[each[:, 0]]]) for each in known]
+            left = set(others.channels.tolist())
+            if left:
+                # Few channels that feed many are asked one by one from this side, many that feed few from the other.
+                masks = _one_by_one(range(len(channels)), [others.fits], len(channels))
+                if len(masks) < len(_one_by_one(sorted(left), [several.fits], read.shape[1])):
+                    seen = np.array([reached(mask) for mask in masks])
+                    i, j = _attributed(seen, masks, others).T
+                    told.append(np.column_stack([j, channels[i]]))
+                    left = set()
         except RuntimeError:  # some gradient has none of its own
-            return set(np.flatnonzero(candidates).tolist())
-        known, others = _read_bits(np.array(seen), len(several))
-        for each in known:
-            pairs[number].append(np.column_stack([each[:, 1], several[each[:, 0]]]))
-        return set(others.channels.tolist())
+            return set(np.flatnonzero(several.fits.any(0)).tolist())
+        pairs[number] += told
+        return left
 
     def _positions(self, read, every, live):
         """(3, n_out) of the first, middle and last position read: the only position it is read at; -1 none, -2 more."""
@@ -196,14 +199,24 @@ def _read_bits(seen, channels):
     return [np.column_stack([j, i])], _Several(several, which.reshape(-1), fits)
 
 
-def _coloured(columns, fits):
-    """A colour for each column, another for any two that one row of fits holds."""
-    rows = np.concatenate(fits)[:, columns]
-    rows = np.unique(rows, axis=0)
-    taken = np.zeros((len(rows), len(columns)), bool)  # colours that the columns of a row have
-    colours = []
+def _one_by_one(columns, fits, channels):
+    """(questions, channels) bool that ask for each column, for two at once only where no row of fits holds both."""
+    columns = list(columns)
+    rows = np.unique(np.concatenate(fits)[:, columns], axis=0)
+    taken = np.zeros((len(rows), len(columns)), bool)  # questions that a row is in
+    asked = np.zeros(len(columns), np.int64)
     for column in range(len(columns)):
         mine = rows[:, column]
-        colours.append(int(np.argmin(taken[mine].any(0))) if mine.any() else 0)
-        taken[mine, colours[-1]] = True
-    return colours
+        asked[column] = np.argmin(taken[mine].any(0)) if mine.any() else 0
+        taken[mine, asked[column]] = True
+    masks = np.zeros((asked.max() + 1, channels), bool)
+    masks[asked, columns] = True
+    return masks
+
+
+def _attributed(seen, masks, several):
+    """(pairs, 2) of an asked channel and one of several.channels that answered (questions, all channels) to it."""
+    question, at = np.nonzero(seen[:, several.channels])
+    fits = several.fits[several.which[at]] & masks[question]
+    told = fits.any(1)
+    return np.column_stack([fits.argmax(1), several.channels[at]])[told]
