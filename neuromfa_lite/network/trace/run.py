@@ -7,10 +7,10 @@ import numpy as np
 from ...errors import NeuroMFAError, SourceError, said
 from .ask import Questions
 from .data import Trace, Use
+from .mode import record
 from .model import as_before, call_of, given, in_full, unwrapped
 from .patterns import feeds_of
 from .places import Places
-from .record import record
 
 DRAWS = 2  # and one more where they differ
 
