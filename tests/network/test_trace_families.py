@@ -304,3 +304,16 @@ def test_resnet_with_its_shortcuts():
         ("classifier.1", shortcut): same(10),
     }
     check(T.ResNetForImageClassification(config), {"pixel_values": torch.randn(1, 3, 32, 32)}, known)
+
+
+def test_experts_that_no_token_reaches_are_named():
+    config = T.MixtralConfig(**SIZES | {"num_hidden_layers": 1}, num_key_value_heads=1, num_local_experts=40,
+                             num_experts_per_tok=1)  # fmt: skip
+    model, inputs = made(T.MixtralForCausalLM, config)
+    traced = trace(model, inputs, progress=False)
+    for kind in ("gate_up_proj", "down_proj"):
+        name = f"model.layers.0.mlp.experts.{kind}"
+        reached = {use.expert for use in traced.uses if use.name == name}
+        missing = [str(number) for number in range(40) if number not in reached]
+        reason = next(why for other, _, why in traced.left_out if other == name)
+        assert reached and reason == f"expert {', '.join(missing)} of 40: nothing reached it with these inputs"

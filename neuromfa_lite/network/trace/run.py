@@ -7,10 +7,10 @@ import numpy as np
 from ...errors import NeuroMFAError, SourceError, said
 from .ask import Questions
 from .data import Trace, Use
+from .mode import record
 from .model import as_before, call_of, given, in_full, unwrapped
 from .patterns import feeds_of
 from .places import Places
-from .record import record
 
 DRAWS = 2  # and one more where they differ
 
@@ -204,12 +204,25 @@ class _Tracing:
             cut = sorted((number_of[other], by) for other, by in self.cuts[key].items() if other not in self.feeds[key])
             uses.append(_use(entry, n_in, n_out, tuple(feeds), tuple(cut)))
         left_out = tuple((name, *why) for name, why in self.left_out.items())
-        return Trace(tuple(uses), left_out, tuple(self.notes))
+        return Trace(tuple(uses), left_out + tuple(_unreached(uses)), tuple(self.notes))
 
     def _bar(self, numbers):
         from tqdm.auto import tqdm
 
         return tqdm(numbers, desc="trace", unit="matrix", disable=not self.progress, delay=1, leave=False)
+
+
+def _unreached(uses):
+    """(name, shape, reason) of the matrices of a stack that no token reached."""
+    stacks = {}
+    for use in uses:
+        if use.kind == "linear" and len(use.shape) > 2:
+            stacks.setdefault((use.name, use.shape), set()).add(use.expert)
+    for (name, shape), reached in stacks.items():
+        missing = sorted(set(range(shape[0])) - reached)
+        if missing and None not in reached:
+            numbers = ", ".join(map(str, missing))
+            yield name, shape, f"expert {numbers} of {shape[0]}: nothing reached it with these inputs"
 
 
 def _use(entry, n_in, n_out, feeds, cut):
