@@ -281,7 +281,7 @@ def test_an_unknown_architecture_says_what_was_found_and_how_to_describe_it(regi
     assert f"model_type {model_type!r}" in said if model_type else "no model_type" in said
     for part in (
         str(folder),
-        "known are gpt_neox",
+        "known are bert, bloom, ",
         "h.0.weight (2, 3)",
         "and 5 more",
         "register(Architecture(",

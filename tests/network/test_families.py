@@ -1,0 +1,138 @@
+"""Every record against the model that it describes: a push of any neuron moves the inputs that the record names."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from neuromfa_lite import load_network
+from neuromfa_lite.network.architectures import ARCHITECTURES
+from neuromfa_lite.network.feeders import feeders
+from neuromfa_lite.weights import open_source
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from push import Runs, direct  # noqa: E402 - they import torch and transformers
+from tiny_models import MODELS, ONE_BY_ONE, tiny  # noqa: E402
+
+pytestmark = pytest.mark.torch
+every_model = pytest.mark.parametrize("case", MODELS)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Two threads that share small products wait for each other longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@cache
+def pushed(case):
+    """(model, who feeds whom in it by pushes)."""
+    model, inputs = tiny(case)
+    return model, direct(model, inputs, together=1 if case in ONE_BY_ONE else 32)
+
+
+def refuse_other(recorded, observed):
+    """Compare {matrix: {matrix that feeds it: (inputs, outputs) bool}}, those of the first dict's matrices alone."""
+    for name, by_record in recorded.items():
+        moved = {writer: moves for writer, moves in observed[name].items() if writer in recorded}
+        by_record = {writer: moves for writer, moves in by_record.items() if moves.any()}
+        assert set(by_record) == set(moved), name
+        for writer in moved:
+            np.testing.assert_array_equal(by_record[writer], moved[writer], f"{writer} -> {name}")
+
+
+@every_model
+def test_a_push_of_a_neuron_moves_what_the_record_names(case):
+    model, observed = pushed(case)
+    network = load_network(model, wiring="dataflow")
+    recorded = feeders(network.layers, network.blocks)
+    assert len(recorded) >= 8 and all(observed[name] for name in recorded if ".1." in name)
+    refuse_other(recorded, observed)
+
+
+@every_model
+def test_a_saved_model_is_wired_as_it_is_in_memory(case, tmp_path):
+    model, observed = pushed(case)
+    model.save_pretrained(tmp_path)
+    network = load_network(tmp_path, wiring="dataflow")
+    recorded = feeders(network.layers, network.blocks)
+    refuse_other(recorded, by_names_on_disk(observed, model, open_source(tmp_path)))
+    assert roles(network) == roles(load_network(model, wiring="dataflow"))
+
+
+def roles(network):
+    """{the first numbers of a matrix: its role}."""
+    return {block.matrix.read([0]).tobytes(): block.role for block in network.weight_blocks}
+
+
+def by_names_on_disk(observed, model, source):
+    """What was observed, by the names and rows of the file where they differ: they are found by their numbers."""
+    memory = dict(model.named_parameters())
+    rows = {}
+    for name in observed:
+        stored, _, number = name.removesuffix("]").partition("[")
+        weights = memory[stored].detach().numpy()
+        for row, numbers in enumerate(weights[int(number)] if number else weights):
+            rows[numbers.tobytes()] = name, row
+    places = {name: (name, slice(None)) for name in observed}
+    for name, matrix in source.matrices.items():
+        if name not in places:
+            found = [rows.get(numbers.tobytes()) for numbers in matrix.read()]
+            if all(found):
+                [where] = {where for where, _ in found}
+                places[name] = where, [row for _, row in found]
+    return {
+        name: {
+            writer: observed[where][there][:, those]
+            for writer, (there, those) in places.items()
+            if there in observed[where]
+        }
+        for name, (where, _) in places.items()
+    }
+
+
+@every_model
+def test_a_role_is_what_the_model_does_with_it(case):
+    """A query moves what its own token gets, a key what others get; what a gate lets through moves it in proportion."""
+    model, inputs = tiny(case)
+    network = load_network(model, wiring="dataflow")
+    first = [block for block in network.blocks if network.layers[block.target].block == 0]
+    gated = {block.target for block in first if block.role in ("gate", "expert-gate")}
+    seen = set()
+    with Runs(model, inputs) as runs:
+        for block in first:
+            if block.role in ("query", "key", "value"):
+                moved = what_moves(runs, block, at=4)
+                assert moved == {4} if block.role == "query" else len(moved) > 1, block.name
+            elif block.target in gated:
+                once, twice = (of_one(runs, block, by=by) for by in (1.0, 2.0))
+                assert np.allclose(2 * once, twice, rtol=1e-6) == (block.role in ("mlp-in", "expert-in")), block.name
+            seen.add(block.role)
+    assert {"query", "key", "value"} < seen and (not gated or seen & {"mlp-in", "expert-in"})
+
+
+def of_one(runs, block, **how):
+    """(places, inputs) what moves in the one matrix that a row of a block feeds."""
+    name, rows, _ = block.matrix.place
+    [moved] = [moves[0] for moves in runs.push(name, [int(rows[-1])], **how).values() if moves.any()]
+    return moved
+
+
+def what_moves(runs, block, at):
+    return set(np.flatnonzero(of_one(runs, block, at=at).any(axis=1)).tolist())
+
+
+@every_model
+def test_every_tensor_of_two_dimensions_has_its_place_or_the_reason_why_not(case):
+    network = load_network(pushed(case)[0], wiring="dataflow")
+    for name, shape, reason in network.left_out:
+        assert len(shape) < 2 or "no join of" not in reason, name
+
+
+def test_every_family_is_pushed():
+    assert {case.partition(",")[0] for case in MODELS} == set(ARCHITECTURES)
