@@ -75,7 +75,6 @@ def transformer(
     transposed=False,
     sizes=None,
     norms=None,
-    last_norm=None,
     **about,
 ):
     """The Architecture of a family of transformers.
@@ -88,8 +87,8 @@ def transformer(
             one key, this key, its value, and so on.
         sizes: {"hidden" or "mlp": the configuration's key}, held against the matrices; None: these tell their sizes.
         transposed: whether matrices are stored (sources, targets).
-        norms, last_norm: {"attention", "cross" or "mlp": the name in a block of the gain in front of it}, and the name
-            of that in front of the unembedding; None: not told, as where norms stand behind what they scale.
+        norms: {"attention", "cross" or "mlp": the name in a block of the gain in front of it, "last": that in front of
+            the unembedding}; None: not told, as where norms stand behind what they scale.
         about: of the Architecture; left_out comes before what all transformers leave out.
     """
 
@@ -102,11 +101,11 @@ def transformer(
         return made.layers, made.joins
 
     def gains(known):
-        found = {"unembedding": last_norm}
+        found = {"unembedding": norms["last"]}
         for stack in (stack(known) if callable(stack) else stack for stack in stacks):
-            for part, norm in norms.items():
+            for part in norms.keys() - {"last"}:
                 for block in range(known[stack.count]):
-                    before, names = stack.blocks.format(block), getattr(stack, part)
+                    before, names, norm = stack.blocks.format(block), getattr(stack, part), norms[part]
                     entering = [key for key in names if not key.endswith(("output", "out"))]
                     found |= {before + names[key]: before + norm for key in entering}
         return found
