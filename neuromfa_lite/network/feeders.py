@@ -31,7 +31,7 @@ def feeders(layers, blocks):
                     for name, rows in writers(block.source).items():
                         _add(found, name, (joined.astype(np.float32) @ rows.astype(np.float32)) > 0)
                 else:
-                    name, rows, stored = block.matrix.place
+                    name, rows, stored = block.place
                     wide = np.zeros((len(layers[layer]), stored), bool)
                     wide[np.arange(len(rows)), rows] = True
                     _add(found, name, wide)
@@ -40,7 +40,7 @@ def feeders(layers, blocks):
     reading = {}
     for block in blocks:
         if not block.fixed:
-            name = block.matrix.place[0]
+            name = block.place[0]
             for writer, rows in writers(block.source).items():
                 _add(reading.setdefault(name, {}), writer, rows)
             reading.setdefault(name, {})

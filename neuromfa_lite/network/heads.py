@@ -10,9 +10,10 @@ import numpy as np
 
 from ..errors import SourceError
 from .architectures.wire import Wiring
+from .computed import computed
 from .connections import Dense
 from .parts import heads_of
-from .wiring import chain, computed, folded
+from .wiring import chain, folded
 
 NEEDED = ("query", "key", "value", "attention-output")
 

@@ -12,7 +12,7 @@ from ..method import identity, label, refuse_no_method
 from ..weights import open_source
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
-from .wiring import wired
+from .wiring import usual, wired
 
 
 class NeuronNetwork:
@@ -285,7 +285,7 @@ class NeuronNetwork:
         return ask
 
 
-def load_network(source, revision=None, config=None, wiring="chain", read="auto"):
+def load_network(source, revision=None, config=None, wiring=None, read="auto"):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -294,7 +294,7 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         wiring: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
-            is asked twice, and its answers are compared. None: "chain".
+            is asked twice, and its answers are compared. None: "chain", or "dataflow" of a family without a chain.
         read: "auto" maps large matrices of a safetensors file; "copy" copies whatever is read, for files that a running
             training writes to: one that is cut short while it is read is an error then, and ends the process else.
 
@@ -310,8 +310,8 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         >>> load_network(load_run("induction").checkpoint(0)).sample(32, seed=0).connections
         16384
     """
-    wiring = "chain" if wiring is None else wiring
     opened = open_source(source, revision=revision, config=config, read=read)
+    wiring = usual(opened) if wiring is None else wiring
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, wired(opened, wiring)

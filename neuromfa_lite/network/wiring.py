@@ -3,26 +3,30 @@
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-import numpy as np
-
 from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..errors.arguments import shown
 from ..method import PAPER, SHIPPED, label
-from ..weights import WeightMatrix
-from .architectures.wire import Wiring, find_architecture, wire
+from .architectures.wire import KERNEL_NORMS, Wiring, find_architecture, wire
+from .computed import computed, kind_of
 from .connections import CONNECTIONS, Dense, NeuronLayer
 from .parts import embedding_of, gain_of, gains_of, unembedding_of
 
 TOKENS = "tokens"
 
 
-def wired(source, wiring="chain"):
-    """The Wiring of a WeightSource by a wiring's name, or callable, which is asked twice."""
+def wired(source, wiring=None):
+    """The Wiring of a WeightSource by a wiring's name, or callable, which is asked twice; None: :func:`usual`."""
+    wiring = usual(source) if wiring is None else wiring
     made = _asked(source, wiring)
     if not isinstance(wiring, str) or wiring not in SHIPPED["wiring"]:
         if _seen(made) != _seen(_asked(source, wiring)):
             raise NeuroMFAError(f"wiring {label(wiring)!r} gave two answers to one question: {ONE_ANSWER}")
     return made
+
+
+def usual(source):
+    """The wiring of a model of which none is asked: the published chain, or the dataflow of a family that has none."""
+    return "dataflow" if find_architecture(source).joins is None else "chain"
 
 
 def _asked(source, wiring):
@@ -57,6 +61,11 @@ def chain(source):
 def dataflow(source):
     """The model's own wiring: residual streams, heads, gates and routers beside its weight matrices."""
     return wire(source, "dataflow")
+
+
+def dataflow_kernel_norms(source):
+    """The dataflow; the positions of a convolution's kernel are one connection, of their norm, and not one each."""
+    return wire(source, KERNEL_NORMS)
 
 
 def both_directions(source):
@@ -130,33 +139,4 @@ def _with_gain(source, matrix):
 
 
 def _turned(matrix):
-    kind = "float64" if matrix.dtype == "float64" else "float32"
-    return computed(matrix, matrix.shape[::-1], lambda rows, columns: matrix.read(columns, rows).T, kind)
-
-
-def computed(like, shape, compute, dtype="float64", name=None, of=()):
-    """A WeightMatrix of compute(rows, columns), both indices, when it is read; like, of: hashed in its place."""
-    return WeightMatrix(name or like.name, like.origin, dtype, _ComputedStorage(tuple(shape), compute, (like, *of)))
-
-
-class _ComputedStorage:
-    """Weights computed for the rows and columns that are asked for; as weights.matrix.ArrayStorage."""
-
-    def __init__(self, shape, compute, of):
-        self.shape, self.sample, self._of = shape, compute, of
-
-    def take(self, rows):
-        rows = np.arange(self.shape[0])[slice(None) if rows is None else rows]
-        return self.sample(rows, np.arange(self.shape[1]))
-
-    @property
-    def version(self):
-        """The states of the files that it is computed of; None where one of them is in memory."""
-        states = [each.version for each in self._of if isinstance(each, WeightMatrix)]
-        return None if None in states else tuple(states)
-
-    def digest(self):
-        return b"".join(each.digest() if isinstance(each, WeightMatrix) else each.tobytes() for each in self._of)
-
-    def refuse_changed(self):
-        """Nothing: the matrices that it is computed of look when they are read."""
+    return computed(matrix, matrix.shape[::-1], lambda rows, columns: matrix.read(columns, rows).T, kind_of(matrix))

@@ -115,6 +115,7 @@ class WeightMatrix:
 
     def put(self, stored, weights):
         """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one."""
+        stored = stored.reshape(self._storage.shape)  # a view: arrays that lie as in a file are contiguous
         places = stored.T if self._transposed else stored
         places[slice(None) if self._selection is None else self._selection] = weights
 
@@ -229,12 +230,16 @@ class WeightMatrix:
 
 
 class WeightTensor:
-    """A lazy tensor of three or more dimensions: matrices stacked one on another, or the kernels of a convolution."""
+    """A lazy tensor of three or more dimensions: matrices stacked one on another, or the kernels of a convolution.
 
-    def __init__(self, matrix, shape):
-        """matrix: WeightMatrix of the same numbers, (all dimensions but the last, the last)."""
-        self._matrix, self.shape = matrix, tuple(shape)
-        self.name, self.origin, self.dtype = matrix.name, matrix.origin, matrix.dtype
+    Attributes:
+        shape, name, origin, dtype: as of a WeightMatrix.
+        folded: the WeightMatrix of the same numbers, (all dimensions but the last, the last).
+    """
+
+    def __init__(self, folded, shape):
+        self.folded, self.shape = folded, tuple(shape)
+        self.name, self.origin, self.dtype = folded.name, folded.origin, folded.dtype
 
     def __getitem__(self, number):
         """One of the stacked matrices, not read yet, called name[number]."""
@@ -243,13 +248,13 @@ class WeightTensor:
             raise SourceError(
                 f"{self.name} in {self.origin} has shape {self.shape}: no matrix {number} is stacked in it"
             )
-        matrix = self._matrix.part(np.arange(number * rows, (number + 1) * rows), number)
+        matrix = self.folded.part(np.arange(number * rows, (number + 1) * rows), number)
         matrix._stacked = number, rows
         return matrix
 
     def read(self):
         """All numbers: an array of its shape, float32, or float64 if stored so."""
-        return self._matrix.read().reshape(self.shape)
+        return self.folded.read().reshape(self.shape)
 
     def __repr__(self):
         return f"WeightTensor({self.name!r}, {self.shape}, {self.dtype})"

@@ -117,7 +117,8 @@ class Runs:
             sizes *= torch.randint(0, 2, sizes.shape, generator=draw).mul(2).sub(1)
             where = slice(None) if at is None else at
             places[copy, where, number] += sizes[where] if by is None else by
-        return places.reshape(output.movedim(axis, -1).shape).movedim(-1, axis)
+        # Laid out in memory as before: arithmetic that goes another way round may round otherwise.
+        return output.copy_(places.reshape(output.movedim(axis, -1).shape).movedim(-1, axis))
 
 
 class _Mode(TorchFunctionMode):

@@ -13,6 +13,8 @@ VIT = {"image_size": 8, "patch_size": 4, "num_channels": 2}
 FALCON = SIZES | {"ffn_hidden_size": 52}
 OLD, NEW = {"new_decoder_architecture": False}, {"new_decoder_architecture": True}
 GPT = {"n_embd": 60, "n_layer": 2, "n_head": 6, "n_inner": 52, "n_positions": 16, "vocab_size": 50}
+MAMBA = {"hidden_size": 20, "num_hidden_layers": 2, "vocab_size": 50, "state_size": 3, "time_step_rank": 5}
+RESNET = {"num_channels": 2, "embedding_size": 6, "hidden_sizes": [12, 20], "depths": [1, 2]}
 DISTILBERT = {"dim": 60, "n_layers": 2, "n_heads": 6, "hidden_dim": 52, "vocab_size": 50}
 
 
@@ -93,6 +95,11 @@ MODELS = {
         T.T5ForConditionalGeneration,
         T5 | {"feed_forward_proj": "gated-gelu", "num_decoder_layers": 1},
     ),
+}
+MODELS |= {
+    "mamba": (T.MambaForCausalLM, MAMBA),
+    "resnet": (T.ResNetForImageClassification, RESNET | {"layer_type": "basic"}),
+    "resnet, bottleneck": (T.ResNetForImageClassification, RESNET | {"layer_type": "bottleneck", "depths": [2, 1]}),
 }
 ONE_BY_ONE = ("mixtral", "olmoe")  # tokens are sorted by expert
 

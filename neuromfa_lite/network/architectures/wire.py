@@ -10,8 +10,10 @@ from ...errors import SourceError
 from ...weights.matrix import READABLE
 from ...weights.weight_source import stands_for
 from ..connections import Dense, Fixed
+from ..convolutions import dense_of_kernel, edges_of_kernel
 from .record import ARCHITECTURES, Known, is_count
 
+KERNEL_NORMS = "dataflow-kernel-norms"
 _WIRED = WeakKeyDictionary()  # a source is asked several times
 
 
@@ -27,7 +29,8 @@ class Wiring:
 def wire(source, wiring="chain"):
     """The Wiring of a WeightSource by the record of its model_type; SourceError names what misfits, and the file.
 
-    wiring: "chain", the published chain of matrices, or "dataflow", the model's own.
+    wiring: "chain", the published chain of matrices; "dataflow", the model's own, the positions of a convolution's
+    kernel in parallel; or "dataflow-kernel-norms", the same with one connection, their norm.
     """
     made = _WIRED.setdefault(source, {})
     if wiring not in made:
@@ -52,7 +55,8 @@ def _wire(source, wiring):
     place = {name: number for number, name in enumerate(sizes)}
     shapes = _stored_shapes(joins, sizes)
     prefix = _prefix(architecture, joins, source)
-    blocks = tuple(_block(join, place, sizes, shapes, prefix, source) for join in joins)
+    norms = wiring == KERNEL_NORMS
+    blocks = tuple(_block(join, place, sizes, shapes, prefix, source, norms) for join in joins)
     used = {prefix + join.matrix for join in joins if join.matrix is not None}
     return Wiring(layers, blocks, tuple(_left_out(architecture, used, source)))
 
@@ -68,7 +72,7 @@ def _layers_and_joins(architecture, source, wiring):
             raise SourceError(f"{key} {found} in {where}: it must be a positive whole number, {way_out}")
         if value > most:
             raise SourceError(f"{key} in {where} calls for more than {source.origin} has of anything: {way_out}")
-    if wiring == "dataflow" and architecture.dataflow is None:
+    if wiring != "chain" and architecture.dataflow is None:
         raise SourceError(
             f"{source.origin}: the record of {architecture.model_type} tells the chain of its matrices alone: open it "
             'with wiring="chain", or trace the model, load_network(model, inputs=...)'
@@ -80,7 +84,7 @@ def _layers_and_joins(architecture, source, wiring):
         )
     try:
         known = known_of(source)
-        if wiring == "dataflow":
+        if wiring != "chain":
             return architecture.dataflow(known)
         return architecture.list_layers(known), architecture.list_joins(known)
     except SourceError as error:
@@ -142,6 +146,8 @@ def _stored_shapes(joins, sizes):
                     f"the record joins {join.source!r} to {join.target!r}, but lists no layer {layer!r}; its layers "
                     f"are {', '.join(list(sizes)[:20])}"
                 )
+        if join.groups > 1 and (join.transposed or join.targets is not None):
+            raise SourceError(f"{join.matrix}: a kernel in groups is read whole, and (targets, sources ...) as stored")
         if join.matrix is not None:
             rows = sizes[join.target] if join.targets is None else int(np.max(join.targets, initial=-1)) + 1
             reached = shapes.get(join.matrix, (0, 0))[0]
@@ -149,29 +155,26 @@ def _stored_shapes(joins, sizes):
     return shapes
 
 
-def _block(join, place, sizes, shapes, prefix, source):
+def _block(join, place, sizes, shapes, prefix, source, norms):
     """The connections of a Join, checked against the sizes of the two layers."""
     ends = place[join.source], place[join.target]
     if join.matrix is None:
         return _fixed(join, ends, sizes)
-    name = prefix + join.matrix
-    if join.stacked is not None and name in source.stacked:
+    name, (targets, sources) = prefix + join.matrix, shapes[join.matrix]
+    if name in source.stacked and join.stacked is None:
+        kernel = source.stacked[name]
+        _refuse_other_shape(kernel, (targets, sources // join.groups), join, source)
+        if join.groups > 1:
+            return edges_of_kernel(kernel, join.role, ends, join.groups, norms)
+        return dense_of_kernel(kernel, join.role, ends, join.transposed, norms)
+    if name in source.stacked:
         matrix = source.stacked[name][join.stacked]
     elif name in source.matrices:
         matrix = source.matrices[name]
     else:
         raise SourceError(_missing(name, join, source))
-    if join.transposed:
-        matrix = matrix.T
-    expected, found = shapes[join.matrix], matrix.shape
-    if found != expected:
-        if matrix.dtype not in READABLE:
-            matrix.read()  # raises: packed, as a quantised matrix is
-        raise SourceError(
-            f"{name} in {source.origin}: expected shape {expected} (targets, sources) by {source.config_origin}, "
-            f"found {found}: configuration and weights are not of the same model"
-            + (", or the matrix is stored transposed" if found == expected[::-1] else "")
-        )
+    _refuse_other_shape(matrix, (targets, sources), join, source)
+    matrix = matrix.T if join.transposed else matrix
     if join.targets is not None:
         matrix = matrix.part(join.targets, join.part or join.target)
         if matrix.shape[0] != sizes[join.target]:
@@ -180,6 +183,20 @@ def _block(join, place, sizes, shapes, prefix, source):
                 f"{sizes[join.target]} neurons"
             )
     return Dense(matrix.name, join.role, *ends, matrix)
+
+
+def _refuse_other_shape(stored, expected, join, source):
+    """Refuse a matrix, or a kernel by its channels, that is not (targets, sources) of its layers."""
+    found = stored.shape[1::-1] if join.transposed else stored.shape[:2]
+    if found == expected:
+        return
+    if stored.dtype not in READABLE:
+        stored.read()  # raises: packed, as a quantised matrix is
+    raise SourceError(
+        f"{stored.name} in {source.origin}: expected shape {expected} (targets, sources) by {source.config_origin}, "
+        f"found {found}: configuration and weights are not of the same model"
+        + (", or the matrix is stored transposed" if found == expected[::-1] else "")
+    )
 
 
 def _missing(name, join, source):

@@ -1,0 +1,38 @@
+"""Weight matrices that are computed of stored ones, for the rows and columns that are asked for, when they are read."""
+
+import numpy as np
+
+from ..weights import WeightMatrix
+
+
+def computed(like, shape, compute, dtype="float64", name=None, of=()):
+    """A WeightMatrix of compute(rows, columns), both indices, when it is read; like, of: hashed in its place."""
+    return WeightMatrix(name or like.name, like.origin, dtype, _ComputedStorage(tuple(shape), compute, (like, *of)))
+
+
+class _ComputedStorage:
+    """Weights computed for the rows and columns that are asked for; as weights.matrix.ArrayStorage."""
+
+    def __init__(self, shape, compute, of):
+        self.shape, self.sample, self._of = shape, compute, of
+
+    def take(self, rows):
+        rows = np.arange(self.shape[0])[slice(None) if rows is None else rows]
+        return self.sample(rows, np.arange(self.shape[1]))
+
+    @property
+    def version(self):
+        """The states of the files that it is computed of; None where one of them is in memory."""
+        states = [each.version for each in self._of if isinstance(each, WeightMatrix)]
+        return None if None in states else tuple(states)
+
+    def digest(self):
+        return b"".join(each.digest() if isinstance(each, WeightMatrix) else each.tobytes() for each in self._of)
+
+    def refuse_changed(self):
+        """Nothing: the matrices that it is computed of look when they are read."""
+
+
+def kind_of(matrix):
+    """The type that its numbers have when they are read."""
+    return "float64" if matrix.dtype == "float64" else "float32"
