@@ -33,7 +33,7 @@ class NeuronLayer:
     Attributes:
         name: what joins, tables and plots call it.
         size: number of neurons.
-        role: "hidden", "query", "key", "value", "attention", "middle", "mlp", "expert", "router", "channel" or "output",
+        role: "hidden", "query", "key", "value", "attention", "middle", "mlp", "expert", "router", "channel", "output",
             or what else its record calls it.
         block: number of its transformer block, from 0; None: it belongs to none.
         group: layers of one group, size and multiplier share their sampled neurons; by default each is its own.

@@ -1,11 +1,14 @@
 """Every record against the model that it describes: a push of any neuron moves the inputs that the record names."""
 
+import json
 from functools import cache
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from neuromfa_lite import load_network
+from neuromfa_lite import QualityWarning, load_network
+from neuromfa_lite.errors import SourceError
 from neuromfa_lite.network.architectures import ARCHITECTURES
 from neuromfa_lite.network.feeders import feeders
 from neuromfa_lite.weights import open_source
@@ -139,3 +142,58 @@ def test_every_tensor_of_two_dimensions_has_its_place_or_the_reason_why_not(case
 
 def test_every_family_is_pushed():
     assert {case.partition(",")[0] for case in MODELS} == set(ARCHITECTURES)
+
+
+# Models of no known family
+
+
+def renamed(case, folder, change=lambda config: config, **tensors):
+    """The folder of a tiny model whose configuration calls it otherwise."""
+    model, _ = pushed(case)
+    model.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(change(config | {"model_type": "newcomer"})))
+    if tensors:
+        path = folder / "model.safetensors"
+        save_file(load_file(path) | tensors, path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "case", ["gpt2", "gptj", "gpt_neox", "llama", "qwen3", "phi3", "falcon, 40b", "mixtral", "olmoe", "bert", "t5"]
+)
+def test_a_model_that_is_named_as_a_known_family_is_opened_as_it_and_says_so(case, tmp_path):
+    folder = renamed(case, tmp_path)
+    family = {"qwen3": "llama", "olmoe": "mixtral"}.get(case, case.partition(",")[0])  # the first of one naming
+    with pytest.warns(QualityWarning, match=rf"named as {family}; not checked\): its model_type is unknown"):
+        network = load_network(folder)
+    assert f"named as {family}; not checked" in repr(network) and network.wiring == "chain"
+    assert network.neurons == load_network(pushed(case)[0]).neurons
+
+
+def test_a_newcomer_named_and_normed_as_llama_has_its_dataflow_too(tmp_path):
+    with pytest.warns(QualityWarning):
+        network = load_network(renamed("llama", tmp_path), wiring="dataflow")
+    refuse_other(feeders(network.layers, network.blocks), pushed("llama")[1])
+
+
+@pytest.mark.parametrize("case", ["olmo2", "bert"])
+def test_where_the_norms_do_not_tell_how_blocks_are_put_together_the_chain_alone_is_told(case, tmp_path):
+    folder = renamed(case, tmp_path)
+    for wiring in ("dataflow", "folded"):
+        with pytest.raises(SourceError, match=r"named as (llama|bert)"):
+            load_network(folder, wiring=wiring)
+
+
+@pytest.mark.parametrize(
+    ("change", "tensors"),
+    [
+        (lambda config: config | {"num_attention_heads": 7}, {}),
+        (lambda config: config | {"num_hidden_layers": 3}, {}),
+        (lambda config: config, {"model.layers.0.mlp.shared_expert.weight": np.ones((3, 4))}),
+        (lambda config: config, {"model.layers.1.mlp.down_proj.weight": np.ones((60, 51))}),
+    ],
+)
+def test_a_newcomer_that_does_not_fit_is_unknown(change, tensors, tmp_path):
+    with pytest.raises(SourceError, match=r"Unknown architecture: .* says model_type 'newcomer'; known are bert"):
+        load_network(renamed("llama", tmp_path, change, **tensors))

@@ -1,6 +1,6 @@
 """Put an architecture's record and the stored matrices together, and check that they fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from weakref import WeakKeyDictionary
 
@@ -14,6 +14,7 @@ from ..convolutions import dense_of_kernel, edges_of_kernel
 from .record import ARCHITECTURES, Known, is_count
 
 KERNEL_NORMS = "dataflow-kernel-norms"
+ALIKE, UNNAMED = "named as", "no join of the"
 _WIRED = WeakKeyDictionary()  # a source is asked several times
 
 
@@ -34,22 +35,21 @@ def wire(source, wiring="chain"):
     """
     made = _WIRED.setdefault(source, {})
     if wiring not in made:
-        made[wiring] = _wire(source, wiring)
+        made[wiring] = _wire(source, wiring, find_architecture(source))
     return made[wiring]
 
 
-def known_of(source):
+def known_of(source, architecture=None):
     """What is Known of the model of a WeightSource: its configuration, and shapes by names without a prefix."""
     shapes = {name: matrix.shape for name, matrix in source.matrices.items()} | source.other
     found = {}
-    for prefix in find_architecture(source).prefixes:
+    for prefix in (architecture or find_architecture(source)).prefixes:
         named = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
         found = named | found
     return Known(source.config, found)
 
 
-def _wire(source, wiring):
-    architecture = find_architecture(source)
+def _wire(source, wiring, architecture):
     layers, joins = _layers_and_joins(architecture, source, wiring)
     sizes = {layer.name: layer.size for layer in layers}
     place = {name: number for number, name in enumerate(sizes)}
@@ -83,7 +83,7 @@ def _layers_and_joins(architecture, source, wiring):
             'wiring="dataflow"'
         )
     try:
-        known = known_of(source)
+        known = known_of(source, architecture)
         if wiring != "chain":
             return architecture.dataflow(known)
         return architecture.list_layers(known), architecture.list_joins(known)
@@ -100,10 +100,15 @@ def _layers_and_joins(architecture, source, wiring):
 
 
 def find_architecture(source):
-    """The record of a source's model_type; SourceError of an unknown one tells what was found, and a way out."""
+    """The record of a source's model_type, or of a family that it is named as; SourceError tells what was found."""
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
         return ARCHITECTURES[model_type]
+    made = _WIRED.setdefault(source, {})
+    if ALIKE not in made and (alike := _find_alike(source)):
+        made[ALIKE] = alike
+    if ALIKE in made:
+        return made[ALIKE]
     names = ((name if name.isprintable() else repr(name), matrix) for name, matrix in source.matrices.items())
     found = [f"  {name} {matrix.shape}" for name, matrix in names]
     if len(found) > 20:
@@ -121,6 +126,41 @@ def find_architecture(source):
         f'and open it again, with config={{"model_type": "{name}"}} if it has none. A matrix stored as '
         "(inputs, outputs) takes Join(..., transposed=True)."
     )
+
+
+def note_of(source):
+    """What is to be said of a network of this source: "" or that it was opened by another family's record."""
+    alike = _WIRED.get(source, {}).get(ALIKE)
+    return f"{alike.model_type}; not checked" if alike else ""
+
+
+def _find_alike(source):
+    """The record whose names are those of all matrices, and whose sizes fit; None where there is none.
+
+    It tells the chain alone, and no gains, where the norms are not in front of the same matrices by their names: then
+    the blocks may be put together otherwise.
+    """
+    first = None
+    for architecture in ARCHITECTURES.values():
+        try:
+            made = _wire(source, "dataflow" if architecture.joins is None else "chain", architecture)
+            norms = architecture.list_gains(known_of(source, architecture))
+        except SourceError:
+            continue
+        if any(len(shape) > 1 and UNNAMED in reason for _, shape, reason in made.left_out):
+            continue
+        alike = replace(architecture, model_type=f"{ALIKE} {architecture.model_type}")
+        if norms and _norms_of(source, architecture) == set(norms.values()):
+            return alike
+        first = first or (architecture.joins and replace(alike, dataflow=None, gains=None))
+    return first
+
+
+def _norms_of(source, architecture):
+    """The gains there are, but those inside attention, without a prefix."""
+    gains = {name for name in source.vectors if not name.endswith((".bias", "q_norm.weight", "k_norm.weight"))}
+    before = {name: next((p for p in architecture.prefixes if name.startswith(p)), "") for name in gains}
+    return {name.removeprefix(prefix) for name, prefix in before.items()}
 
 
 def _most(source):
@@ -228,7 +268,7 @@ def _fixed(join, ends, sizes):
 def _left_out(architecture, used, source):
     """(name, shape, reason) of everything stored that no join uses, in the order of the file."""
     shapes = {name: matrix.shape for name, matrix in source.matrices.items()} | source.other
-    unnamed = f"no join of the {architecture.model_type} record names it"
+    unnamed = f"{UNNAMED} {architecture.model_type} record names it"
     for name in source.names:
         if name not in used:
             reasons = (reason for pattern, reason in architecture.left_out if fnmatchcase(name, pattern))
