@@ -10,7 +10,9 @@ from safetensors.numpy import load_file, save_file
 from neuromfa_lite import QualityWarning, load_network
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.network.architectures import ARCHITECTURES
+from neuromfa_lite.network.architectures.wire import known_of
 from neuromfa_lite.network.feeders import feeders
+from neuromfa_lite.network.parts import gain_of, unembedding_of
 from neuromfa_lite.weights import open_source
 
 torch = pytest.importorskip("torch")
@@ -30,6 +32,10 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def family(case):
+    return case.partition(",")[0]
 
 
 @cache
@@ -141,7 +147,39 @@ def test_every_tensor_of_two_dimensions_has_its_place_or_the_reason_why_not(case
 
 
 def test_every_family_is_pushed():
-    assert {case.partition(",")[0] for case in MODELS} == set(ARCHITECTURES)
+    assert set(map(family, MODELS)) == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("case", [case for case in MODELS if ARCHITECTURES[family(case)].gains])
+def test_gains_stand_in_front_of_the_matrices_that_the_record_names(case):
+    """Multiplied into the matrices behind them, and set to 1, they leave what the model computes as it was."""
+    model, inputs = tiny(case)
+    source, record = open_source(model), ARCHITECTURES[family(case)]
+    folded = {block.name: block.weights() for block in load_network(model, wiring="folded").weight_blocks}
+    for block in load_network(model).weight_blocks:
+        gain = gain_of(source, block.matrix.stored_name)
+        np.testing.assert_array_equal(folded[block.name], block.weights() * (1 if gain is None else gain))
+    asked = {name: name for name in source.matrices}
+    if record.unembedding and not model.config.tie_word_embeddings:
+        asked[unembedding_of(source).name] = "unembedding"
+    gains = {name: gain_of(source, behind) for name, behind in asked.items()}
+    gains = {name: torch.tensor(gain) for name, gain in gains.items() if gain is not None}
+    with torch.no_grad():
+        before = model(**inputs)[0]
+        for name, gain in gains.items():
+            model.get_parameter(name).mul_(gain[:, None] if family(case) == "gpt2" else gain)
+        told = record.list_gains(known_of(source))
+        folded = {gain for behind, gain in told.items() if any(f".{name}".endswith(f".{behind}") for name in gains)}
+        folded |= {told["unembedding"]} if "unembedding" in asked.values() else set()
+        for name, parameter in model.named_parameters():
+            if any(f".{name}".endswith(f".{gain}") for gain in folded):
+                bias = getattr(model.get_submodule(name.rpartition(".")[0]), "bias", None)
+                if bias is not None:
+                    bias.div_(parameter)
+                parameter.fill_(1 - record.gain_offset)
+        after = model(**inputs)[0]
+    assert len(gains) >= len(folded) >= 2
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * float(before.std()))  # some norms take float32
 
 
 # Models of no known family
@@ -164,10 +202,10 @@ def renamed(case, folder, change=lambda config: config, **tensors):
 )
 def test_a_model_that_is_named_as_a_known_family_is_opened_as_it_and_says_so(case, tmp_path):
     folder = renamed(case, tmp_path)
-    family = {"qwen3": "llama", "olmoe": "mixtral"}.get(case, case.partition(",")[0])  # the first of one naming
-    with pytest.warns(QualityWarning, match=rf"named as {family}; not checked\): its model_type is unknown"):
+    first = {"qwen3": "llama", "olmoe": "mixtral"}.get(case, family(case))  # of those named alike
+    with pytest.warns(QualityWarning, match=rf"named as {first}; not checked\): its model_type is unknown"):
         network = load_network(folder)
-    assert f"named as {family}; not checked" in repr(network) and network.wiring == "chain"
+    assert f"named as {first}; not checked" in repr(network) and network.wiring == "chain"
     assert network.neurons == load_network(pushed(case)[0]).neurons
 
 

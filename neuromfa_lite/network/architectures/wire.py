@@ -186,8 +186,10 @@ def _stored_shapes(joins, sizes):
                     f"the record joins {join.source!r} to {join.target!r}, but lists no layer {layer!r}; its layers "
                     f"are {', '.join(list(sizes)[:20])}"
                 )
-        if join.groups > 1 and (join.transposed or join.targets is not None):
-            raise SourceError(f"{join.matrix}: a kernel in groups is read whole, and (targets, sources ...) as stored")
+        if join.groups > 1 and join.transposed:
+            raise SourceError(
+                f"{join.matrix}: a kernel in groups is read as (targets, sources of a group, positions...)"
+            )
         if join.matrix is not None:
             rows = sizes[join.target] if join.targets is None else int(np.max(join.targets, initial=-1)) + 1
             reached = shapes.get(join.matrix, (0, 0))[0]
@@ -203,6 +205,10 @@ def _block(join, place, sizes, shapes, prefix, source, norms):
     name, (targets, sources) = prefix + join.matrix, shapes[join.matrix]
     if name in source.stacked and join.stacked is None:
         kernel = source.stacked[name]
+        if join.targets is not None:
+            raise SourceError(
+                f"{name} has shape {kernel.shape} in {source.origin}: a kernel is read whole, not by rows"
+            )
         _refuse_other_shape(kernel, (targets, sources // join.groups), join, source)
         if join.groups > 1:
             return edges_of_kernel(kernel, join.role, ends, join.groups, norms)
