@@ -115,7 +115,6 @@ class WeightMatrix:
 
     def put(self, stored, weights):
         """Write weights (targets, sources) to the places of this matrix in an array laid out as the stored one."""
-        stored = stored.reshape(self._storage.shape)  # a view: arrays that lie as in a file are contiguous
         places = stored.T if self._transposed else stored
         places[slice(None) if self._selection is None else self._selection] = weights
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from neuromfa_lite import QualityWarning, load_network
+from neuromfa_lite import SCALE_FREE, NeuroMFAError, QualityWarning, analyze, load_network
 from neuromfa_lite.errors import SourceError
+from neuromfa_lite.evaluation.controls import shuffled
 from neuromfa_lite.network.architectures import ARCHITECTURES
 from neuromfa_lite.network.feeders import feeders
 
@@ -62,6 +63,19 @@ def test_every_tensor_of_two_dimensions_has_its_place_or_the_reason_why_not(case
 
 def test_every_family_is_pushed():
     assert set(map(family, MODELS)) == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("case", ["mamba", "resnet", "resnet, bottleneck", "mixtral", "t5"])
+@pytest.mark.parametrize("reach", ["one-hop", "geodesic", "geodesic-undirected"])
+def test_any_family_is_measured_sampled_and_controlled(case, reach):
+    model, _ = pushed(case)
+    network = load_network(model, wiring="dataflow")
+    method = SCALE_FREE.replace(name="own", wiring=None, reach=reach)
+    for part in (network.sample(3, seed=1), shuffled(network).sample(3, seed=1)):
+        assert np.isfinite(analyze(part, method).alpha0)
+    if case != "t5":
+        with pytest.raises(NeuroMFAError, match=r"is no matrix of its own in .* change the network in place of"):
+            shuffled(model)
 
 
 # Models of no known family

@@ -104,7 +104,7 @@ def transformer(
         found = {"unembedding": norms["last"]}
         for stack in (stack(known) if callable(stack) else stack for stack in stacks):
             for part in norms.keys() - {"last"}:
-                for block in range(known[stack.count]):
+                for block in range(_number_of_blocks(stack, known)):
                     before, names, norm = stack.blocks.format(block), getattr(stack, part), norms[part]
                     entering = [key for key in names if not key.endswith(("output", "out"))]
                     found |= {before + names[key]: before + norm for key in entering}
@@ -131,6 +131,14 @@ def _number(key, known):
     return number
 
 
+def _number_of_blocks(stack, known):
+    """By the configuration, or where it does not tell, as many as there are tensors of."""
+    number = known.get(stack.count)
+    if is_count(number):
+        return number
+    return next(n for n in count() if not any(name.startswith(stack.blocks.format(n)) for name in known.shapes))
+
+
 class _Plan:
     """The layers and joins of a model, block by block; sizes are those of the first block, which all share."""
 
@@ -140,7 +148,7 @@ class _Plan:
         self.layers, self.joins = [], []
 
     def add(self, stack):
-        self.first, number = stack.blocks.format(0), self._number_of(stack)
+        self.first, number = stack.blocks.format(0), _number_of_blocks(stack, self.known)
         hidden = self.known.get(self.sizes.get("hidden")) or self._shape(stack.attention, "query")[1]
         stream = {} if self.wiring == CHAIN else {"group": f"{stack.name}stream"}
         parts = [part for part in (stack.attention, stack.cross, stack.mlp) if part]
@@ -165,14 +173,6 @@ class _Plan:
                 else:
                     self._attention(name, part, (read, read, write), block)
         self.layers.append(NeuronLayer(f"{stack.name}output", hidden, "output", max(number - 1, 0), **stream))
-
-    def _number_of(self, stack):
-        number = self.known.get(stack.count)
-        if is_count(number):
-            return number
-        return next(
-            n for n in count() if not any(name.startswith(stack.blocks.format(n)) for name in self.known.shapes)
-        )
 
     def _attention(self, name, names, ends, block):
         read, looked_at, write = ends
