@@ -55,6 +55,16 @@ def test_gains_stand_in_front_of_the_matrices_that_the_record_names(case):
 
 
 @every_model
+def test_a_model_without_its_head_has_the_same_network(case, tmp_path):
+    model, _ = pushed(case)
+    model.base_model.save_pretrained(tmp_path)
+    expected = load_network(model, wiring="dataflow")
+    for found in (load_network(each, wiring="dataflow") for each in (model.base_model, tmp_path)):
+        assert (found.neurons, found.connections) == (expected.neurons, expected.connections)
+        assert not [name for name, shape, reason in found.left_out if len(shape) > 1 and "no join of" in reason]
+
+
+@every_model
 def test_every_tensor_of_two_dimensions_has_its_place_or_the_reason_why_not(case):
     network = load_network(pushed(case)[0], wiring="dataflow")
     for name, shape, reason in network.left_out:
