@@ -17,7 +17,7 @@ from .architectures.wire import wire
 from .connections import NeuronLayer
 from .heads import folded_head_products, head_products
 from .network import NeuronNetwork, load_network, refuse_no_network
-from .wiring import both_directions, chain, dataflow, folded, with_embeddings
+from .wiring import both_directions, chain, dataflow, dataflow_kernel_norms, folded, with_embeddings
 
 __all__ = [
     "ARCHITECTURES",
@@ -28,6 +28,7 @@ __all__ = [
     "both_directions",
     "chain",
     "dataflow",
+    "dataflow_kernel_norms",
     "folded",
     "folded_head_products",
     "head_products",
@@ -41,6 +42,7 @@ __all__ = [
 PARTS["wiring"] |= {
     "chain": chain,
     "dataflow": dataflow,
+    "dataflow-kernel-norms": dataflow_kernel_norms,
     "both-directions": both_directions,
     "head-products": head_products,
     "folded": folded,

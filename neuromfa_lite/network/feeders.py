@@ -31,7 +31,7 @@ def feeders(layers, blocks):
                     for name, rows in writers(block.source).items():
                         _add(found, name, (joined.astype(np.float32) @ rows.astype(np.float32)) > 0)
                 else:
-                    name, rows, stored = _place(block)
+                    name, rows, stored = block.place
                     wide = np.zeros((len(layers[layer]), stored), bool)
                     wide[np.arange(len(rows)), rows] = True
                     _add(found, name, wide)
@@ -40,19 +40,11 @@ def feeders(layers, blocks):
     reading = {}
     for block in blocks:
         if not block.fixed:
-            name = _place(block)[0]
+            name = block.place[0]
             for writer, rows in writers(block.source).items():
                 _add(reading.setdefault(name, {}), writer, rows)
             reading.setdefault(name, {})
     return reading
-
-
-def _place(block):
-    """(matrix as stored, the rows there of the block's targets, how many rows there are)."""
-    if block.listed_singly:
-        return block.name, np.arange(block.shape[0]), block.shape[0]
-    name, rows, stored = block.matrix.place
-    return name, rows[:: block.parallel] // block.parallel, stored // block.parallel
 
 
 def _add(found, name, rows):

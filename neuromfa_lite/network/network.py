@@ -2,18 +2,20 @@
 
 import hashlib
 import os
+import warnings
 from pathlib import PurePath
 
 import numpy as np
 
-from ..errors import NeuroMFAError, SourceError, arguments
+from ..errors import NeuroMFAError, QualityWarning, SourceError, arguments
 from ..errors.text import plain
 from ..method import identity, label, refuse_no_method
 from ..weights import open_source
+from .architectures.wire import note_of
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
 from .saved import is_saved_network, open_saved, save_network
-from .wiring import wired
+from .wiring import usual, wired
 
 
 class NeuronNetwork:
@@ -319,7 +321,7 @@ class NeuronNetwork:
 ENDS = ("inside", "all", "none")
 
 
-def load_network(source, revision=None, config=None, wiring="chain", read="auto", inputs=None, ends="inside"):
+def load_network(source, revision=None, config=None, wiring=None, read="auto", inputs=None, ends="inside"):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -328,7 +330,8 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         wiring: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
-            is asked twice, and its answers are compared. None: "chain".
+            is asked twice, and its answers are compared. None: "chain", or "dataflow" of a
+            family without a chain.
         read: "auto" maps large matrices of a safetensors file, or reads each in one piece from a network file system;
             "copy" copies whatever is read, for files that a running training writes to: one that is cut short while it
             is read is an error then, and ends the process else.
@@ -339,6 +342,9 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
 
     Returns:
         NeuronNetwork, its blocks read from the file when a measure asks for them.
+
+    Warns:
+        QualityWarning: the model_type is unknown; the model was opened as the family that its tensors are named as.
 
     Raises:
         SourceError: missing, damaged or unknown files; later, where weights are read, a file that was cut short or
@@ -357,11 +363,14 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         network = NeuronNetwork(layers, blocks, **about)
         network.natural_radii = natural_radii
         return network
-    wiring = "chain" if wiring is None else wiring
     opened = open_source(source, revision=revision, config=config, read=read)
+    wiring = usual(opened) if wiring is None else wiring
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, wired(opened, wiring)
+    if note := note_of(opened):
+        origin = f"{origin} ({note})"
+        warnings.warn(f"{origin}: its model_type is unknown, its tensors are called so", QualityWarning, stacklevel=2)
     return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, wiring=wiring)
 
 
