@@ -12,7 +12,7 @@ A wiring is a function of a WeightSource that returns (layers, blocks) and reads
 """
 
 from ..method import PARTS
-from .architectures import ARCHITECTURES, Architecture, Join, register
+from .architectures import ARCHITECTURES, Architecture, Join, register_architecture
 from .architectures.wire import wire
 from .connections import NeuronLayer
 from .heads import folded_head_products, head_products
@@ -33,7 +33,7 @@ __all__ = [
     "head_products",
     "load_network",
     "refuse_no_network",
-    "register",
+    "register_architecture",
     "wire",
     "with_embeddings",
 ]

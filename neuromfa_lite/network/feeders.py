@@ -19,6 +19,24 @@ def feeders(layers, blocks):
         >>> [name.removeprefix("gpt_neox.layers.0.") for name in found]
         ['attention.dense.weight', 'mlp.dense_4h_to_h.weight']
     """
+    writers, reading = _writers(layers, blocks), {}
+    for block in blocks:
+        if not block.fixed:
+            name = place_of(block)[0]
+            for writer, rows in writers(block.source).items():
+                _add(reading.setdefault(name, {}), writer, rows)
+            reading.setdefault(name, {})
+    return reading
+
+
+def ends(layers, blocks):
+    """{name of a layer that nothing leaves: {matrix that feeds it: (neurons, stored rows) bool}}."""
+    writers, left = _writers(layers, blocks), {block.source for block in blocks}
+    return {layer.name: writers(number) for number, layer in enumerate(layers) if number not in left}
+
+
+def _writers(layers, blocks):
+    """A function of a layer's position: {matrix that writes it: (neurons, stored rows) bool}."""
     into = [[block for block in blocks if block.target == layer] for layer in range(len(layers))]
     known = {}
 
@@ -31,23 +49,16 @@ def feeders(layers, blocks):
                     for name, rows in writers(block.source).items():
                         _add(found, name, (joined.astype(np.float32) @ rows.astype(np.float32)) > 0)
                 else:
-                    name, rows, stored = _place(block)
+                    name, rows, stored = place_of(block)
                     wide = np.zeros((len(layers[layer]), stored), bool)
                     wide[np.arange(len(rows)), rows] = True
                     _add(found, name, wide)
         return known[layer]
 
-    reading = {}
-    for block in blocks:
-        if not block.fixed:
-            name = _place(block)[0]
-            for writer, rows in writers(block.source).items():
-                _add(reading.setdefault(name, {}), writer, rows)
-            reading.setdefault(name, {})
-    return reading
+    return writers
 
 
-def _place(block):
+def place_of(block):
     """(matrix as stored, the rows there of the block's targets, how many rows there are)."""
     if block.listed_singly:
         return block.name, np.arange(block.shape[0]), block.shape[0]

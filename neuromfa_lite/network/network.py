@@ -9,11 +9,11 @@ import numpy as np
 from ..errors import NeuroMFAError, SourceError, arguments
 from ..errors.text import plain
 from ..method import identity, label, refuse_no_method
-from ..weights import open_source
+from ..weights import has_config, open_source
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
 from .saved import is_saved_network, open_saved, save_network
-from .wiring import wired
+from .wiring import own_wiring, recorded, wired
 
 
 class NeuronNetwork:
@@ -317,7 +317,9 @@ class NeuronNetwork:
 ENDS = ("inside", "all", "none")
 
 
-def load_network(source, revision=None, config=None, wiring="chain", read="auto", inputs=None, ends="inside"):
+def load_network(
+    source, revision=None, config=None, wiring=None, read="auto", inputs=None, ends="inside", architecture=None
+):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -326,13 +328,15 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         wiring: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
-            is asked twice, and its answers are compared. None: "chain".
+            is asked twice, and its answers are compared. None: "chain", or "dataflow" where a family has no chain.
         read: "auto" maps large matrices of a safetensors file; "copy" copies whatever is read, for files that a running
             training writes to: one that is cut short while it is read is an error then, and ends the process else.
         inputs: for any torch.nn.Module: an example of what it is called with, a tensor, a tuple of arguments or a dict
             of named ones. The model is run on it and wired as its data flow, whatever its family.
         ends: with inputs, what is left out: "inside" tokens and their scores, "all" nothing, "none" pixels and classes
             too.
+        architecture: the record of the family, an Architecture or the path of a file as :func:`network.record_of`
+            writes it, in place of the one that config.json names.
 
     Returns:
         NeuronNetwork, its blocks read from the file when a measure asks for them.
@@ -354,8 +358,10 @@ def load_network(source, revision=None, config=None, wiring="chain", read="auto"
         network = NeuronNetwork(layers, blocks, **about)
         network.natural_radii = natural_radii
         return network
-    wiring = "chain" if wiring is None else wiring
-    opened = open_source(source, revision=revision, config=config, read=read)
+    if architecture is not None and config is None and not has_config(source):
+        config = {}  # a record may need none
+    opened = recorded(open_source(source, revision=revision, config=config, read=read), architecture)
+    wiring = own_wiring(opened) if wiring is None else wiring
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, wired(opened, wiring)

@@ -10,8 +10,10 @@ from ...errors import SourceError
 from ...weights.matrix import READABLE
 from ...weights.weight_source import stands_for
 from ..connections import Dense, Fixed
+from .convolutions import convolution
 from .record import ARCHITECTURES, Known, is_count
 
+UNNAMED = "no join of"  # how the reason of what nobody speaks of begins
 _WIRED = WeakKeyDictionary()  # a source is asked several times
 
 
@@ -97,6 +99,8 @@ def _layers_and_joins(architecture, source, wiring):
 
 def find_architecture(source):
     """The record of a source's model_type; SourceError of an unknown one tells what was found, and a way out."""
+    if source.architecture is not None:
+        return source.architecture
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
         return ARCHITECTURES[model_type]
@@ -110,8 +114,8 @@ def find_architecture(source):
         f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
         f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
         "Describe it: which layers there are, and which matrix joins which two:\n"
-        "  from neuromfa_lite.network import Architecture, Join, NeuronLayer, register\n"
-        f'  register(Architecture("{name}",\n'
+        "  from neuromfa_lite.network import Architecture, Join, NeuronLayer, register_architecture\n"
+        f'  register_architecture(Architecture("{name}",\n'
         '      layers=[NeuronLayer("in", 64), NeuronLayer("hidden", 256, role="mlp")],\n'
         '      joins=[Join("in", "hidden", "NAME OF A MATRIX", role="mlp-in")]))\n'
         f'and open it again, with config={{"model_type": "{name}"}} if it has none. A matrix stored as '
@@ -155,6 +159,8 @@ def _block(join, place, sizes, shapes, prefix, source):
     if join.matrix is None:
         return _fixed(join, ends, sizes)
     name = prefix + join.matrix
+    if join.stacked is None and name in source.stacked:
+        return convolution(join, source.stacked[name], ends, sizes)
     if join.stacked is not None and name in source.stacked:
         matrix = source.stacked[name][join.stacked]
     elif name in source.matrices:
@@ -211,7 +217,7 @@ def _fixed(join, ends, sizes):
 def _left_out(architecture, used, source):
     """(name, shape, reason) of everything stored that no join uses, in the order of the file."""
     shapes = {name: matrix.shape for name, matrix in source.matrices.items()} | source.other
-    unnamed = f"no join of the {architecture.model_type} record names it"
+    unnamed = f"{UNNAMED} the {architecture.model_type} record names it"
     for name in source.names:
         if name not in used:
             reasons = (reason for pattern, reason in architecture.left_out if fnmatchcase(name, pattern))

@@ -1,0 +1,165 @@
+"""Whether a record says of a model what a trace finds in it, matrix by matrix."""
+
+import numpy as np
+
+from ..errors import SourceError
+from ..errors.text import plain
+from .architectures import ARCHITECTURES
+from .architectures.file import as_architecture
+from .architectures.wire import UNNAMED, wire
+from .feeders import ends, feeders, place_of
+from .network import load_network
+from .on_disk import stored
+from .wiring import recorded
+
+COLUMNS = ("matrix", "reads by the record", "reads by the trace", "agrees", "difference")
+
+
+def check_architecture(architecture, model, inputs):
+    """Compare a family's record with a trace of one model: which rows of which matrices feed what each matrix reads.
+
+    What the record leaves out with a reason is left aside, in what feeds others too. Roles and names of layers are
+    words, and are not compared.
+
+    Args:
+        architecture: an Architecture, the path of a record's file, or the model_type of a known family.
+        model: a torch module of that family, small, best with sizes that are no multiples of each other.
+        inputs: what it is called with, as of :func:`neuromfa_lite.load_network`.
+
+    Returns:
+        DataFrame, a row per matrix of either, and one per layer where the record ends: matrix, reads by the record,
+        reads by the trace (matrices and how many of their rows), agrees (bool), difference in words, "" where both say
+        the same.
+
+    Raises:
+        SourceError: a record or a model that cannot be read.
+
+    Example:
+        >>> import torch
+        >>> from neuromfa_lite.network import Architecture, Join, NeuronLayer
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+        >>> def wiring(known):
+        ...     layers = [NeuronLayer("in", 3), NeuronLayer("middle", 5), NeuronLayer("out", 2)]
+        ...     return layers, [Join("in", "middle", "0.weight"), Join("middle", "out", "2.weight")]
+        >>> mine = Architecture("mine", None, None, wiring, left_out=(("*.bias", "bias"),))
+        >>> check_architecture(mine, model, torch.ones(1, 3))["agrees"].tolist()
+        [True, True, True]
+    """
+    import pandas as pd
+
+    known = isinstance(architecture, str) and architecture in ARCHITECTURES
+    architecture = ARCHITECTURES[architecture] if known else as_architecture(architecture)
+    traced = load_network(model, inputs=inputs)
+    source, blocks, _ = stored(model, traced.blocks)
+    rows = compared(architecture, source, traced.layers, blocks)
+    return pd.DataFrame([tuple(map(plain, row[:3])) + (row[3], plain(row[4])) for row in rows], columns=COLUMNS)
+
+
+def compared(architecture, source, layers, blocks):
+    """Rows of COLUMNS: the record on a source against the layers and blocks that a trace found in it."""
+    told = wire(recorded(source, architecture), "dataflow")
+    aside = {name for name, _, reason in told.left_out if not reason.startswith(UNNAMED)}
+    mine, found = ({name: reading for name, reading in _feeders(*each)} for each in ((told.layers, told.blocks), (layers, blocks)))
+    weights = [_weights(each) for each in (told.blocks, blocks)]
+    rows = []
+    for name in dict.fromkeys([*mine, *found]):
+        if _whole(name) in aside and name not in mine:
+            continue
+        if name not in mine or name not in found:
+            only = "the record alone names it: the trace found no use of it" if name in mine else (
+                "the trace alone uses it: no join of the record names it, nor does it leave it out with a reason"
+            )
+            pair = [_said(_without(each.get(name, {}), aside)) if name in each else "" for each in (mine, found)]
+            rows.append((name, *pair, False, only))
+            continue
+        pair = [_without(each[name], aside) for each in (mine, found)]
+        said = [*_differences(*pair), *_other_weights(*(each[name] for each in weights))]
+        rows.append((name, *map(_said, pair), not said, "; ".join(said)))
+    others = [*ends(layers, blocks).values(), *(reading for name, reading in found.items() if name not in mine)]
+    others = [_without(each, aside) for each in others]
+    for layer, reading in ends(told.layers, told.blocks).items():
+        reading = _without(reading, aside)
+        near = min(others, key=lambda other: len(_differences(reading, other)), default={})
+        said = _differences(reading, near)
+        rows.append((f"end: {layer}", _said(reading), _said(near), not said, "; ".join(said)))
+    return rows
+
+
+def _feeders(layers, blocks):
+    return [(name, reading) for name, reading in feeders(layers, blocks).items()]
+
+
+def _whole(name):
+    return name.partition("[")[0]
+
+
+def _without(reading, aside):
+    return {name: rows for name, rows in reading.items() if _whole(name) not in aside and rows.any()}
+
+
+def _said(reading):
+    said = [f"{name} ({np.count_nonzero(rows.any(0))} of {rows.shape[1]} rows)" for name, rows in reading.items()]
+    return ", ".join(sorted(said)) or "nothing"
+
+
+def _differences(mine, found):
+    """What two readings {matrix: (neurons, rows) bool} differ in, in words."""
+    said = [f"{name} feeds it by the record alone" for name in mine if name not in found]
+    said += [f"{name} feeds it by the trace alone" for name in found if name not in mine]
+    for name in (name for name in mine if name in found):
+        if mine[name].shape != found[name].shape:
+            both = [" x ".join(map(str, each[name].shape)) for each in (mine, found)]
+            said.append(f"{name} feeds {both[0]} (neurons x rows) by the record, {both[1]} by the trace")
+            continue
+        other = np.flatnonzero((mine[name] != found[name]).any(1))
+        if len(other):
+            first = other[0]
+            rows = [_numbers(np.flatnonzero(each[name][first])) for each in (mine, found)]
+            more = f", and {len(other) - 1} more of its inputs differ" if len(other) > 1 else ""
+            said.append(f"its input {first} is fed by {rows[0]} of {name} by the record, {rows[1]} by the trace{more}")
+    return said
+
+
+def _numbers(rows):
+    if not len(rows):
+        return "no row"
+    if len(rows) > 1 and rows[-1] - rows[0] == len(rows) - 1:
+        return f"rows {rows[0]} to {rows[-1]}"
+    return f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else ''}"
+
+
+def _weights(blocks):
+    """{matrix: {stored row: its weights as bytes, the positions of a kernel in any order}}."""
+    found = {}
+    for block in blocks:
+        if block.fixed:
+            continue
+        name, rows, _ = place_of(block)
+        mine = found.setdefault(name, {})
+        if block.listed_singly:
+            for row in range(block.shape[0]):
+                here = block.targets == row
+                listed = np.sort(np.rec.fromarrays([block.sources[here], block.listed[here]]))
+                mine[row] = listed.tobytes()
+        else:
+            weights = np.sort(block.weights().reshape(len(rows), block.parallel, -1), axis=1)
+            mine |= {int(row): each.tobytes() for row, each in zip(rows, weights, strict=True)}
+    return found
+
+
+def _other_weights(mine, found):
+    """What is wrong where the rows of a matrix do not hold the weights that the model uses."""
+    if mine.keys() != found.keys():
+        return [f"{len(mine)} of its rows are used by the record, {len(found)} by the trace"]
+    other = [row for row in mine if mine[row] != found[row]]
+    return [f"{len(other)} of its rows have other weights: it is stored the other way round (transposed)"] if other else []
+
+
+def refuse_other(rows, what):
+    """SourceError where a record that was just written does not say what the trace did."""
+    wrong = [f"{row[0]}: {row[4]}" for row in rows if not row[3]]
+    if wrong:
+        raise SourceError(
+            f"{what} is wired in a way that no record can say ({'; '.join(wrong[:3])}): open the model itself, "
+            "load_network(model, inputs=...), and keep the network, network.save(path)"
+        )

@@ -1,0 +1,187 @@
+"""Entries of a record that are alike but for the number of their block, written once with a letter for it."""
+
+import json
+import re
+from itertools import groupby
+
+from .architectures.file import CHOICES
+
+LETTERS = "bcdefgh"
+
+
+class Folding:
+    """The letters of a record, what counts each of them, and entries with letters in place of numbers.
+
+    counted: {letter: the names that count it}; doubts: lines that say what could be told apart with more blocks only.
+    """
+
+    def __init__(self, entries, names, stacked):
+        """entries: all plain entries; names: of all tensors; stacked: {name: WeightTensor}."""
+        self.counted, self.numbers, self.doubts = {}, {}, []
+        for pattern in _patterns(entries):
+            self._try(pattern, entries, names, stacked)
+
+    def _try(self, pattern, entries, names, stacked):
+        """Count a letter by a pattern, text with {} for its number and for those of patterns accepted before."""
+        letter = LETTERS[len(self.counted)] if len(self.counted) < len(LETTERS) else None
+        lettered = self._in_letters(pattern)
+        if letter is None or lettered is None:
+            return
+        told = lettered.replace("{}", f"{{{letter}}}")
+        trial = {letter: told}
+        members = {}
+        for entry in entries:
+            text = json.dumps(entry)
+            text, numbers = self._at(text)
+            moved, number = _lettered(text, letter, told)
+            if number is not None:
+                members.setdefault(moved, []).append((tuple(numbers.items()), number))
+        alike = [each for each in members.values() if len({number for _, number in each}) > 1]
+        if not alike:
+            return
+        outer = {}
+        for each in members.values():
+            for key, number in each:
+                outer.setdefault(key, set()).add(number)
+        for key, found in outer.items():
+            if found - set(range(_count(told, letter, dict(key), names, stacked))):
+                return
+        self.counted |= trial
+        self.numbers[letter] = {key: _count(told, letter, dict(key), names, stacked) for key in outer}
+        most = max(self.numbers[letter].values())
+        if most == 2:
+            self.doubts.append(
+                f"{{{letter}}} was seen twice only: first and last may be meant where it says all but one. Take 3."
+            )
+
+    def _in_letters(self, pattern):
+        """A pattern with the letters of those it begins with in place of all {} but the last; None without them."""
+        parts = pattern.split("{}")
+        before = parts[0]
+        for part in parts[1:-1]:
+            letter = next((c for c, told in self.counted.items() if _starts(told, before, c)), None)
+            if letter is None:
+                return None
+            before = f"{before}{{{letter}}}{part}"
+        return f"{before}{{}}{parts[-1]}"
+
+    def _at(self, text):
+        """(text with the letters counted so far, {letter: number})."""
+        numbers = {}
+        for letter, told in self.counted.items():
+            text, number = _lettered(text, letter, told)
+            if number is not None:
+                numbers[letter] = number
+        return text, numbers
+
+    def folded(self, entries):
+        """The same entries with letters, each said once, in the order in which they come first."""
+        members = {}
+        for entry in entries:
+            text, numbers = self._at(json.dumps(entry))
+            members.setdefault(text, []).append(numbers)
+        found = []
+        for text, there in members.items():
+            for chosen in self._chosen(text, there, list(there[0])):
+                found.append(json.loads(text) | chosen)
+        return _together(found, list(self.counted))
+
+    def _chosen(self, text, there, letters, outer=()):
+        """[{letter: which of its numbers}] that together are exactly those there, [{letter: number}]."""
+        if not letters:
+            return [{}]
+        letter, *inner = letters
+        seen = sorted({numbers[letter] for numbers in there})
+        if letter == next(iter(self.counted)) or not outer:
+            of = max((n for key, n in self.numbers[letter].items()), default=0)
+        key = tuple(outer)
+        of = self.numbers[letter].get(key, max(self.numbers[letter].values()))
+        if not inner:
+            return [_choice(letter, seen, of, text)]
+        rest = {}
+        for number in seen:
+            mine = [numbers for numbers in there if numbers[letter] == number]
+            told = self._chosen(text, mine, inner, (*outer, (letter, number)))
+            rest.setdefault(json.dumps(told), []).append(number)
+        return [
+            _choice(letter, numbers, of, text) | each for told, numbers in rest.items() for each in json.loads(told)
+        ]
+
+
+def _patterns(entries):
+    """Texts with {} for a number, those of the fewest numbers first: "h.{}.", "h.{}.experts.{}.", "up[{}]"."""
+    found = {}
+    for entry in entries:
+        if "matrix" not in entry:
+            continue
+        pattern = ""
+        *modules, _ = entry["matrix"].split(".")
+        for module in modules:
+            pattern += "{}." if module.isdigit() else f"{module}."
+            if module.isdigit():
+                found[pattern] = pattern.count("{}")
+        if "expert" in entry:
+            stack = re.sub(r"(?<![^.])\d+(?=\.)", "{}", entry["matrix"])
+            found[f"{stack}[{{}}]"] = stack.count("{}") + 1
+    return sorted(found, key=found.get)
+
+
+def _starts(told, before, letter):
+    return told == f"{before}{{{letter}}}."
+
+
+def _lettered(text, letter, told):
+    """(a text with a letter in place of its number where told stands in it, the number; None where it does not)."""
+    before, after = told.split(f"{{{letter}}}", 1)
+    # A letter before it may stand there with the number of the next block.
+    start = re.sub(r"\\\{([a-z])\\\}", r"\\{\1(?:[+-]1)?\\}", re.escape(before))
+    slot = re.compile(rf"(?<![\w.])({start})(\d+)({re.escape(after)}|(?=[\s\"'+)]))")
+    numbers = [int(match[2]) for match in slot.finditer(text)]
+    expert = re.search(r'"expert": (\d+)', text) if after == "]" else None  # whatever its stack is called
+    if expert:
+        numbers.append(int(expert[1]))
+    if not numbers:
+        return text, None
+    anchor = int(expert[1]) if expert else None
+    of_matrix = re.search(rf'"matrix": "{start}(\d+)', text)
+    if anchor is None:
+        anchor = int(of_matrix[1]) if of_matrix else min(numbers)
+
+    def lettered(match):
+        by = int(match[2]) - anchor
+        said = {0: f"{{{letter}}}", 1: f"{{{letter}+1}}", -1: f"{{{letter}-1}}"}.get(by, match[2])
+        return f"{match[1]}{said}{match[3]}"
+
+    text = slot.sub(lettered, text)
+    if expert:
+        text = re.sub(r'"expert": \d+', f'"expert": "{{{letter}}}"', text)
+    return text, anchor
+
+
+def _count(told, letter, numbers, names, stacked):
+    """How many numbers a reader would count."""
+    before, after = told.split(f"{{{letter}}}", 1)
+    for other, number in numbers.items():
+        before = before.replace(f"{{{other}}}", str(number))
+    if after == "]":
+        shape = next((t.shape for name, t in stacked.items() if name.endswith(before.removesuffix("["))), ())
+        return shape[0] if len(shape) == 3 else 0
+    n = 0
+    while any(name.startswith(f"{before}{n}{after}") for name in names):
+        n += 1
+    return n
+
+
+def _choice(letter, numbers, of, text):
+    """{letter: which}, {} where all are meant."""
+    fitting = [name for name, choose in CHOICES.items() if list(choose(of)) == numbers]
+    if "all" in fitting:
+        return {}
+    wanted = ("but last",) if f"{{{letter}+1}}" in text else ("but first",) if f"{{{letter}-1}}" in text else ()
+    return {letter: next((name for name in (*wanted, *fitting) if name in fitting), numbers)}
+
+
+def _together(entries, letters):
+    """Entries of one block stand together: those with the same first letter follow each other."""
+    del letters
+    return [entry for _, run in groupby(entries, key=lambda entry: 0) for entry in run]
