@@ -14,9 +14,11 @@ A wiring is a function of a WeightSource that returns (layers, blocks) and reads
 from ..method import PARTS
 from .architectures import ARCHITECTURES, Architecture, Join, register_architecture
 from .architectures.wire import wire
+from .checking import check_architecture
 from .connections import NeuronLayer
 from .heads import folded_head_products, head_products
 from .network import NeuronNetwork, load_network, refuse_no_network
+from .recording import record_of
 from .wiring import both_directions, chain, dataflow, folded, with_embeddings
 
 __all__ = [
@@ -27,11 +29,13 @@ __all__ = [
     "NeuronNetwork",
     "both_directions",
     "chain",
+    "check_architecture",
     "dataflow",
     "folded",
     "folded_head_products",
     "head_products",
     "load_network",
+    "record_of",
     "refuse_no_network",
     "register_architecture",
     "wire",

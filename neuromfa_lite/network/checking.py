@@ -59,15 +59,19 @@ def compared(architecture, source, layers, blocks):
     """Rows of COLUMNS: the record on a source against the layers and blocks that a trace found in it."""
     told = wire(recorded(source, architecture), "dataflow")
     aside = {name for name, _, reason in told.left_out if not reason.startswith(UNNAMED)}
-    mine, found = ({name: reading for name, reading in _feeders(*each)} for each in ((told.layers, told.blocks), (layers, blocks)))
+    mine, found = (
+        {name: reading for name, reading in _feeders(*each)} for each in ((told.layers, told.blocks), (layers, blocks))
+    )
     weights = [_weights(each) for each in (told.blocks, blocks)]
     rows = []
     for name in dict.fromkeys([*mine, *found]):
         if _whole(name) in aside and name not in mine:
             continue
         if name not in mine or name not in found:
-            only = "the record alone names it: the trace found no use of it" if name in mine else (
-                "the trace alone uses it: no join of the record names it, nor does it leave it out with a reason"
+            only = (
+                "the record alone names it: the trace found no use of it"
+                if name in mine
+                else ("the trace alone uses it: no join of the record names it, nor does it leave it out with a reason")
             )
             pair = [_said(_without(each.get(name, {}), aside)) if name in each else "" for each in (mine, found)]
             rows.append((name, *pair, False, only))
@@ -152,7 +156,9 @@ def _other_weights(mine, found):
     if mine.keys() != found.keys():
         return [f"{len(mine)} of its rows are used by the record, {len(found)} by the trace"]
     other = [row for row in mine if mine[row] != found[row]]
-    return [f"{len(other)} of its rows have other weights: it is stored the other way round (transposed)"] if other else []
+    return (
+        [f"{len(other)} of its rows have other weights: it is stored the other way round (transposed)"] if other else []
+    )
 
 
 def refuse_other(rows, what):

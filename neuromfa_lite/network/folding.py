@@ -2,7 +2,6 @@
 
 import json
 import re
-from itertools import groupby
 
 from .architectures.file import CHOICES
 
@@ -84,7 +83,7 @@ class Folding:
         for text, there in members.items():
             for chosen in self._chosen(text, there, list(there[0])):
                 found.append(json.loads(text) | chosen)
-        return _together(found, list(self.counted))
+        return found
 
     def _chosen(self, text, there, letters, outer=()):
         """[{letter: which of its numbers}] that together are exactly those there, [{letter: number}]."""
@@ -92,10 +91,7 @@ class Folding:
             return [{}]
         letter, *inner = letters
         seen = sorted({numbers[letter] for numbers in there})
-        if letter == next(iter(self.counted)) or not outer:
-            of = max((n for key, n in self.numbers[letter].items()), default=0)
-        key = tuple(outer)
-        of = self.numbers[letter].get(key, max(self.numbers[letter].values()))
+        of = self.numbers[letter].get(outer, max(self.numbers[letter].values()))
         if not inner:
             return [_choice(letter, seen, of, text)]
         rest = {}
@@ -106,6 +102,25 @@ class Folding:
         return [
             _choice(letter, numbers, of, text) | each for told, numbers in rest.items() for each in json.loads(told)
         ]
+
+
+def shared_named(layers, joins, names, stacked):
+    """(layers, joins) where a layer that all blocks share (an encoder's output) no longer bears the number of one."""
+    folding, renamed = Folding(layers + joins, names, stacked), {}
+    seen = {}
+    for layer in layers:
+        text, numbers = folding._at(json.dumps(layer["name"]))
+        seen.setdefault(text, []).append((layer["name"], numbers))
+    for (name, numbers), *others in seen.values():
+        touching = [folding._at(json.dumps(join))[1] for join in joins if name in (join["source"], join["target"])]
+        for letter in numbers:
+            if not others and len({each[letter] for each in touching if letter in each}) > 2:
+                renamed[name] = re.sub(r"(?<![^.\s])\d+(?=\.)", "*", name)
+    text = json.dumps([layers, joins])
+    for name, other in renamed.items():
+        for quote in ('"', "'"):
+            text = text.replace(f"{quote}{name}{quote}", f"{quote}{other}{quote}")
+    return json.loads(text)
 
 
 def _patterns(entries):
@@ -179,9 +194,3 @@ def _choice(letter, numbers, of, text):
         return {}
     wanted = ("but last",) if f"{{{letter}+1}}" in text else ("but first",) if f"{{{letter}-1}}" in text else ()
     return {letter: next((name for name in (*wanted, *fitting) if name in fitting), numbers)}
-
-
-def _together(entries, letters):
-    """Entries of one block stand together: those with the same first letter follow each other."""
-    del letters
-    return [entry for _, run in groupby(entries, key=lambda entry: 0) for entry in run]

@@ -352,6 +352,8 @@ def load_network(
     """
     arguments.one_of("ends", ends, ENDS)
     if inputs is not None:
+        if architecture is not None:
+            raise NeuroMFAError("inputs= asks the model for its wiring, architecture= a record: give one of them")
         return _traced(source, inputs, ends)
     if is_saved_network(source):
         layers, blocks, about, natural_radii = open_saved(source, read)

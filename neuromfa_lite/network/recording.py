@@ -16,7 +16,7 @@ from .architectures.file import architecture_of
 from .architectures.record import Join, is_count
 from .checking import compared, refuse_other
 from .feeders import place_of
-from .folding import Folding
+from .folding import Folding, shared_named
 from .network import load_network
 from .on_disk import stored
 
@@ -91,7 +91,7 @@ def _header(model, traced, source, unknown, record):
         f"{len(traced.weight_blocks)} matrices or parts of them{'; ' if heads else ''}{', '.join(heads)}.",
         f"{', '.join(versions)}, {date.today()}. Look at it before you use it: CONTRIBUTING.md has the language.",
     ]
-    if source.names != tuple(model.state_dict()) and not unknown and hasattr(model, "save_pretrained"):
+    if set(source.names) - set(model.state_dict()) and hasattr(model, "save_pretrained"):
         lines.append("Names are those on disk; transformers has others in memory.")
     for name, reason in unknown.items():
         lines.append(f"{name} is its name in memory: {reason}.")
@@ -116,6 +116,7 @@ class _Record:
     def text(self, model_type, header):
         layers, joins = self._layers(), [self._join(block) for block in self.blocks]
         names = [name.removeprefix(self.prefix) for name in self.source.names if name.startswith(self.prefix)]
+        layers, joins = shared_named(layers, joins, names, self.source.stacked)
         folding = Folding(layers + joins, names, self.source.stacked)
         layers, joins = folding.folded(layers), folding.folded(joins)
         lines = [f"# {line}" for line in [*header, *folding.doubts]] + [f"model_type = {_toml(model_type)}"]
@@ -164,12 +165,16 @@ class _Record:
         """What the record calls each layer: by the matrices that write it, as they are stored."""
         names = []
         for number, layer in enumerate(self.layers):
-            into, out = ([self._module(b) for b in self.matrices if getattr(b, end) == number] for end in ("target", "source"))
+            into, out = (
+                [self._module(b) for b in self.matrices if getattr(b, end) == number] for end in ("target", "source")
+            )
             into, out = list(dict.fromkeys(into)), list(dict.fromkeys(out))
-            if layer.name.startswith("before ") and out:
+            # Where several meet it is called by who reads it: the last of a stack is not as those before it.
+            meet = any(block.fixed and block.target == number for block in self.blocks)
+            if out and (meet or layer.name.startswith("before ")):
                 name = f"before {out[0]}"
-            elif not into or layer.name.startswith("before ") or layer.name == "output":
-                name = layer.name
+            elif not into or meet or layer.name.startswith("before "):
+                name = layer.name if layer.role == "input" else "output"
             else:
                 name = " + ".join([into[0], *(module.rpartition(".")[2] for module in into[1:])])
                 name += self._part_name(number, layer)
@@ -190,7 +195,9 @@ class _Record:
         all_targets = {b.target for b in self.matrices if self._module(b) == self._module(mine[0])}
         if len(mine) > 1 or len(all_targets) == 1:
             return ""
-        role = layer.role if layer.role in ("query", "key", "value") else f"part {sorted(all_targets).index(number) + 1}"
+        role = (
+            layer.role if layer.role in ("query", "key", "value") else f"part {sorted(all_targets).index(number) + 1}"
+        )
         return f" {role}"
 
     def _sizes_told(self):
@@ -276,7 +283,9 @@ class _Record:
             sized = [f"size({self.names[layer]!r})" for layer in layers]
             place = cut.index(mine)
             last = place == len(cut) - 1
-            return ({"from": " + ".join(sized[:place])} if place else {}) | ({} if last else {"to": " + ".join(sized[: place + 1])})
+            return ({"from": " + ".join(sized[:place])} if place else {}) | (
+                {} if last else {"to": " + ".join(sized[: place + 1])}
+            )
         return {"from": start, "to": start + length}
 
     def _ratio(self, length, unit):
@@ -298,7 +307,9 @@ class _Record:
         shared = [key for key in keys if re.search("kv|key|group", key)]
         if keys:
             role = self.layers[block.source].role if block.fixed else block.role
-            chosen = (shared if role in ("key", "value") and shared else [key for key in keys if key not in shared] or keys)[0]
+            chosen = (
+                shared if role in ("key", "value") and shared else [key for key in keys if key not in shared] or keys
+            )[0]
             if len(keys) > 1:
                 self._doubt(f"{' and '.join(keys)} are both {number}: which of them is meant is a guess.")
             return chosen

@@ -307,7 +307,8 @@ class _Count:
             for entry in run:
                 if number in self._chosen(entry, first, self.of(first, {})):
                     found += [
-                        (numbers, entry.at(numbers)) for numbers in self._inner(entry, entry.letters[1:], {first: number})
+                        (numbers, entry.at(numbers))
+                        for numbers in self._inner(entry, entry.letters[1:], {first: number})
                     ]
         return found
 
