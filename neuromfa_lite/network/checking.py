@@ -12,6 +12,8 @@ from .network import load_network
 from .on_disk import stored
 from .wiring import recorded
 
+NO_USE = "the record alone names it: the trace found no use of it"
+NOT_NAMED = "the trace alone uses it: no join of the record names it, nor is it left out with a reason"
 COLUMNS = ("matrix", "reads by the record", "reads by the trace", "agrees", "difference")
 
 
@@ -52,45 +54,36 @@ def check_architecture(architecture, model, inputs):
     traced = load_network(model, inputs=inputs)
     source, blocks, _ = stored(model, traced.blocks)
     rows = compared(architecture, source, traced.layers, blocks)
-    return pd.DataFrame([tuple(map(plain, row[:3])) + (row[3], plain(row[4])) for row in rows], columns=COLUMNS)
+    said = [(*map(plain, row[:3]), row[3], plain(row[4])) for row in rows]
+    return pd.DataFrame(said, columns=COLUMNS)
 
 
 def compared(architecture, source, layers, blocks):
     """Rows of COLUMNS: the record on a source against the layers and blocks that a trace found in it."""
     told = wire(recorded(source, architecture), "dataflow")
     aside = {name for name, _, reason in told.left_out if not reason.startswith(UNNAMED)}
-    mine, found = (
-        {name: reading for name, reading in _feeders(*each)} for each in ((told.layers, told.blocks), (layers, blocks))
-    )
-    weights = [_weights(each) for each in (told.blocks, blocks)]
+    both = (told.layers, told.blocks), (layers, blocks)
+    mine, found = (feeders(*each) for each in both)
+    weights = [_weights(blocks) for _, blocks in both]
     rows = []
     for name in dict.fromkeys([*mine, *found]):
-        if _whole(name) in aside and name not in mine:
+        if name not in mine and _whole(name) in aside:
             continue
-        if name not in mine or name not in found:
-            only = (
-                "the record alone names it: the trace found no use of it"
-                if name in mine
-                else ("the trace alone uses it: no join of the record names it, nor does it leave it out with a reason")
-            )
-            pair = [_said(_without(each.get(name, {}), aside)) if name in each else "" for each in (mine, found)]
-            rows.append((name, *pair, False, only))
-            continue
-        pair = [_without(each[name], aside) for each in (mine, found)]
-        said = [*_differences(*pair), *_other_weights(*(each[name] for each in weights))]
+        pair = [_without(each.get(name, {}), aside) for each in (mine, found)]
+        if name in mine and name in found:
+            said = [*_differences(*pair), *_other_weights(*(each[name] for each in weights))]
+        else:
+            said = [NO_USE if name in mine else NOT_NAMED]
         rows.append((name, *map(_said, pair), not said, "; ".join(said)))
-    others = [*ends(layers, blocks).values(), *(reading for name, reading in found.items() if name not in mine)]
-    others = [_without(each, aside) for each in others]
+    # Where the record ends, the trace may go on to what the record leaves out.
+    on = [*ends(layers, blocks).values(), *(reading for name, reading in found.items() if name not in mine)]
+    on = [_without(each, aside) for each in on]
     for layer, reading in ends(told.layers, told.blocks).items():
         reading = _without(reading, aside)
-        near = min(others, key=lambda other: len(_differences(reading, other)), default={})
+        near = min(on, key=lambda other: len(_differences(reading, other)), default={})
         said = _differences(reading, near)
         rows.append((f"end: {layer}", _said(reading), _said(near), not said, "; ".join(said)))
     return rows
-
-
-def _feeders(layers, blocks):
-    return [(name, reading) for name, reading in feeders(layers, blocks).items()]
 
 
 def _whole(name):

@@ -27,11 +27,9 @@ class Folding:
         if letter is None or lettered is None:
             return
         told = lettered.replace("{}", f"{{{letter}}}")
-        trial = {letter: told}
         members = {}
         for entry in entries:
-            text = json.dumps(entry)
-            text, numbers = self._at(text)
+            text, numbers = self.lettered(entry)
             moved, number = _lettered(text, letter, told)
             if number is not None:
                 members.setdefault(moved, []).append((tuple(numbers.items()), number))
@@ -45,13 +43,11 @@ class Folding:
         for key, found in outer.items():
             if found - set(range(_count(told, letter, dict(key), names, stacked))):
                 return
-        self.counted |= trial
+        self.counted[letter] = told
         self.numbers[letter] = {key: _count(told, letter, dict(key), names, stacked) for key in outer}
         most = max(self.numbers[letter].values())
         if most == 2:
-            self.doubts.append(
-                f"{{{letter}}} was seen twice only: first and last may be meant where it says all but one. Take 3."
-            )
+            self._doubt(f'{{{letter}}} was seen twice only, so "first" may mean all but the last: take three or more.')
 
     def _in_letters(self, pattern):
         """A pattern with the letters of those it begins with in place of all {} but the last; None without them."""
@@ -64,9 +60,9 @@ class Folding:
             before = f"{before}{{{letter}}}{part}"
         return f"{before}{{}}{parts[-1]}"
 
-    def _at(self, text):
-        """(text with the letters counted so far, {letter: number})."""
-        numbers = {}
+    def lettered(self, entry):
+        """(an entry or a name with the letters counted so far, as JSON or text, {letter: number})."""
+        text, numbers = entry if isinstance(entry, str) else json.dumps(entry), {}
         for letter, told in self.counted.items():
             text, number = _lettered(text, letter, told)
             if number is not None:
@@ -77,7 +73,7 @@ class Folding:
         """The same entries with letters, each said once, in the order in which they come first."""
         members = {}
         for entry in entries:
-            text, numbers = self._at(json.dumps(entry))
+            text, numbers = self.lettered(entry)
             members.setdefault(text, []).append(numbers)
         found = []
         for text, there in members.items():
@@ -93,34 +89,58 @@ class Folding:
         seen = sorted({numbers[letter] for numbers in there})
         of = self.numbers[letter].get(outer, max(self.numbers[letter].values()))
         if not inner:
-            return [_choice(letter, seen, of, text)]
+            return [self._choice(letter, seen, of, text)]
         rest = {}
         for number in seen:
             mine = [numbers for numbers in there if numbers[letter] == number]
             told = self._chosen(text, mine, inner, (*outer, (letter, number)))
             rest.setdefault(json.dumps(told), []).append(number)
         return [
-            _choice(letter, numbers, of, text) | each for told, numbers in rest.items() for each in json.loads(told)
+            self._choice(letter, numbers, of, text) | each
+            for told, numbers in rest.items()
+            for each in json.loads(told)
         ]
+
+    def _choice(self, letter, numbers, of, text):
+        """{letter: which}, {} where all are meant."""
+        fitting = [name for name, choose in CHOICES.items() if list(choose(of)) == numbers]
+        if "all" in fitting:
+            return {}
+        if not fitting:
+            self._doubt(f"{{{letter}}} = {numbers} of {of}: such entries fit models of as many only.")
+            return {letter: numbers}
+        wanted = "but last" if f"{{{letter}+1}}" in text else "but first" if f"{{{letter}-1}}" in text else fitting[0]
+        return {letter: wanted if wanted in fitting else fitting[0]}
+
+    def _doubt(self, line):
+        if line not in self.doubts:
+            self.doubts.append(line)
 
 
 def shared_named(layers, joins, names, stacked):
     """(layers, joins) where a layer that all blocks share (an encoder's output) no longer bears the number of one."""
-    folding, renamed = Folding(layers + joins, names, stacked), {}
-    seen = {}
+    folding = Folding(layers + joins, names, stacked)
+    seen, renamed = {}, {}
     for layer in layers:
-        text, numbers = folding._at(json.dumps(layer["name"]))
-        seen.setdefault(text, []).append((layer["name"], numbers))
-    for (name, numbers), *others in seen.values():
-        touching = [folding._at(json.dumps(join))[1] for join in joins if name in (join["source"], join["target"])]
+        text, numbers = folding.lettered(layer["name"])
         for letter in numbers:
-            if not others and len({each[letter] for each in touching if letter in each}) > 2:
-                renamed[name] = re.sub(r"(?<![^.\s])\d+(?=\.)", "*", name)
+            others = {other: number for other, number in numbers.items() if other != letter}
+            seen.setdefault((_replaced(text, others), letter), []).append((layer["name"], _replaced(text, others)))
+    for (_, letter), [(name, text), *others] in seen.items():
+        touching = [folding.lettered(join)[1] for join in joins if name in (join["source"], join["target"])]
+        if not others and len({numbers[letter] for numbers in touching if letter in numbers}) > 2:
+            renamed[name] = text.replace(f"{{{letter}}}", "*")
     text = json.dumps([layers, joins])
     for name, other in renamed.items():
         for quote in ('"', "'"):
             text = text.replace(f"{quote}{name}{quote}", f"{quote}{other}{quote}")
     return json.loads(text)
+
+
+def _replaced(text, numbers):
+    for letter, number in numbers.items():
+        text = text.replace(f"{{{letter}}}", str(number))
+    return text
 
 
 def _patterns(entries):
@@ -150,7 +170,7 @@ def _lettered(text, letter, told):
     before, after = told.split(f"{{{letter}}}", 1)
     # A letter before it may stand there with the number of the next block.
     start = re.sub(r"\\\{([a-z])\\\}", r"\\{\1(?:[+-]1)?\\}", re.escape(before))
-    slot = re.compile(rf"(?<![\w.])({start})(\d+)({re.escape(after)}|(?=[\s\"'+)]))")
+    slot = re.compile(rf"(?<![\w.])({start})(\d+)({re.escape(after)}|(?=[\s\"'+)])|$)")
     numbers = [int(match[2]) for match in slot.finditer(text)]
     expert = re.search(r'"expert": (\d+)', text) if after == "]" else None  # whatever its stack is called
     if expert:
@@ -176,8 +196,7 @@ def _lettered(text, letter, told):
 def _count(told, letter, numbers, names, stacked):
     """How many numbers a reader would count."""
     before, after = told.split(f"{{{letter}}}", 1)
-    for other, number in numbers.items():
-        before = before.replace(f"{{{other}}}", str(number))
+    before = _replaced(before, numbers)
     if after == "]":
         shape = next((t.shape for name, t in stacked.items() if name.endswith(before.removesuffix("["))), ())
         return shape[0] if len(shape) == 3 else 0
@@ -185,12 +204,3 @@ def _count(told, letter, numbers, names, stacked):
     while any(name.startswith(f"{before}{n}{after}") for name in names):
         n += 1
     return n
-
-
-def _choice(letter, numbers, of, text):
-    """{letter: which}, {} where all are meant."""
-    fitting = [name for name, choose in CHOICES.items() if list(choose(of)) == numbers]
-    if "all" in fitting:
-        return {}
-    wanted = ("but last",) if f"{{{letter}+1}}" in text else ("but first",) if f"{{{letter}-1}}" in text else ()
-    return {letter: next((name for name in (*wanted, *fitting) if name in fitting), numbers)}

@@ -30,6 +30,16 @@ def stored(model, blocks):
     return (source, tuple(blocks), unknown) if unknown else (disk, tuple(found), {})
 
 
+def tied(model):
+    """{name of a tensor: another name of the same}, as of an unembedding that is the embedding."""
+    first, found = {}, {}
+    for name, tensor in model.state_dict().items():
+        if tensor.numel():
+            other = first.setdefault((tensor.data_ptr(), tuple(tensor.shape)), name)
+            found |= {name: other, other: name} if other != name else {}
+    return found
+
+
 def _converted(model):
     """The state dict of a model as it is saved; None where that is the one in memory."""
     if not hasattr(model, "save_pretrained"):

@@ -18,10 +18,12 @@ from .checking import compared, refuse_other
 from .feeders import place_of
 from .folding import Folding, shared_named
 from .network import load_network
-from .on_disk import stored
+from .on_disk import stored, tied
+from .traced import TOKENS
 
 STACKED = re.compile(r"(.*)\[(\d+)\]")
-ALONE = "no weight matrix: it shifts or scales neurons, and joins no two"
+ALONE = "no matrix: it shifts or scales neurons, and joins no two"
+BETWEEN = "tokens or their scores: the network is what lies between them"
 
 
 def record_of(model, inputs, path=None, model_type=None):
@@ -66,7 +68,7 @@ def record_of(model, inputs, path=None, model_type=None):
     if model_type is None:
         model_type = source.config.get("model_type") or type(model).__name__.lower()
     arguments.text("model_type", model_type)
-    record = _Record(traced, blocks, source, getattr(model, "base_model_prefix", ""))
+    record = _Record(traced, blocks, source, model)
     text = record.text(model_type, _header(model, traced, source, unknown, record))
     refuse_other(compared(architecture_of(text), source, traced.layers, blocks), type(model).__name__)
     if path is None:
@@ -101,7 +103,8 @@ def _header(model, traced, source, unknown, record):
 class _Record:
     """The entries of a record: plain dicts, as they stand in the file, before their blocks are folded to one."""
 
-    def __init__(self, traced, blocks, source, base):
+    def __init__(self, traced, blocks, source, model):
+        base, self.tied = getattr(model, "base_model_prefix", ""), tied(model)
         self.layers, self.blocks, self.source, self.traced = traced.layers, blocks, source, traced
         self.matrices = [block for block in blocks if not block.fixed]
         if not self.matrices:
@@ -136,7 +139,8 @@ class _Record:
         base, number = STACKED.fullmatch(name).groups() if STACKED.fullmatch(name) else (name, None)
         place = {"matrix": base.removeprefix(self.prefix)}
         if number is not None:
-            return place | {"expert": int(number)}, (rows, there)
+            transposed = {"transposed": True} if block.matrix.place_in_file is None else {}
+            return place | {"expert": int(number)} | transposed, (rows, there)
         if block.listed_singly or block.matrix.place_in_file is None:
             return place | ({"transposed": True} if self._turned(block, base) else {}), (rows, there)
         return place | ({"transposed": True} if block.matrix.place_in_file["transposed"] else {}), (rows, there)
@@ -168,7 +172,7 @@ class _Record:
             into, out = (
                 [self._module(b) for b in self.matrices if getattr(b, end) == number] for end in ("target", "source")
             )
-            into, out = list(dict.fromkeys(into)), list(dict.fromkeys(out))
+            into, out = list(dict.fromkeys(into)), sorted(set(out), key=self._order)
             # Where several meet it is called by who reads it: the last of a stack is not as those before it.
             meet = any(block.fixed and block.target == number for block in self.blocks)
             if out and (meet or layer.name.startswith("before ")):
@@ -188,6 +192,12 @@ class _Record:
         place, _ = self.places[id(block)]
         expert = f"[{place['expert']}]" if "expert" in place else ""
         return re.sub(r"\.?weight$", "", place["matrix"]) + expert
+
+    def _order(self, module):
+        """Where a module stands among those stored, which is the same place in every block."""
+        stored_as, number = STACKED.fullmatch(module).groups() if STACKED.fullmatch(module) else (module, 0)
+        names = [name.removesuffix(".weight").removeprefix(self.prefix) for name in self.source.names]
+        return len(re.findall(r"\d+", module)), names.index(stored_as) if stored_as in names else -1, int(number)
 
     def _part_name(self, number, layer):
         """What tells a layer apart from others that one matrix writes."""
@@ -302,7 +312,7 @@ class _Record:
         return None
 
     def _number(self, number, block):
-        """A number of groups: that of heads, by the configuration's key for it, a layer's size, or the number itself."""
+        """A number of groups: of heads, by the configuration's key for it, a layer's size, or the number itself."""
         keys = [key for key, value in self.heads.items() if value == number]
         shared = [key for key in keys if re.search("kv|key|group", key)]
         if keys:
@@ -387,7 +397,8 @@ class _Record:
     def _left_out(self):
         """A pattern and a reason for each tensor that no join names, those of the same name in all blocks as one."""
         used = {self.prefix + self.places[id(block)][0]["matrix"] for block in self.matrices}
-        reasons = {name: reason for name, _, reason in self.traced.left_out}
+        reasons = {name: BETWEEN if reason == TOKENS else reason for name, _, reason in self.traced.left_out}
+        reasons |= {name: reasons[other] for name, other in self.tied.items() if other in reasons}
         found = {}
         for name in (name for name in self.source.names if name not in used):
             shape = self.source.matrices[name].shape if name in self.source.matrices else self.source.other[name]

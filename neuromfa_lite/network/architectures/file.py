@@ -43,6 +43,7 @@ CHOICES = {
     "last": lambda n: range(max(n - 1, 0), n),
     "but first": lambda n: range(1, n),
     "but last": lambda n: range(n - 1),
+    "but first and last": lambda n: range(1, n - 1),
 }
 LETTER = re.compile(r"\{([a-z])([+-]\d{1,3})?\}")
 STRETCH = {"groups": 1, "of": None, "from": 0, "to": None}

@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import SourceError
 from ...weights.matrix import READABLE
 from ...weights.weight_source import stands_for
+from ..computed import turned
 from ..connections import Dense, Fixed
 from .convolutions import convolution
 from .record import ARCHITECTURES, Known, is_count
@@ -162,12 +163,13 @@ def _block(join, place, sizes, shapes, prefix, source):
     if join.stacked is None and name in source.stacked:
         return convolution(join, source.stacked[name], ends, sizes)
     if join.stacked is not None and name in source.stacked:
-        matrix = source.stacked[name][join.stacked]
+        tensor = source.stacked[name]
+        matrix = (turned(tensor) if join.transposed and len(tensor.shape) == 3 else tensor)[join.stacked]
     elif name in source.matrices:
         matrix = source.matrices[name]
     else:
         raise SourceError(_missing(name, join, source))
-    if join.transposed:
+    if join.transposed and join.stacked is None:
         matrix = matrix.T
     expected, found = shapes[join.matrix], matrix.shape
     if found != expected:
