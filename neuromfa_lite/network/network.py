@@ -328,9 +328,10 @@ def load_network(
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         wiring: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
-            is asked twice, and its answers are compared. None: "chain", or "dataflow" where a family has no chain.
-        read: "auto" maps large matrices of a safetensors file; "copy" copies whatever is read, for files that a running
-            training writes to: one that is cut short while it is read is an error then, and ends the process else.
+            is asked twice, and its answers are compared. None: "chain", or "dataflow" of a family without a chain.
+        read: "auto" maps large matrices of a safetensors file, or reads each in one piece from a network file system;
+            "copy" copies whatever is read, for files that a running training writes to: one that is cut short while it
+            is read is an error then, and ends the process else.
         inputs: for any torch.nn.Module: an example of what it is called with, a tensor, a tuple of arguments or a dict
             of named ones. The model is run on it and wired as its data flow, whatever its family.
         ends: with inputs, what is left out: "inside" tokens and their scores, "all" nothing, "none" pixels and classes

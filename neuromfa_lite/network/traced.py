@@ -29,6 +29,7 @@ def wiring_of(trace, tensors, ends="inside"):
     points = _points(products)
     for point in points:
         _reduce(point, points)
+        point.joins = list(_joined_to(point))
     _place(products, points)
     return _Network(products, points, tensors).result(trace.left_out)
 
@@ -54,6 +55,7 @@ class Point:
     """A layer in the making: what products read or, own, one part of what a product writes.
 
     reads: {Product: codes}; before: points that are a part of it; direct: {Product: codes} of what is in none of them;
+    joins: [(Product, part, pairs (n, 2) of j in the point and place of i in the part, role)] of direct, part by part;
     absorbed: {(Product, part): channel (size,)} that write it without a join.
     """
 
@@ -64,6 +66,7 @@ class Point:
     readers: list = field(default_factory=list)
     before: list = field(default_factory=list)
     direct: dict = field(default_factory=dict)
+    joins: list = field(default_factory=list)
     absorbed: dict = field(default_factory=dict)
     position: int | None = None
 
@@ -145,7 +148,7 @@ def _place(products, points):
     """Give each part of a product its layer: the point that it feeds channel by channel, or one of its own."""
     ways = {(writer, part): [] for writer in products for part in range(len(writer.parts))}
     for point in points:
-        for writer, part, pairs in joined_to(point):
+        for writer, part, pairs, _ in point.joins:
             whole = len(pairs) == point.size == len(writer.parts[part]) and all(
                 len(set(end)) == len(end) for end in pairs.T
             )
@@ -163,20 +166,20 @@ def _place(products, points):
         writer.homes[part] = home
 
 
-def joined_to(point):
-    """(writer, part, pairs (n, 2) of j in the point and place of i in the part) of all that feeds it directly."""
+def _joined_to(point):
     for writer, codes in point.direct.items():
         j, i = np.divmod(codes, writer.use.n_out)
+        here = point.readers[0].reads[writer][1]
         for part, channels in enumerate(writer.parts):
             place = np.full(writer.use.n_out, -1)
             place[channels] = np.arange(len(channels))
             if (kept := place[i] >= 0).any():
-                yield writer, part, np.column_stack([j, place[i]])[kept]
+                pairs = np.column_stack([j, place[i]])[kept]
+                yield writer, part, pairs, _role_of_join(pairs, bool(here[channels].all()))
 
 
-def role_of_join(point, writer, part, pairs):
+def _role_of_join(pairs, here):
     """Of many channels for one a "query", read where it stands, or a "key"; of one for one a "value" or "same"."""
-    here = bool(point.readers[0].reads[writer][1][writer.parts[part]].all())
     if len(np.unique(pairs[:, 0])) < len(pairs):
         return "query" if here else "key"
     return "same" if here else "value"
@@ -184,7 +187,7 @@ def role_of_join(point, writer, part, pairs):
 
 def is_attention(point):
     """Whether queries, keys and values meet in it."""
-    return {"query", "key", "value"} <= {role_of_join(point, *join) for join in joined_to(point)}
+    return {"query", "key", "value"} <= {role for *_, role in point.joins}
 
 
 class _Network:
@@ -199,6 +202,7 @@ class _Network:
         self.points = sorted(dict.fromkeys([*read, *own]), key=lambda point: point.order)
         for position, point in enumerate(self.points):
             point.position = position
+        self.roles = {point: self._role(point) for point in self.points}
 
     def result(self, left_out):
         joins = [join for point in self.points for join in self._joins_into(point)]
@@ -213,7 +217,7 @@ class _Network:
                 yield Fixed.of_kind(
                     "", "residual", other.position, point.position, "one-to-one", (point.size, other.size)
                 )
-        for writer, part, pairs in joined_to(point):
+        for writer, part, pairs, _ in point.joins:
             home = writer.homes[part]
             if home is point or home.position is None or writer.why_out:
                 continue
@@ -234,7 +238,7 @@ class _Network:
 
     def _part(self, product, part):
         """A name for a part of what a matrix writes: its role where that is its own, else its channels."""
-        roles = [self._role(home) for home in product.homes]
+        roles = [self.roles.get(home) for home in product.homes]
         if roles.count(roles[part]) == 1 and roles[part] in ("query", "key", "value"):
             return roles[part]
         channels = product.parts[part]
@@ -242,8 +246,7 @@ class _Network:
         return f"{channels[0]}:{channels[-1] + 1}" if whole else f"part {part}"
 
     def _layers(self, joins):
-        roles = [self._role(point) for point in self.points]
-        names = [self._name(point, role) for point, role in zip(self.points, roles, strict=True)]
+        roles, names = list(self.roles.values()), [self._name(point) for point in self.points]
         whole = [join for join in joins if join.connections == join.shape[0] == join.shape[1]]
         groups = groups_of([(join.source, join.target) for join in whole if join.kind == "one-to-one"], len(names))
         layers = []
@@ -259,7 +262,7 @@ class _Network:
         """The products that write a point, then those that read it."""
         return [*(writer for writer, _ in point.absorbed), *point.readers]
 
-    def _name(self, point, role):
+    def _name(self, point):
         written = [(writer, part) for writer, part in point.absorbed if not writer.why_out]
         if not point.before and written:
             parts = [f" {self._part(*each)}" if point.own and len(each[0].parts) > 1 else "" for each in written]
@@ -273,12 +276,11 @@ class _Network:
         near = self._around(point)
         if any(writer.use.kind == "input" for writer, _ in point.absorbed):
             return "input"
-        if point.own:
-            for each in self.points:
-                if is_attention(each):
-                    for join in joined_to(each):
-                        if join[0].homes[join[1]] is point and role_of_join(each, *join) != "same":
-                            return role_of_join(each, *join)
+        for each in self.points if point.own else ():
+            if is_attention(each):
+                for writer, part, _, role in each.joins:
+                    if writer.homes[part] is point and role != "same":
+                        return role
         if is_attention(point):
             return "attention"
         if any(p.use.kind == "convolution" for p in near):
@@ -313,14 +315,14 @@ def _role_of_matrix(product, source, target):
 
 def labels_of(targets, sources, size, feeding):
     """[(into, out of)] labels of Fixed joins that say exactly these pairs of positions."""
-    pairs = np.unique(np.column_stack([targets, sources]), axis=0)
-    if len(np.unique(pairs[:, 0])) == len(pairs):
+    if len(np.unique(targets)) == len(targets):
         into = np.full(size, -1)
-        into[pairs[:, 0]] = pairs[:, 1]
+        into[targets] = sources
         return [(into, np.arange(feeding))]
     joined = np.zeros((size, feeding), bool)
-    joined[pairs[:, 0], pairs[:, 1]] = True
-    sets, of_target = np.unique(joined, axis=0, return_inverse=True)
+    joined[targets, sources] = True
+    sets, of_target = np.unique(np.packbits(joined, axis=1), axis=0, return_inverse=True)
+    sets = np.unpackbits(sets, axis=1, count=feeding).astype(bool)
     found = []
     for number, members in enumerate(sets):
         if not members.any():

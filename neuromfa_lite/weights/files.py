@@ -3,9 +3,12 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 from ..errors import SourceError
 
+NETWORK = frozenset("nfs nfs4 cifs smb3 ceph lustre gpfs beegfs afs glusterfs".split())
+NETWORK |= {f"fuse.{name}" for name in ("sshfs", "gcsfuse", "s3fs", "rclone", "glusterfs", "ceph")}
 LARGEST_TEXT = 64 << 20  # bytes of a config.json or of an index of shards; those of the largest models have about 20 MB
 
 
@@ -21,6 +24,26 @@ def regular_file(path, way_out="check its path and rights"):
         what = "is no ordinary file" + (" but a folder" if stat.S_ISDIR(found.st_mode) else "")
         raise SourceError(f"{path} {what}: give the path of a file that holds the model")
     return found
+
+
+def on_network(path):
+    """Whether a file lies on a file system of another machine, where many small reads take long."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return False
+    return filesystem_of(os.path.realpath(path), mounts) in NETWORK
+
+
+def filesystem_of(path, mounts):
+    """The kind of file system that a real path lies on, by the lines of /proc/self/mountinfo; "" if none names it."""
+    kinds = {-1: ""}
+    for mount in mounts:
+        about, _, filesystem = mount.partition(" - ")
+        place = about.split()[4].encode().decode("unicode_escape")  # a blank is written as \040
+        if path == place or path.startswith(place.rstrip("/") + "/"):
+            kinds[len(place)] = filesystem.split()[0]
+    return kinds[max(kinds)]
 
 
 def read_json(path, way_out):

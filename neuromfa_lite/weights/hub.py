@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+import shutil
+import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ from .folder import choose_weights, find_weights, open_folder, read_weight_map
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # The hub names large files by sha256, small ones by git's sha1; the cache calls their content by that name.
 HASH = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+LARGE = 50_000_000  # bytes to fetch: from here on it is said before
 LOCAL = (
     "give a local folder (none of that name is here, nor is the model wholly in the cache), or take a bundled run: "
     'nmfa.load_run("induction")'
@@ -53,15 +56,18 @@ def fetch(repo, revision=None):
         raise _refusal(asked, _reason(error, repo)) from error
     folder = store / "snapshots" / info.sha
     chosen = choose_weights(listed, f"{asked} on the Hugging Face hub")
-    for name in ("config.json", chosen):
-        if name in listed:
-            _fetch_file(repo, asked, listed[name], folder)
+    first = [listed[name] for name in ("config.json", chosen) if name in listed]
+    _say_how_much(asked, first, folder)
+    for file in first:
+        _fetch_file(repo, asked, file, folder)
     if chosen.endswith(".json"):
         with _without_damage(folder):
             shards = dict.fromkeys(read_weight_map(folder / chosen).values())
         for shard in shards:
             if shard not in listed:
                 raise _refusal(asked, f"{shard}, a shard that {chosen} names, is not there")
+        _say_how_much(asked, [listed[shard] for shard in shards], folder)
+        for shard in shards:
             _fetch_file(repo, asked, listed[shard], folder)
     if folder != cached and revision != info.sha:
         ref = store / "refs" / (revision or "main")
@@ -69,6 +75,20 @@ def fetch(repo, revision=None):
             ref.parent.mkdir(parents=True, exist_ok=True)
             ref.write_text(info.sha)
     return folder
+
+
+def _say_how_much(asked, files, folder):
+    """Print how much will be fetched where it is much; refuse more than the disk has room for."""
+    size = sum(file.size or 0 for file in files if not (folder / file.rfilename).is_file())
+    if size < LARGE:
+        return
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise _refusal(
+            asked, f"it has {size / 1e9:.1f} GB, and the disk of {there} has {free / 1e9:.1f} GB free: make room"
+        )
+    print(f"{asked}: fetching {size / 1e6:,.0f} MB", file=sys.stderr)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SourceError
-from .files import parse_json, regular_file, unreadable
+from .files import on_network, parse_json, regular_file, unreadable
 from .matrix import HASHED_AT_ONCE, WeightMatrix, of_shape
 
 # The names of the format against ours and NumPy's; bfloat16 keeps its two bytes as uint16.
@@ -86,14 +86,18 @@ def mark_of(found):
 
 
 class MappedFiles:
-    """The mapped files of one model, which never keep much of a huge model resident; copied: nothing is mapped."""
+    """The mapped files of one model, which never keep much of a huge model resident.
+
+    copied: nothing is mapped; far: a matrix comes from another machine, by one read of all of it.
+    """
 
     def __init__(self, read="auto"):
-        self.copied = read == "copy"
+        self.copied, self.far = read == "copy", False
         self.maps, self.size, self.may_be_resident = [], 0, 0
 
     def add(self, path):
         file = MappedFile(path)
+        self.far = self.far or (not self.copied and on_network(path))
         self.maps.append(file.mapping)
         self.size += len(file.mapping)
         return file
@@ -128,11 +132,13 @@ class MappedStorage:
         self.array, self.shape, self.refuse_changed = array, array.shape, file.refuse_changed
         # A file's header may end at any byte; the kernel below wants aligned numbers.
         self._bits = array.view(f"u{array.itemsize}") if array.flags.aligned else None
-        self._small = array.nbytes <= SMALL
+        self._small = array.nbytes <= SMALL or files.far
 
     def take(self, rows):
         """Stored rows, of all columns: None (all), a slice or indices."""
         if isinstance(rows, np.ndarray):
+            if self.files.far:
+                return self._copy(0, self.shape[0])[rows]
             return self._read_one_by_one(rows) if self._small or self._by_rows else self.array[rows]
         if self._small or self.files.copied:
             return self._copy(*(rows or slice(None)).indices(self.shape[0])[:2])

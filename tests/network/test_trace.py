@@ -2,104 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
-from torch import nn
+from traced import blocks, check, every, joins, kinds, labels, part, positions, same, spread
 
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.network.trace import trace
 
+torch = pytest.importorskip("torch")
+nn, F = torch.nn, torch.nn.functional
 pytestmark = [pytest.mark.torch, pytest.mark.small]
-
-
-# What feeds what, as bool matrices (input channels, output channels).
-
-
-def same(n):
-    return np.eye(n, dtype=bool)
-
-
-def part(n_in, n_out, to=0, since=0, n=None):
-    """n output channels from `since` are n input channels from `to`."""
-    n = min(n_in - to, n_out - since) if n is None else n
-    matrix = np.zeros((n_in, n_out), bool)
-    matrix[np.arange(to, to + n), np.arange(since, since + n)] = True
-    return matrix
-
-
-def blocks(n, n_in, n_out):
-    """Groups, all-to-all within."""
-    return np.kron(np.eye(n, dtype=bool), np.ones((n_in, n_out), bool)).astype(bool)
-
-
-def every(n_in, n_out):
-    return np.ones((n_in, n_out), bool)
-
-
-def spread(n, times):
-    """Each channel over several inputs in a row, as in flatten."""
-    return np.kron(np.eye(n, dtype=bool), np.ones((times, 1), bool)).astype(bool)
-
-
-def label(use, seen):
-    name = use.name.removesuffix(".weight") + ("" if use.expert is None else f"#{use.expert}")
-    seen[name] = seen.get(name, 0) + 1
-    return name if seen[name] == 1 else f"{name}'{seen[name]}"
-
-
-def labels(traced):
-    seen = {}
-    return [label(use, seen) for use in traced.uses]
-
-
-def joins(traced):
-    """{(use, earlier use): matrix of what feeds what}."""
-    names, found = labels(traced), {}
-    for number, use in enumerate(traced.uses):
-        for feed in use.feeds:
-            assert feed.earlier < number and feed.shape == (use.n_in, traced.uses[feed.earlier].n_out)
-            matrix = found.setdefault((names[number], names[feed.earlier]), np.zeros(feed.shape, bool))
-            j, i = feed.pairs().T
-            assert not matrix[j, i].any()  # no pair is told twice
-            matrix[j, i] = True
-            assert set(np.flatnonzero(feed.same_position)) <= set(feed.channels)
-    return found
-
-
-def check(model, inputs, expected, **known):
-    torch.manual_seed(1)
-    traced = trace(model, inputs, progress=False)
-    found = joins(traced)
-    assert found.keys() == expected.keys()
-    for key, matrix in expected.items():
-        assert np.array_equal(found[key], matrix), key
-    assert {name: why for name, _, why in traced.left_out} == known.get("left_out", {})
-    if "cut" in known:
-        names = labels(traced)
-        cut = {(names[n], names[k], by) for n, use in enumerate(traced.uses) for k, by in use.cut_by}
-        assert cut == known["cut"]
-    for use in traced.uses:
-        if use.kind != "input":
-            check_weights(use, model)
-    return traced
-
-
-def check_weights(use, model):
-    """Its places lie in the parameter, each its own."""
-    weights = use.weights(dict(model.named_parameters(remove_duplicate=False))[use.name].detach().numpy())
-    assert weights.shape[:2] == (use.n_out, use.n_in) and np.isfinite(weights).all()
-
-
-def kinds(traced, use, earlier):
-    names = labels(traced)
-    return [feed.kind for feed in traced.uses[names.index(use)].feeds_of(names.index(earlier))]
-
-
-def positions(traced, use, earlier):
-    """The set of whether a channel is read at its own position only."""
-    names = labels(traced)
-    feeds = traced.uses[names.index(use)].feeds_of(names.index(earlier))
-    return {bool(here) for feed in feeds for here in feed.same_position[feed.channels]}
 
 
 class Model(nn.Module):
@@ -132,8 +42,8 @@ def test_a_chain_with_one_matrix_twice():
 
 def test_an_autoencoder_that_is_dead_and_all_zero():
     """Neither units that are off nor weights of zero hide a join."""
-    layers = [nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 2), nn.Sigmoid(), nn.Linear(2, 5), nn.Hardtanh(), nn.Linear(5, 7)]
-    model = nn.Sequential(*layers)
+    first, second = [nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 2)], [nn.Linear(2, 5), nn.Hardtanh(), nn.Linear(5, 7)]
+    model = nn.Sequential(*first, nn.Sigmoid(), *second)
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
     nn.init.constant_(model[0].bias, -1000)
@@ -178,12 +88,10 @@ def test_a_gated_unit_of_one_matrix_and_a_highway():
 def test_a_bilinear_layer():
     model = Model(lambda s, x: s.o(s.m(s.a(x), s.b(x))), a=nn.Linear(3, 4), b=nn.Linear(3, 5), m=nn.Bilinear(4, 5, 6),
                   o=nn.Linear(6, 2))  # fmt: skip
-    expected = {("a", "input 0"): same(3), ("b", "input 0"): same(3), ("m#None", "a"): same(4)}
-    torch.manual_seed(0)
     traced = trace(model, torch.ones(2, 3), progress=False)
     assert [(use.n_in, use.n_out) for use in traced.uses] == [(0, 3), (3, 4), (3, 5), (4, 30), (6, 2)]
-    found = {(a, b): matrix for (a, b), matrix in joins(traced).items()}
-    assert np.array_equal(found["m", "a"], expected["m#None", "a"])
+    found = joins(traced)
+    assert np.array_equal(found["m", "a"], same(4))
     assert np.array_equal(found["o", "m"], blocks(6, 1, 5)) and np.array_equal(found["o", "b"], every(6, 5))
     weights = traced.uses[3].weights(model.m.weight.detach().numpy())[:, :, 0]
     assert np.array_equal(weights.reshape(6, 5, 4), model.m.weight.detach().numpy().transpose(0, 2, 1))
@@ -343,7 +251,8 @@ def l2_of_sum(x):
 
 
 def moments(x):
-    return (x - x.mean(-1, keepdim=True)) * (1 / (x.square().mean(-1, keepdim=True) - x.mean(-1, keepdim=True) ** 2).sqrt())
+    mean, square = x.mean(-1, keepdim=True), x.square().mean(-1, keepdim=True)
+    return (x - mean) * (1 / (square - mean**2 + 1e-3).sqrt())
 
 
 def half(x):
@@ -351,7 +260,10 @@ def half(x):
     return (y * torch.rsqrt(torch.mean(torch.square(y), dim=-1, keepdim=True))).to(x.dtype)
 
 
-@pytest.mark.parametrize("norm", [rms, layer, layer_std, l2, l2_of_sum, half, F.normalize, nn.LayerNorm(5), nn.RMSNorm(5)])
+NORMS = rms, layer, layer_std, l2, l2_of_sum, moments, half, F.normalize, nn.LayerNorm(5), nn.RMSNorm(5)
+
+
+@pytest.mark.parametrize("norm", NORMS)
 def test_a_norm_is_held_however_it_is_written(norm):
     model = Model(lambda s, x: s.b(norm(s.a(x))), a=nn.Linear(3, 5), b=nn.Linear(5, 2))
     check(model, torch.ones(4, 3), {("a", "input 0"): same(3), ("b", "a"): same(5)})
@@ -371,13 +283,17 @@ def shares(x):
     return x / x.sum(-1, keepdim=True)
 
 
-@pytest.mark.parametrize("mixing", [softmax, mean_gate, shares, lambda x: x.softmax(-1), lambda x: x.cumsum(-1).flip(-1).cumsum(-1)])
+def sums(x):
+    return x.cumsum(-1).flip(-1).cumsum(-1)
+
+
+@pytest.mark.parametrize("mixing", [softmax, mean_gate, shares, sums, nn.Softmax(-1)])
 def test_what_mixes_channels_is_no_norm(mixing):
     model = Model(lambda s, x: s.b(mixing(s.a(x))), a=nn.Linear(3, 5), b=nn.Linear(5, 2))
     check(model, torch.ones(4, 3), {("a", "input 0"): same(3), ("b", "a"): every(5, 5)})
 
 
-def test_a_maximum_over_channels_reaches_them_all():
+def test_a_sum_over_channels_reads_them_all():
     model = Model(lambda s, x: s.b(s.a(x).sum(-1, keepdim=True)), a=nn.Linear(3, 9), b=nn.Linear(1, 2))
     traced = check(model, torch.ones(4, 3), {("a", "input 0"): same(3), ("b", "a"): every(1, 9)})
     assert kinds(traced, "b", "a") == ["all-to-all"]
@@ -462,8 +378,8 @@ def test_torchs_own_attention(model):
     elif model == "encoder":
         made = nn.TransformerEncoderLayer(n, heads, 7, batch_first=True)
         expected = {("self_attn.in_proj_weight", "input 0"): same(n), ("linear1", "input 0"): same(n),
-                    ("self_attn.out_proj", "self_attn.in_proj_weight"): mixed, ("linear1", "self_attn.out_proj"): same(n),
-                    ("linear2", "linear1"): same(7)}  # fmt: skip
+                    ("self_attn.out_proj", "self_attn.in_proj_weight"): mixed, ("linear2", "linear1"): same(7),
+                    ("linear1", "self_attn.out_proj"): same(n)}  # fmt: skip
     else:
         part_ = nn.MultiheadAttention(n, heads, kdim=5, vdim=4, batch_first=True)
         made = Model(lambda s, x, k, v: s.a(x, k, v)[0], a=part_)
@@ -576,7 +492,8 @@ def test_a_gru_and_a_state_space_model():
         state, out = torch.zeros(1, 6, 2), []
         decay = -torch.exp(s.log)
         for t in range(x.shape[1]):
-            state = state * torch.exp(step[:, t, :, None] * decay) + step[:, t, :, None] * b[:, t, None] * x[:, t, :, None]
+            wide = step[:, t, :, None]
+            state = state * torch.exp(wide * decay) + wide * b[:, t, None] * x[:, t, :, None]
             out.append((state * c[:, t, None]).sum(-1))
         return s.out(torch.stack(out, 1) * F.silu(gate))
 
@@ -662,6 +579,117 @@ def test_what_is_not_understood_is_left_out_with_its_reason():
     check(model, torch.randn(2, 3), {("a", "input 0"): same(3), ("d", "a"): same(4)}, left_out=reasons, cut=cut)
 
 
+# --- and others ---------------------------------------------------------------------------------------------------
+
+
+def weight(*shape):
+    return nn.Parameter(torch.randn(shape))
+
+
+def latents(s, x):
+    return s.o((s.q(s.latents) @ s.k(x).transpose(-1, -2)).softmax(-1) @ s.v(x))
+
+
+def neighbours(s, x):
+    h = s.w(x).view(-1, 2, 3)
+    scores = torch.einsum("nhd,hd->nh", h, s.left)[:, None] + torch.einsum("nhd,hd->nh", h, s.right)[None]
+    shares = F.leaky_relu(scores).softmax(1)
+    return s.o(torch.einsum("nmh,mhd->nhd", shares, h).flatten(1))
+
+
+def response(s, x):
+    x = s.a(x)
+    size = torch.norm(x, p=2, dim=(1, 2), keepdim=True)
+    return s.o(x * (size / (size.mean(-1, keepdim=True) + 1e-6)) + x)
+
+
+def shifted(s, x):
+    x = s.a(x)
+    return s.o(x * s.mix + F.pad(x, (0, 0, 1, 0))[:, :-1] * (1 - s.mix))
+
+
+def codes(s, x):
+    x = s.a(x)
+    return s.o(x + (F.embedding(torch.cdist(x, s.book).argmin(-1), s.book) - x).detach())
+
+
+def two_experts(s, x):
+    shares = s.router(x).softmax(-1)
+    return s.o((torch.einsum("bti,eio->bteo", s.a(x), s.up) * shares[..., None]).sum(2))
+
+
+def modulated(s, x):
+    return s.o(s.i(x) * s.scale(x.mean(1))[:, None])
+
+
+DROPS_IN = {("a", "input 0"): same(3)}
+OTHERS = {
+    "a low rank beside a matrix": (
+        lambda s, x: s.o(s.w(x) + s.b(s.a(x)) * 0.5),
+        dict(w=nn.Linear(3, 4), a=nn.Linear(3, 2), b=nn.Linear(2, 4)), (2, 3),
+        {("w", "input 0"): same(3), **DROPS_IN, ("b", "a"): same(2), ("o", "w"): same(4), ("o", "b"): same(4)}, {}),
+    "a tied autoencoder": (
+        lambda s, x: s.o(F.linear(F.linear(x, s.w).tanh(), s.w.t())), dict(w=weight(2, 4)), (2, 4),
+        {("w", "input 0"): same(4), ("w'2", "w"): same(2), ("o", "w'2"): same(4)}, {}),
+    "sub-pixels": (
+        lambda s, x: s.o(F.pixel_shuffle(s.a(x), 2).movedim(1, -1)), dict(a=nn.Conv2d(3, 16, 1)), (1, 3, 4, 4),
+        {**DROPS_IN, ("o", "a"): blocks(4, 1, 4)}, {}),
+    "latents that ask": (
+        latents, dict(latents=weight(3, 6), q=nn.Linear(6, 4), k=nn.Linear(5, 4), v=nn.Linear(5, 4)), (1, 7, 5),
+        {("k", "input 0"): same(5), ("v", "input 0"): same(5), ("o", "q"): every(4, 4), ("o", "k"): every(4, 4),
+         ("o", "v"): same(4)}, {"latents": "used inside linear"}),
+    "attention over a graph": (
+        neighbours, dict(w=nn.Linear(3, 6), left=weight(2, 3), right=weight(2, 3), o=nn.Linear(6, 2)), (5, 3),
+        {("w", "input 0"): same(3), **{(f"{way}{n}", "w"): part(3, 6, since=3 * at) for way in ("left", "right")
+         for at, n in ((0, ""), (1, "'2"))}, ("o", "w"): same(6),
+         **{("o", f"{way}{n}"): np.repeat([[at == 0], [at == 1]], 3, 0) for way in ("left", "right")
+            for at, n in ((0, ""), (1, "'2"))}}, {}),
+    "a norm over places and channels": (
+        response, dict(a=nn.Linear(3, 4)), (1, 5, 5, 3), {**DROPS_IN, ("o", "a"): same(4)}, {}),
+    "a shift in time": (
+        shifted, dict(a=nn.Linear(3, 4), mix=weight(4)), (1, 5, 3), {**DROPS_IN, ("o", "a"): same(4)}, {}),
+    "a codebook with a straight gradient": (
+        codes, dict(a=nn.Linear(3, 4), book=weight(6, 4)), (2, 3), {**DROPS_IN, ("o", "a"): same(4)}, {}),
+    "soft experts of one tensor": (
+        two_experts, dict(a=nn.Linear(3, 3), up=weight(2, 3, 4), router=nn.Linear(3, 2)), (1, 5, 3),
+        {**DROPS_IN, ("router", "input 0"): same(3), ("up", "a"): same(3), ("o", "up"): np.hstack([same(4), same(4)]),
+         ("o", "router"): every(4, 2)}, {}),
+    "heads with a matrix each": (
+        lambda s, x: s.o(torch.bmm(s.a(x).view(-1, 2, 3).transpose(0, 1), s.w).sum(0)),
+        dict(a=nn.Linear(3, 6), w=weight(2, 3, 4)), (7, 3),
+        {**DROPS_IN, ("w#0", "a"): part(3, 6), ("w#1", "a"): part(3, 6, since=3), ("o", "w#0"): same(4),
+         ("o", "w#1"): same(4)}, {}),
+    "scales made of a mean": (
+        modulated, dict(i=nn.Linear(3, 4), scale=nn.Linear(3, 4)), (2, 5, 3),
+        {("i", "input 0"): same(3), ("scale", "input 0"): same(3), ("o", "i"): same(4), ("o", "scale"): same(4)}, {}),
+    "waves": (
+        lambda s, x: s.o(torch.fft.fft2(s.a(x)).real), dict(a=nn.Linear(3, 4)), (1, 5, 3),
+        {**DROPS_IN, ("o", "a"): every(4, 4)}, {}),
+    "splines": (
+        lambda s, x: torch.einsum("big,oig->bo", torch.exp(-((x[..., None] - torch.arange(4.0)) ** 2)), s.w),
+        dict(w=weight(5, 3, 4)), (2, 3), {("w", "input 0"): spread(3, 4)}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_models_of_other_kinds(name):
+    forward, modules, shape, expected, left_out = OTHERS[name]
+    modules = {"o": nn.Linear(4, 2)} | modules
+    if name == "splines":
+        del modules["o"]
+    check(Model(forward, **modules), torch.randn(shape), expected, left_out=left_out)
+
+
+def test_an_embedding_written_by_hand_in_three_ways():
+    ids = torch.tensor([[1, 2, 3]])
+    ways = (lambda s, x: s.e[x], lambda s, x: F.one_hot(x, 9).float() @ s.e, lambda s, x: s.e.index_select(0, x[0]),
+            lambda s, x: F.embedding_bag(x, s.e))  # fmt: skip
+    for way in ways:
+        model = Model(lambda s, x, way=way: s.o(way(s, x)), e=weight(9, 4), o=nn.Linear(4, 2))
+        traced = check(model, ids, {("o", "e"): same(4)})
+        assert (traced.uses[0].n_in, traced.uses[0].n_out, traced.uses[0].transposed) == (9, 4, True)
+
+
 # --- weights that are computed -------------------------------------------------------------------------------------
 
 
@@ -686,7 +714,8 @@ def test_weights_that_are_masked_normed_joined_or_sliced():
     assert np.array_equal(uses["d.weight"].weights(model.d.weight.detach().numpy())[:, :, 0],
                           model.d.weight.detach().numpy()[1:3, ::2].T)  # fmt: skip
     assert np.array_equal(found["d", "b"], part(2, 3)) and ("d", "c") not in found
-    assert dict((name, why) for name, _, why in traced.left_out).keys() == {"a.parametrizations.weight.original0"}
+    reason = "used inside the parametrization of weight"
+    assert traced.left_out == (("a.parametrizations.weight.original0", (4, 1), reason),)
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
@@ -784,3 +813,60 @@ def test_chance_is_named_and_refused_where_it_changes_the_wiring():
     dropped = Model(lambda s, x: s.b(F.dropout(s.a(x), 0.9)), a=nn.Linear(3, 4), b=nn.Linear(4, 2))
     traced = check(dropped, torch.ones(2, 3), {("a", "input 0"): same(3), ("b", "a"): same(4)})
     assert any("dropout" in note for note in traced.notes)
+
+
+def test_a_model_that_bears_only_its_own_numbers():
+    def forward(s, x):
+        y = s.a(x)
+        if not torch.allclose(y, s.known):
+            raise ValueError("not my numbers")
+        return s.c(s.b(y.T[None])[0].T)
+
+    model = Model(forward, a=nn.Linear(3, 4), b=nn.Conv1d(4, 6, 1), c=nn.Linear(6, 2))
+    expected = {("a", "input 0"): same(3), ("b", "a"): same(4), ("c", "b"): same(6)}
+    x = torch.randn(2, 3)
+    model.known = model.a(x).detach()
+    traced = check(model, x, expected)
+    assert "its own numbers" in traced.notes[0] and "not my numbers" in traced.notes[0]
+
+
+def test_a_model_that_changes_in_place_what_its_gradient_needs():
+    def forward(s, x):
+        x = s.a(x)
+        y = x * x
+        x.add_(1)
+        return s.b(y + x)
+
+    model = Model(forward, a=nn.Linear(3, 4), b=nn.Linear(4, 2))
+    check(model, torch.ones(2, 3), {("a", "input 0"): same(3), ("b", "a"): same(4)})
+
+
+def test_a_function_that_hides_the_modules_it_runs():
+    class Hiding(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x, module):
+            return module(x)
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient, None
+
+    model = Model(lambda s, x: s.b(Hiding.apply(s.a(x), s.h)), a=nn.Linear(3, 4), h=nn.Linear(4, 4), b=nn.Linear(4, 2))
+    reasons, cut = {"h.weight": "used inside Hiding"}, {("b", "a", "Hiding")}
+    check(model, torch.ones(2, 3), {("a", "input 0"): same(3)}, left_out=reasons, cut=cut)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_normed_weights_of_a_convolution_with_groups(transposed):
+    kind = nn.ConvTranspose1d if transposed else nn.Conv1d
+    normed = nn.utils.parametrizations.weight_norm(kind(6, 4, 3, groups=2), dim=2)
+    traced = trace(normed, torch.randn(1, 6, 9), progress=False)
+    full, x = torch.tensor(traced.uses[1].values), torch.randn(1, 6, 9)
+    apply = F.conv_transpose1d if transposed else F.conv1d
+    assert torch.allclose(apply(x, full.transpose(0, 1) if transposed else full, normed.bias), normed(x), atol=1e-6)
+
+
+def test_one_token_is_said_to_be_too_few():
+    model = nn.TransformerEncoderLayer(6, 2, 4, batch_first=True)
+    assert "one place" in trace(model, torch.randn(1, 1, 6), progress=False).notes[0]
+    assert not trace(model, torch.randn(1, 3, 6), progress=False).notes

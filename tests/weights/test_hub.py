@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import namedtuple
 
 import huggingface_hub
 import numpy as np
@@ -18,6 +19,7 @@ from models import gpt_neox_tensors, write_folder, write_shards
 
 from neuromfa_lite.cli.commands import main
 from neuromfa_lite.errors import SourceError
+from neuromfa_lite.weights import hub as hub_room
 from neuromfa_lite.weights import open_source
 
 torch = pytest.importorskip("torch")
@@ -368,3 +370,14 @@ def test_one_interrupt_ends_a_download(hub, tmp_path):
         finally:
             child.kill()
     assert child.returncode != 0
+
+
+def test_what_is_much_to_fetch_is_said_before_and_refused_where_there_is_no_room(hub, monkeypatch, capsys):
+    monkeypatch.setattr(hub_room, "LARGE", 0)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: namedtuple("usage", "free")(10))
+    with pytest.raises(SourceError, match=r"it has 0\.0 GB, and the disk of .* has 0\.0 GB free: make room"):
+        open_source("org/name")
+    assert files_asked(hub)[-1] != WEIGHTS
+    monkeypatch.setattr("shutil.disk_usage", lambda path: namedtuple("usage", "free")(1e9))
+    assert_opens()
+    assert "org/name: fetching 0 MB" in capsys.readouterr().err

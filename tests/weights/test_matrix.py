@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from neuromfa_lite.errors import SourceError
 from neuromfa_lite.weights import WeightMatrix, open_source, safetensors_file
+from neuromfa_lite.weights.files import filesystem_of, on_network
 from neuromfa_lite.weights.safetensors_file import RELEASE, MappedFiles, read_tensors
 
 torch = pytest.importorskip("torch")
@@ -269,3 +270,34 @@ def test_vectors_are_read_as_stored(tmp_path, dtype):
     assert vector.read().dtype == np.float32 and (vector.read() == gain.float().numpy()).all()
     source = open_source({"gain": gain, "w": torch.ones(2, 2)}, config={"model_type": "toy"})
     assert (source.vectors["gain"].read() == vector.read()).all() and source.other == {"gain": (7,)}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/data/set/x", "nfs4"), ("/data", "nfs4"), ("/database/x", "ext4"), ("/my disk/x", "fuse.sshfs"), ("/", "ext4")],
+)
+def test_the_file_system_of_a_path_is_that_of_the_nearest_mount(path, kind):
+    mounts = [
+        "27 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
+        "40 27 0:50 / /data rw - nfs4 server:/export rw,vers=4.2",
+        r"41 27 0:51 / /my\040disk rw - fuse.sshfs host: rw",
+    ]
+    assert filesystem_of(path, mounts) == kind
+    assert filesystem_of(path, []) == "" and not on_network("/proc/self")
+
+
+def test_a_matrix_of_another_machine_comes_by_one_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(safetensors_file, "on_network", lambda path: True)
+    monkeypatch.setattr(safetensors_file, "SMALL", -1)
+    save_file({"w": WEIGHTS.astype("f4")}, tmp_path / "w.safetensors")
+    matrix, reads = read_tensors(tmp_path / "w.safetensors")["w"], []
+    monkeypatch.setattr(
+        safetensors_file.MappedFile,
+        "read",
+        lambda file, *at, own=safetensors_file.MappedFile.read: reads.append(at) or own(file, *at),
+    )
+    rows, columns = np.array([5, 0, 2]), np.array([1, 3])
+    np.testing.assert_array_equal(matrix.read(rows, columns), WEIGHTS.astype("f4")[np.ix_(rows, columns)])
+    np.testing.assert_array_equal(matrix.read(rows), WEIGHTS.astype("f4")[rows])
+    np.testing.assert_array_equal(matrix.read(), WEIGHTS.astype("f4"))
+    assert len(reads) == 3

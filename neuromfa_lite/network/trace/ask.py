@@ -1,6 +1,7 @@
 """Which output channels reach which input channels, read from gradients: exact zeros, every channel asked."""
 
 import warnings
+from dataclasses import dataclass
 from math import ceil, log2
 
 import numpy as np
@@ -73,21 +74,12 @@ class Questions:
         found = self.pull(read, asked, live, lambda gradient: (gradient != 0).any(1).cpu().numpy())
         pairs, open_, columns = {}, {}, set()
         for number, seen in zip(live, found, strict=True):
-            pairs[number], several, candidates = _read_bits(seen, n_in)
-            if len(several):
+            pairs[number], several = _read_bits(seen, n_in)
+            if len(several.channels):
                 open_[number] = several
-                columns |= self._several(read, number, several, candidates, pairs)
-        columns = sorted(columns)
+                columns |= self._several(read, number, several, pairs)
         if columns:
-            mine = [number for number in open_ if open_[number] is not None]
-            seen = self.pull(
-                read, self._columns(read, every, columns), mine, lambda gradient: (gradient != 0).any(1).cpu().numpy()
-            )
-            for number, reached in zip(mine, seen, strict=True):
-                keep = np.zeros(reached.shape[1], bool)
-                keep[open_[number]] = True
-                row, i = np.nonzero(reached & keep)
-                pairs[number].append(np.column_stack([np.array(columns)[row], i]))
+            self._ask_columns(read, every, sorted(columns), open_, pairs)
         spots = self._positions(read, every, live)
         answers = {}
         for number, where in zip(live, spots, strict=True):
@@ -98,32 +90,49 @@ class Questions:
                 answers[number] = codes, where
         return answers
 
-    def _several(self, read, number, several, candidates, pairs):
-        """Ask from the other side: which j have only one i among those that several j read; returns the other j."""
-        torch, leaf = self.torch, self.leaves[number]
+    def _ask_columns(self, read, every, columns, open_, pairs):
+        """Ask input channel by input channel; those at once that no output channel may feed both of."""
+        masks = _one_by_one(columns, [several.fits for several in open_.values()], read.shape[1])
+        asked = self._masked(read, every, masks)
+        seen = self.pull(read, asked, list(open_), lambda gradient: (gradient != 0).any(1).cpu().numpy())
+        for (number, several), reached in zip(open_.items(), seen, strict=True):
+            pairs[number].append(_attributed(reached, masks, several))
+
+    def _several(self, read, number, several, pairs):
+        """Ask from the other side, by tangents: which i does each j read; returns the j that are left to be asked."""
+        torch, channels = self.torch, several.channels
+        left = set(np.flatnonzero(several.fits.any(0)).tolist())
         try:
             cotangent = torch.zeros_like(read).requires_grad_()
-            (back,) = torch.autograd.grad(read, leaf, cotangent, create_graph=True)
+            (back,) = torch.autograd.grad(read, self.leaves[number], cotangent, create_graph=True)
             if not back.requires_grad:
-                return set(np.flatnonzero(candidates).tolist())
-            flat = self.channels_last(number, back.unsqueeze(0))[0]
-            of = torch.as_tensor(several, device=flat.device)
-            chosen = flat[:, of]
-            every, masks = self.random(chosen, chosen.shape), _halves(len(several))
-            seen = []
-            for mask in masks:
+                return left
+            chosen = self.channels_last(number, back.unsqueeze(0))[0][:, torch.as_tensor(channels, device=back.device)]
+            every = self.random(chosen, chosen.shape)
+
+            def reached(mask):
                 tangent = every * torch.as_tensor(mask, device=every.device)
-                (reached,) = torch.autograd.grad(chosen, cotangent, tangent, retain_graph=True)
-                seen.append((reached != 0).any(0).cpu().numpy())
+                (moved,) = torch.autograd.grad(chosen, cotangent, tangent, retain_graph=True)
+                return (moved != 0).any(0).cpu().numpy()
+
+            known, others = _read_bits(np.array([reached(mask) for mask in _halves(len(channels))]), len(channels))
+            told = [np.column_stack([each[:, 1], channels[each[:, 0]]]) for each in known]
+            left = set(others.channels.tolist())
+            if left:
+                # Few channels that feed many are asked one by one from this side, many that feed few from the other.
+                masks = _one_by_one(range(len(channels)), [others.fits], len(channels))
+                if len(masks) < len(_one_by_one(sorted(left), [several.fits], read.shape[1])):
+                    seen = np.array([reached(mask) for mask in masks])
+                    i, j = _attributed(seen, masks, others).T
+                    told.append(np.column_stack([j, channels[i]]))
+                    left = set()
         except RuntimeError:  # some gradient has none of its own
-            return set(np.flatnonzero(candidates).tolist())
-        known, others, _ = _read_bits(np.array(seen), len(several))
-        for each in known:
-            pairs[number].append(np.column_stack([each[:, 1], several[each[:, 0]]]))
-        return set(others.tolist())
+            return set(np.flatnonzero(several.fits.any(0)).tolist())
+        pairs[number] += told
+        return left
 
     def _positions(self, read, every, live):
-        """(3, n_out) for the first, middle and last position read: the only position that reaches it; -1 none, -2 more."""
+        """(3, n_out) of the first, middle and last position read: the only position it is read at; -1 none, -2 more."""
         spots = sorted({0, len(read) // 2, len(read) - 1})
         masks = np.zeros((3, len(read)), bool)
         masks[np.arange(3), (spots * 3)[:3]] = True
@@ -149,17 +158,6 @@ class Questions:
 
         return cotangents
 
-    def _columns(self, read, every, columns):
-        def cotangents(most):
-            for start in range(0, len(columns), most):
-                some = columns[start : start + most]
-                chunk = self.torch.zeros(len(some), *read.shape, dtype=read.dtype, device=read.device)
-                for row, column in enumerate(some):
-                    chunk[row, :, column] = every[:, column]
-                yield chunk
-
-        return cotangents
-
 
 def _or_zeros(torch, gradient, shape, like):
     return torch.zeros(shape, dtype=like.dtype, device=like.device) if gradient is None else gradient
@@ -172,23 +170,53 @@ def _halves(channels):
     return np.array([half for bit in bits for half in (bit, ~bit)] or [np.ones(channels, bool)])
 
 
+@dataclass
+class _Several:
+    """Output channels i that several j read; fits[which]: (channels,) bool j that each of them may be read by."""
+
+    channels: np.ndarray
+    which: np.ndarray
+    fits: np.ndarray
+
+
 def _read_bits(seen, channels):
-    """([pairs (j, i)], the i that several j read, (channels,) bool j that these may be) of answers to _halves."""
+    """([pairs (j, i)], _Several) of answers to _halves."""
     if channels == 1:
         i = np.flatnonzero(seen[0])
-        return [np.column_stack([np.zeros_like(i), i])], np.zeros(0, np.int64), np.zeros(1, bool)
+        none = np.zeros(0, np.int64)
+        return [np.column_stack([np.zeros_like(i), i])], _Several(none, none, np.zeros((0, 1), bool))
     has, lacks = seen[0::2], seen[1::2]
-    reached = (has | lacks).any(0)
     one = (has ^ lacks).all(0)
     i = np.flatnonzero(one)
     j = (has[:, i] * (1 << np.arange(len(has)))[:, None]).sum(0)
-    several = np.flatnonzero(reached & ~one)
-    numbers, candidates = np.arange(channels), np.zeros(channels, bool)
+    several = np.flatnonzero((has | lacks).any(0) & ~one)
     # A bit that only one half answers to is settled for all j of this i.
-    for with_, without in set(zip(map(tuple, has[:, several].T), map(tuple, lacks[:, several].T), strict=True)):
-        fits = np.ones(channels, bool)
-        for bit, (a, b) in enumerate(zip(with_, without, strict=True)):
-            set_ = (numbers >> bit) & 1 == 1
-            fits &= (set_ & a) | (~set_ & b)
-        candidates |= fits
-    return [np.column_stack([j, i])], several, candidates
+    answers, which = np.unique(np.concatenate([has, lacks])[:, several].T, axis=0, return_inverse=True)
+    fits = np.ones((len(answers), channels), bool)
+    for bit in range(len(has)):
+        set_ = (np.arange(channels) >> bit) & 1 == 1
+        fits &= np.where(set_, answers[:, bit, None], answers[:, len(has) + bit, None])
+    return [np.column_stack([j, i])], _Several(several, which.reshape(-1), fits)
+
+
+def _one_by_one(columns, fits, channels):
+    """(questions, channels) bool that ask for each column, for two at once only where no row of fits holds both."""
+    columns = list(columns)
+    rows = np.unique(np.concatenate(fits)[:, columns], axis=0)
+    taken = np.zeros((len(rows), len(columns)), bool)  # questions that a row is in
+    asked = np.zeros(len(columns), np.int64)
+    for column in range(len(columns)):
+        mine = rows[:, column]
+        asked[column] = np.argmin(taken[mine].any(0)) if mine.any() else 0
+        taken[mine, asked[column]] = True
+    masks = np.zeros((asked.max() + 1, channels), bool)
+    masks[asked, columns] = True
+    return masks
+
+
+def _attributed(seen, masks, several):
+    """(pairs, 2) of an asked channel and one of several.channels that answered (questions, all channels) to it."""
+    question, at = np.nonzero(seen[:, several.channels])
+    fits = several.fits[several.which[at]] & masks[question]
+    told = fits.any(1)
+    return np.column_stack([fits.argmax(1), several.channels[at]])[told]

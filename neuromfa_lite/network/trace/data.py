@@ -89,6 +89,20 @@ class Use:
         last = int(self.rows.max() + self.cols.max()) // size
         return first if first == last else None
 
+    def in_two_dimensions(self):
+        """(rows (n_out,), columns (n_in,)) in the parameter seen as (all but the last, last) dimensions, or None.
+
+        Of a transposed use (rows (n_in,), columns (n_out,)): output i and input j meet at [rows[j], columns[i]].
+        """
+        if self.kind not in ("linear", "embedding") or len(self.kernel) != 1 or self.values is not None:
+            return None
+        width = self.shape[-1]
+        down, across = (self.cols, self.rows) if self.transposed else (self.rows, self.cols)
+        first = int(down[0] + across[0])
+        rows, columns = (down - down[0] + first) // width, first % width + across - across[0]
+        fits = np.array_equal((rows - rows[0]) * width, down - down[0]) and 0 <= columns.min() <= columns.max() < width
+        return (rows, columns) if fits else None
+
     def weights(self, parameter) -> np.ndarray:
         """(n_out, n_in, kernel) weights in an array of the parameter, zero between groups."""
         if self.values is not None:

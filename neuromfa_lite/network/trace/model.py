@@ -33,9 +33,7 @@ def refuse(torch, model):
     for name, module in model.named_modules():
         kind, where = type(module), f"{type(module).__name__} {name!r}" if name else title
         if isinstance(module, torch.jit.ScriptModule):
-            raise SourceError(
-                f"{where} is compiled by TorchScript, which shows no calls: trace the module it was made of"
-            )
+            raise SourceError(f"{where} is compiled by TorchScript, which shows no calls: trace what it was made of")
         if kind.__name__ in SHARDED:
             raise SourceError(f"{where} is sharded over processes: gather it and trace the whole module")
         quantised = kind.__module__.startswith(("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized"))
@@ -45,9 +43,7 @@ def refuse(torch, model):
         if isinstance(parameter, torch.nn.parameter.UninitializedParameter):
             raise SourceError(f"{name} of {title} has no shape yet: run the model once, then trace it")
         if parameter.is_meta:
-            raise SourceError(
-                f"{name} of {title} is on the meta device, without numbers: load the weights, then trace it"
-            )
+            raise SourceError(f"{name} of {title} is on the meta device, without numbers: load the weights first")
         if type(parameter).__name__ in ("DTensor", "FlatParameter") or hasattr(parameter, "ds_id"):
             raise SourceError(f"{name} of {title} is sharded: gather the whole model and trace that")
         if parameter.is_quantized or not (parameter.is_floating_point() or parameter.is_complex()) or (
@@ -106,6 +102,7 @@ def call_of(model):
 def as_before(model):
     """In evaluation, its buffers copies, no parameter asking for gradients; all put back, and random states too."""
     import torch
+    import torch.nn.attention
 
     modules = list(model.modules())
     inner = ("_parameters", "_buffers", "_modules")
@@ -113,9 +110,10 @@ def as_before(model):
     asking = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     fast = torch.backends.mha.get_fastpath_enabled()
     devices = list({p.device.index for p in model.parameters() if p.device.type == "cuda"})
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    stance = _eager(torch)
-    with torch.random.fork_rng(devices=devices), stance:
+    drawn = np.random.get_state(), random.getstate()  # noqa: NPY002
+    # Attention written out: the gradients of its fused forms have neither batches nor gradients of their own.
+    attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+    with torch.random.fork_rng(devices=devices), _eager(torch), attention:
         try:
             torch.backends.mha.set_fastpath_enabled(False)
             model.eval()
@@ -138,8 +136,8 @@ def as_before(model):
                     held.update(part)
             for parameter, asked in asking:
                 parameter.requires_grad_(asked)
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
+            np.random.set_state(drawn[0])  # noqa: NPY002
+            random.setstate(drawn[1])
 
 
 def _eager(torch):

@@ -2,6 +2,7 @@
 
 import bisect
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -24,6 +25,10 @@ CHANGES = set(
 
 class NotUnderstood(Exception):
     """A product whose weights cannot be told apart; its matrices are left out."""
+
+
+class NoProduct(NotUnderstood):
+    """Nothing is summed: the weights multiply number by number."""
 
 
 @dataclass
@@ -63,9 +68,13 @@ class Places:
         self.shapes.append(tuple(shape))
         self.starts.append(self.starts[-1] + int(np.prod(shape)))
 
-    def register(self, tensor, source):
-        """A tensor that was computed of a parameter, place by place, before the run."""
-        self.copies[tensor] = (self.numbers(source), True)
+    def register(self, tensor, source, others, how):
+        """A tensor that was computed of a parameter, place by place, and of others, before the run."""
+        self.saw(others, how)
+        if source is None:
+            self.unclear[tensor] = set().union(*(self.parameters_in(other) for other in others)), how
+        else:
+            self.copies[tensor] = (self.numbers(source), True)
 
     def _direct(self, tensor):
         for first, last, number, parameter in self.by_storage.get(tensor.untyped_storage()._cdata, ()):
@@ -84,8 +93,8 @@ class Places:
         if tensor in self.copies:
             return self.copies[tensor][0]
         number, parameter = self._direct(tensor)
-        own = self.torch.arange(parameter.numel()).view(parameter.shape)
-        stored = self.torch.zeros(_extent(parameter), dtype=self.torch.int64)
+        own = self.torch.arange(parameter.numel(), device=tensor.device).view(parameter.shape)
+        stored = self.torch.zeros(_extent(parameter), dtype=self.torch.int64, device=tensor.device)
         stored.as_strided(parameter.shape, parameter.stride()).copy_(own)
         offset = tensor.storage_offset() - parameter.storage_offset()
         return stored.as_strided(tensor.shape, tensor.stride(), offset) + self.starts[number]
@@ -94,7 +103,7 @@ class Places:
         return tensor in self.copies and self.copies[tensor][1]
 
     def parameters_in(self, tensor):
-        """The parameters a tensor is made of."""
+        """The numbers of the parameters a tensor is made of."""
         if tensor in self.copies:
             numbers = self.copies[tensor][0]
             return {self.number_of(int(numbers.min())), self.number_of(int(numbers.max()))}
@@ -113,7 +122,7 @@ class Places:
             number, parameter = direct
             first = tensor.storage_offset() - parameter.storage_offset() + self.starts[number]
             return first, [np.arange(n) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)]
-        return added_up(self.numbers(tensor).numpy())
+        return added_up(self.numbers(tensor).cpu().numpy())
 
     def pieces(self, weight, out_axes, in_axes, kernel_axes, fixed, groups=1, transposed=False):
         """The Pieces of a weight, axis by axis outputs, inputs, kernel; fixed {axis: index}."""
@@ -140,10 +149,23 @@ class Places:
             channels = np.arange(len(rows)) if channels is None else channels
             pieces.append(Piece(number, channels, rows + first - self.starts[number], cols, kernel))
         if self.changed(weight):
-            values = self._values(weight.detach().permute([*fixed, *kept]), tuple(fixed.values()), sizes, ends, groups)
+            values = weight.detach().permute([*fixed, *kept])[tuple(fixed.values())]
+            values = _apart(values, sizes, ends, groups, transposed)
             for piece in pieces:
                 piece.values = values[piece.channels]
         return pieces
+
+    def alike(self, weight, axes):
+        """The indices along some axes of a weight, those together at which it holds the same matrix."""
+        indices = list(product(*(range(weight.shape[axis]) for axis in axes)))
+        if weight not in self.copies or len(indices) == 1:
+            return [[index] for index in indices]
+        rest = [axis for axis in range(weight.dim()) if axis not in axes]
+        numbers = self.numbers(weight).permute([*axes, *rest]).flatten(len(axes)).cpu()
+        together = {}
+        for index in indices:
+            together.setdefault((int(numbers[index][0]), int(numbers[index][-1])), []).append(index)
+        return list(together.values())
 
     def _in_one(self, first, axes):
         """Whether places that add up lie in one parameter."""
@@ -151,7 +173,7 @@ class Places:
 
     def _mixed(self, weight, kept, outputs, fixed):
         """(first, places, channels) of a weight put together of several parameters, output by output."""
-        numbers = self.numbers(weight).permute([*fixed, *kept]).numpy()[tuple(fixed.values())]
+        numbers = self.numbers(weight).permute([*fixed, *kept]).cpu().numpy()[tuple(fixed.values())]
         numbers = numbers.reshape(-1, *numbers.shape[outputs:])
         owners = np.array([self.number_of(int(row.flat[0])) for row in numbers])
         if numbers.min() < 1:
@@ -163,15 +185,9 @@ class Places:
                 raise NotUnderstood
             yield found[0], [*[np.zeros(1, np.int64)] * (outputs - 1), *found[1]], channels
 
-    def _values(self, weight, fixed, sizes, ends, groups):
-        shape = [int(np.prod(sizes[a:b])) for a, b in ((0, ends[0]), ends, (ends[1], None))]
-        values = weight[fixed].reshape(shape).cpu().numpy()
-        if groups > 1:
-            raise NotUnderstood
-        return values
-
-    def follow(self, name, function, args, kwargs, out, weights):
+    def follow(self, call, out, weights):
         """Carry places over to what a call made of weights alone."""
+        name = call.name
         made = [out] if isinstance(out, self.torch.Tensor) else out
         if not isinstance(made, tuple | list) or not all(isinstance(part, self.torch.Tensor) for part in made):
             return
@@ -182,7 +198,7 @@ class Places:
                 self.copies[made[0]] = (self.numbers(weights[0]), self.changed(weights[0]))
             return
         if name in MOVES and all(self.is_weight(weight) for weight in weights):
-            moved = function(*_swapped(args, self), **_swapped(kwargs, self))
+            moved = call.function(*_swapped(call.args, self), **_swapped(call.kwargs, self))
             moved = [moved] if isinstance(moved, self.torch.Tensor) else moved
             changed = any(self.changed(weight) for weight in weights)
             for part, numbers in zip(made, moved, strict=True):
@@ -191,23 +207,38 @@ class Places:
         alike = [each for each in weights if self.is_weight(each) and each.shape == made[0].shape]
         if name in CHANGES and len(alike) == 1:
             self.copies[made[0]] = (self.numbers(alike[0]), True)
-            others = set().union(*(self.parameters_in(each) for each in weights if each is not alike[0]), set())
-            self.saw(others - self.parameters_in(alike[0]), name)
+            self.saw([each for each in weights if each is not alike[0]], name)
             return
         of = set().union(*(self.parameters_in(weight) for weight in weights))
         for part in made:
             self.unclear[part] = (of, name)
 
-    def saw(self, parameters, name):
-        for number in parameters:
-            self.seen.setdefault(number, name)
+    def saw(self, weights, name):
+        """Weights were in a call that is no product with them; None for one of nothing."""
+        for weight in weights:
+            for number in self.parameters_in(weight):
+                self.seen.setdefault(number, f"used inside {name}" if name else "nothing reached it with these inputs")
 
     def left_out(self):
         """(name, shape, reason) of every parameter that was in no product."""
         for number, (name, shape) in enumerate(zip(self.names, self.shapes, strict=True)):
             if number not in self.used:
-                by = self.seen.get(number)
-                yield name, shape, f"used inside {by}" if by else "not used with these inputs"
+                yield name, shape, self.seen.get(number, "not used with these inputs")
+
+
+def _apart(values, sizes, ends, groups, transposed):
+    """(n_out, n_in, kernel) of weights stored group by group, zero between groups."""
+    n_out, n_in, kernel = (int(np.prod(sizes[a:b])) for a, b in ((0, ends[0]), ends, (ends[1], None)))
+    values = values.reshape(n_out, n_in, kernel).cpu().numpy()
+    if groups == 1:
+        return values
+    wide, high = (n_in, groups * n_out) if transposed else (groups * n_in, n_out)
+    whole = np.zeros((high, wide, kernel), values.dtype)
+    for group in range(groups):
+        rows = slice(group * high // groups, (group + 1) * high // groups)
+        cols = slice(group * wide // groups, (group + 1) * wide // groups)
+        whole[rows, cols] = values[:, cols] if transposed else values[rows]
+    return whole
 
 
 def _outer(axes):

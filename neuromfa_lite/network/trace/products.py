@@ -1,10 +1,9 @@
 """Every way torch has of multiplying what flows by a matrix, said by letters as in einsum; then the cut."""
 
 import string
-from itertools import product as every
 from math import prod
 
-from .places import NotUnderstood
+from .places import NoProduct, NotUnderstood
 
 CONVOLUTIONS = {f"conv{d}d": (d, False) for d in (1, 2, 3)} | {f"conv_transpose{d}d": (d, True) for d in (1, 2, 3)}
 LETTERS = string.ascii_letters
@@ -146,30 +145,37 @@ def contract(record, x, x_letters, weight, w_letters, out_letters, bias=None):
     inside = [letter for letter in w_letters if letter in x_letters and letter not in out_letters]
     outside = [letter for letter in w_letters if letter not in x_letters and letter != "*"]
     apart = [letter for letter in w_letters if letter in x_letters and letter in out_letters]
-    if not inside or any(letter not in out_letters for letter in outside):
-        raise NotUnderstood
-    if not x.numel():
+    if not inside and not outside:
+        raise NoProduct
+    if not inside or any(letter not in out_letters for letter in outside) or not x.numel():
         raise NotUnderstood
     summed = [axis for axis, letter in enumerate(x_letters) if letter not in w_letters + out_letters]
     if summed:
-        x, x_letters = (
-            record.part(x, lambda x: x.sum(summed)),
-            "".join(each for n, each in enumerate(x_letters) if n not in summed),
-        )
+        x = record.part(x, lambda x: x.sum(summed))
+        x_letters = "".join(each for axis, each in enumerate(x_letters) if axis not in summed)
     kept = [letter for letter in x_letters if letter not in inside + apart]
     order = [x_letters.index(letter) for letter in apart + kept + inside]
     flat = record.once(x, order, lambda: x.permute(order))
     n_in = prod(sizes[letter] for letter in inside)
     out_axes, in_axes = ([w_letters.index(letter) for letter in some] for some in (outside, inside))
     parts = []
-    for index in every(*(range(sizes[letter]) for letter in apart)):
-        read = record.once(flat, (index, n_in), lambda index=index: flat[index].reshape(-1, n_in))
-        fixed = repeated | {w_letters.index(letter): at for letter, at in zip(apart, index, strict=True)}
+    some = [w_letters.index(letter) for letter in apart]
+    for indices in record.places.alike(weight, some):
+        # A matrix is used once for all the places in which it stands.
+        chosen = tuple(list(each) for each in zip(*indices, strict=True)) if len(indices) > 1 else indices[0]
+        read = record.once(flat, (indices, n_in), lambda chosen=chosen: flat[chosen].reshape(-1, n_in))
+        fixed = repeated | dict(zip(some, indices[0], strict=True))
         pieces = record.places.pieces(weight, out_axes, in_axes, (), fixed)
-        leaf = record.use("linear", read, pieces, len(read), x)
-        parts.append(leaf.view([sizes[letter] for letter in kept + outside]))
+        leaf = record.use("linear", read, pieces, len(read), weight)
+        leaf = leaf.view([len(indices), *(sizes[letter] for letter in kept + outside)])
+        parts += leaf.unbind() if apart else [leaf[0]]
     have = apart + kept + outside
-    out = record.torch.stack(parts).view([sizes[letter] for letter in have]) if apart else parts[0]
+    if apart:
+        order = [index for indices in record.places.alike(weight, some) for index in indices]
+        parts = [part for _, part in sorted(zip(order, parts, strict=True), key=lambda pair: pair[0])]
+        out = record.torch.stack(parts).view([sizes[letter] for letter in have])
+    else:
+        out = parts[0]
     out = out.permute([have.index(letter) for letter in out_letters])
     return out + bias if record.also(bias) else out
 
@@ -187,7 +193,7 @@ def convolution(record, name, args, run):
     out_axis, in_axis = (1, 0) if transposed else (0, 1)
     kernel = range(2, 2 + dimensions)
     pieces = record.places.pieces(weight, [out_axis], [in_axis], kernel, {}, groups, transposed)
-    leaf = record.use("convolution", read, pieces, prod(shape[:-1]), x, groups, dimensions)
+    leaf = record.use("convolution", read, pieces, prod(shape[:-1]), weight, (groups, dimensions))
     out = leaf.view(shape).movedim(-1, -1 - dimensions)
     return out + bias.view(-1, *[1] * dimensions) if record.also(bias) else out
 

@@ -1,10 +1,21 @@
-"""One run of a model under a function mode: every product with a weight is noted and its output cut loose."""
+"""What becomes of every call of torch in one run: a product with a weight is noted and its output cut loose."""
 
-import types
 from dataclasses import dataclass, field
 
+from .calls import (
+    CHANCE,
+    DROPOUTS,
+    EMPTY,
+    LOOKUPS,
+    MEETS,
+    NO_GRADIENT,
+    READS,
+    Arguments,
+    Call,
+    Inside,
+)
 from .joins import HELD_NORMS, LIVELY, Statistics, pass_through
-from .places import MOVES, NotUnderstood
+from .places import MOVES, NoProduct, NotUnderstood
 from .products import CONVOLUTIONS, addmm, bilinear, convolution, einsum, embedding, experts, linear, matmul, tensordot
 from .recurrent import RECURRENT, unroll
 
@@ -25,24 +36,6 @@ PRODUCTS = {
     "grouped_mm": experts,
     "grouped_mm_fallback": experts,
 }
-# Calls in which a matrix meets what flows number by number, or moves with it; any other is not understood.
-MEETS = set(
-    """add sub rsub mul div maximum minimum pow lerp addcmul addcdiv where masked_fill masked_scatter index_put setitem
-    copy index_add index_copy scatter scatter_add prelu scaled_dot_product_attention softmax broadcast_tensors atan2
-    eq ne lt gt le ge allclose equal size dim numel repr format stride""".split()
-)
-NO_GRADIENT = {"round", "floor", "ceil", "trunc", "sign", "heaviside", "sgn", "fix"}
-CHANCE = set("bernoulli multinomial normal uniform rand randn randint randperm rand_like randn_like poisson".split())
-EMPTY = set("zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full size shape".split())
-READS = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "__array__"}
-SAME = {"truediv": "div", "true_divide": "div", "divide": "div", "subtract": "sub", "multiply": "mul"}
-DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout"}
-
-
-LOOKUPS = {"embedding", "embedding_bag", "getitem", "index_select"}
-DUNDERS = set("add sub mul truediv floordiv mod pow matmul and or xor".split())
-
-
 @dataclass
 class Made:
     """A use as it was recorded: what it read, the leaf that took the place of its output, what it depends on."""
@@ -60,37 +53,19 @@ class Made:
     depends: dict = field(default_factory=dict, repr=False)
 
 
-class Arguments:
-    """The arguments of a call by place or name."""
-
-    def __init__(self, args, kwargs):
-        self.all, self.kwargs = args, kwargs
-
-    def __call__(self, place, *names, default=None):
-        if place < len(self.all):
-            return self.all[place]
-        return next((self.kwargs[name] for name in names if name in self.kwargs), default)
-
-    def named(self, name, default):
-        return self.kwargs.get(name, default)
-
-    @staticmethod
-    def of(*args):
-        return Arguments(args, {})
-
-
 class Record:
     """What happens to every call of torch during one run."""
 
-    def __init__(self, torch, places, draw):
+    def __init__(self, torch, places, draw, real):
         from torch.utils.weak import WeakIdKeyDictionary
 
-        self.torch, self.places, self.draw = torch, places, draw
+        self.torch, self.places, self.draw, self.real = torch, places, draw, real
         self.made, self.notes, self.times = [], [], {}
         self.depends = WeakIdKeyDictionary()  # tensor -> {leaf number: call that cut it, or None}; -1 is an input
         self.statistics = Statistics(torch)
-        self.kept, self.entered, self.rooms, self.within = {}, {}, {}, []
+        self.kept, self.inside, self.within = {}, Inside(), []
         self.mode, self.chance = None, False
+        self.hiding = None  # weights met inside a function with a gradient of its own
         self.gives = {}  # what the result of a product depends on
 
     def begin(self, inputs):
@@ -144,9 +119,10 @@ class Record:
                 self.depends[self.kept[key][1]] = self.depends.get(tensor, {})
         return self.kept[key][1]
 
-    def use(self, kind, read, pieces, positions, like, groups=1, dimensions=0, of=None):
-        """Note a use for each piece; (positions, n_out) in place of what the product gave."""
-        torch, dtype = self.torch, like.dtype
+    def use(self, kind, read, pieces, positions, weight, form=(1, 0), of=None):
+        """Note a use for each piece; (positions, n_out) in place of what it gave. form: (groups, dimensions)."""
+        torch = self.torch
+        like = weight if read is None else read
         if not positions:
             raise NotUnderstood
         outs = []
@@ -154,12 +130,11 @@ class Record:
             name = self.places.names[piece.number]
             key = kind, name, int(piece.rows[0] + piece.cols[0]), len(piece.rows), len(piece.cols)
             occurrence = self.times[key] = self.times.get(key, -1) + 1
-            leaf = self.draw((positions, len(piece.rows)), dtype, like.device).requires_grad_()
-            depends = dict(self.depends.get(read if of is None else of, {}))
+            leaf = self.draw((positions, len(piece.rows)), like.dtype, like.device).requires_grad_()
+            depends = self.merged([self.depends.get(each, {}) for each in (read if of is None else of, weight)])
             shape = self.places.shapes[piece.number]
-            entry = Made(
-                (*key, occurrence), kind, name, read, leaf, piece, occurrence, groups, shape, dimensions, depends
-            )
+            more = occurrence, form[0], shape, form[1], depends
+            entry = Made((*key, occurrence), kind, name, read, leaf, piece, *more)
             with torch.enable_grad():
                 outs.append(leaf.clone())  # a leaf itself may not be changed in place
             self.depends[outs[-1]] = {len(self.made): None}
@@ -180,119 +155,139 @@ class Record:
 
     def call(self, function, args, kwargs):
         """What the mode does with one call of torch."""
-        name, in_place = name_of(function)
-        if name == "embedding_renorm":
+        call = Call(function, args, kwargs, tuple(self.tensors((args, kwargs))))
+        if call.name == "embedding_renorm":
             return args[0]  # it would change the weights
-        tensors = list(self.tensors((args, kwargs)))
-        self.gives, uses = {}, len(self.made)
-        out, understood = self.special(name, function, args, kwargs, tensors), True
-        gives = self.gives if len(self.made) > uses else None
-        if out is not None and name in RECURRENT:
-            return out
+        if self.hiding is not None:
+            self.hiding += filter(self.is_made_of_weights, call.tensors)
+            return function(*args, **kwargs)
+        self.gives, uses, self.meets = {}, len(self.made), False
+        out = self.special(call)
+        if out is not None and call.name in RECURRENT:
+            return out  # its steps came here themselves
         if out is None:
-            gives = None
-            if isinstance(function, types.FunctionType) and function not in self.within:
+            if call.plain and function not in self.within:
                 self.within.append(function)  # a method may call that of its own name, which is no Python
                 try:
                     with self.mode:  # what it calls comes here by itself
                         return self.inside(function)(*args, **kwargs)
                 finally:
                     self.within.pop()
-            understood = name in MEETS or name in MOVES or name in HELD_NORMS
-            out = function(*self.statistics.hold(name, args, self.depends), **kwargs)
-        elif in_place or kwargs.get("inplace"):
+            understood = self.meets or call.name in MEETS or call.name in MOVES or call.name in HELD_NORMS
+            out = function(*self.statistics.hold(call.name, args, self.depends), **kwargs)
+            return self.after(call, out, understood)
+        gives = self.gives if len(self.made) > uses else None
+        if gives is not None and self.real:
+            with self.torch.no_grad():
+                for part, value in zip(self.tensors(out), self.tensors(function(*args, **kwargs)), strict=True):
+                    part.detach().copy_(value)
+        if call.in_place or kwargs.get("inplace"):
             out = args[0].copy_(out)
-        return self.after(name, function, args, kwargs, tensors, out, understood, gives)
+        return self.after(call, out, True, gives)
 
-    def special(self, name, function, args, kwargs, tensors):
+    def special(self, call):
         """What takes the place of a call, or None where it is as it was."""
-        given, torch = Arguments(args, kwargs), self.torch
-        weights = [tensor for tensor in tensors if self.is_made_of_weights(tensor)]
-        x = given(0, "input", "self")
+        given = Arguments(call.args, call.kwargs)
+        weights = not call.plain and any(map(self.is_made_of_weights, call.tensors))
+        if call.name in DROPOUTS:
+            if given(2, "training", "train", default=True) and given(1, "p", default=0.5):
+                self.note("dropout was left out, though it is on in evaluation")
+            return given(0, "input", "self")
         try:
-            if name in DROPOUTS:
-                if given(2, "training", "train", default=True) and given(1, "p", default=0.5):
-                    self.note("dropout was left out, though it is on in evaluation")
-                return x
-            if weights and name in CONVOLUTIONS:
-                return convolution(self, name, given, lambda: function(*args, **kwargs))
-            if weights and name in PRODUCTS:
-                return PRODUCTS[name](self, given)
-            if weights and name in RECURRENT and not isinstance(function, types.FunctionType):
+            if weights and call.name in CONVOLUTIONS:
+                return convolution(self, call.name, given, lambda: call.function(*call.args, **call.kwargs))
+            if weights and call.name in PRODUCTS:
+                return PRODUCTS[call.name](self, given)
+            if weights and call.name in RECURRENT:
                 with self.mode:
-                    return unroll(torch, name, args)
-            if weights and name in LOOKUPS and not isinstance(function, types.FunctionType):
-                return self.look_up(name, function, args, kwargs)
-        except NotUnderstood:
+                    return unroll(self.torch, call.name, call.args)
+            if weights and call.name in LOOKUPS:
+                return self.look_up(call, given)
+        except NotUnderstood as error:
+            self.meets = isinstance(error, NoProduct)
             return None
-        lively = name in LIVELY and not any(self.flows(tensor) for tensor in tensors if tensor is not x)
-        if (lively or name in HELD_NORMS) and isinstance(x, torch.Tensor) and x.requires_grad and not x.is_complex():
-            held = {key: value.detach().clone() if value is x else value for key, value in kwargs.items()}
-            with torch.no_grad():
-                y = function(*(value.detach().clone() if value is x else value for value in args), **held)
-            first = y[0] if isinstance(y, tuple) else y
-            if first.shape == x.shape and torch.is_grad_enabled():
-                first = pass_through(x, first)
-                return (first, *y[1:]) if isinstance(y, tuple) else first
-        return None
+        return self.passed(call, given(0, "input", "self"))
 
-    def look_up(self, name, function, args, kwargs):
+    def passed(self, call, x):
+        """A norm or an activation: its numbers, with the gradient of the identity."""
+        torch, name = self.torch, call.name
+        lively = name in LIVELY and not any(self.flows(tensor) for tensor in call.tensors if tensor is not x)
+        if not (lively or name in HELD_NORMS) or not isinstance(x, torch.Tensor) or not torch.is_grad_enabled():
+            return None
+        if not x.requires_grad or x.is_complex():
+            return None
+        own = x.detach().clone()
+        kwargs = {key: own if value is x else value for key, value in call.kwargs.items()}
+        with torch.no_grad():
+            y = call.function(*(own if value is x else value for value in call.args), **kwargs)
+        first, *more = y if isinstance(y, tuple) else (y,)
+        if first.shape != x.shape:
+            return None
+        first = pass_through(x, first)
+        return (first, *more) if isinstance(y, tuple) else first
+
+    def look_up(self, call, given):
         """An embedding's rows, by whatever call."""
-        given = Arguments(args, kwargs)
-        weight = given(0, "weight", "input", "self")
-        indices = given(2, "index") if name == "index_select" else given(1, "indices", "input", "index")
+        weight, table = given(0, "weight", "input", "self"), call.name in ("getitem", "index_select")
+        indices = given(2, "index") if call.name == "index_select" else given(1, "indices", "input", "index")
         is_index = isinstance(indices, self.torch.Tensor) and not indices.is_floating_point()
         if not self.places.is_weight(weight) or not is_index or indices.dtype is self.torch.bool:
             return None
-        if name in ("getitem", "index_select") and not self.flows(indices):
-            return None  # a part of a table, the same for every input
-        if name == "index_select" and given(1, "dim") != 0:
+        if table and (weight.dim() > 2 or not self.flows(indices)):
+            return None  # one matrix of several, or a part of a table that is the same for every input
+        if call.name == "index_select" and given(1, "dim") != 0:
             return None
         with self.torch.no_grad():
-            y = function(*args, **kwargs)
-        whole, y = y, y[0] if isinstance(y, tuple) else y
-        out = embedding(self, weight, indices, y.shape)
-        return (out, *whole[1:]) if isinstance(whole, tuple) else out
+            y = call.function(*call.args, **call.kwargs)
+        first, *more = y if isinstance(y, tuple) else (y,)
+        first = embedding(self, weight, indices, first.shape)
+        return (first, *more) if isinstance(y, tuple) else first
 
     def is_made_of_weights(self, tensor):
         return self.places.is_weight(tensor) or tensor in self.places.unclear
 
-    def after(self, name, function, args, kwargs, tensors, out, understood, gives):
-        """Note what the results depend on, and what became of weights."""
-        torch = self.torch
-        results = [part for part in self.tensors(out) if part.layout is torch.strided]
-        depends = {} if name in EMPTY else self.union(tensors) if gives is None else gives
-        asked = getattr(function, "__name__", "")
+    def after(self, call, out, understood, gives=None):
+        """Note what the results depend on, and what became of weights; gives: of a product, what its result does."""
+        torch, name = self.torch, call.name
+        depends = {} if name in EMPTY else self.union(call.tensors) if gives is None else gives
         if name in CHANCE:
             self.note(f"the model draws numbers by chance ({name})", chance=True)
-        if asked in READS and any(leaf >= 0 for leaf in depends):
-            self.note(f"the model reads numbers of its own in Python ({asked.strip('_')}): what follows is not seen")
-        weights = [tensor for tensor in tensors if self.is_made_of_weights(tensor)]
-        if weights and results:
-            of = set().union(*(self.places.parameters_in(weight) for weight in weights))
-            if not any(self.flows(tensor) for tensor in tensors):
-                self.places.follow(name, function, args, kwargs, out, weights)
-            elif not understood or any(tensor in self.places.unclear for tensor in weights):
-                self.places.saw(of, name)
-                if not understood:
+        if call.asked in READS and any(leaf >= 0 for leaf in depends):
+            self.note(f"the model reads numbers of its own in Python ({name}): what follows is not seen")
+        if depends and self.is_over_one(call, out):
+            self.note("a softmax over one place only: queries and keys do not show, give it three tokens or more")
+        weights = [tensor for tensor in call.tensors if self.is_made_of_weights(tensor)]
+        if weights and any(True for _ in self.tensors(out)):
+            chosen = name in ("getitem", "index_select") and call.tensors[0] is weights[0]  # by a router, perhaps
+            if gives is None and (chosen or not any(map(self.flows, call.tensors))):
+                self.places.follow(call, out, weights)
+            else:
+                self.places.saw(weights, None if self.is_empty(out) else name)
+                if gives is None and not understood:
                     out = self.detached(out)
-                    results = [part for part in self.tensors(out) if part.layout is torch.strided]
-            elif name not in PRODUCTS and name not in CONVOLUTIONS:
-                self.places.saw(of, name)
         if not depends:
             return out
-        cut = "no_grad" if not torch.is_grad_enabled() else name
+        cut = name if torch.is_grad_enabled() else "no_grad"
         loose = {leaf: by or cut for leaf, by in depends.items()}
-        flowing = any(tensor.requires_grad for tensor in tensors)
-        for part in results:
+        flowing = any(tensor.requires_grad for tensor in call.tensors)
+        for part in self.tensors(out):
             lost = flowing and (not part.requires_grad or name in NO_GRADIENT)
             self.depends[part] = loose if lost else depends
-        if name in ("setitem", "copy", "index_put", "masked_fill") and args:
-            for part in (args[0], getattr(args[0], "_base", None)):
+        if name in ("setitem", "copy", "index_put", "masked_fill") and call.args:
+            for part in (call.args[0], getattr(call.args[0], "_base", None)):
                 if isinstance(part, torch.Tensor):
                     self.depends[part] = depends
-        self.statistics.note(name, args, kwargs, out, self.depends)
+        self.statistics.note(name, call.args, call.kwargs, out, self.depends)
         return out
+
+    def is_over_one(self, call, out):
+        if call.name == "scaled_dot_product_attention":
+            return call.tensors[1].shape[-2] == 1
+        axis = Arguments(call.args, call.kwargs)(1, "dim")
+        return call.name == "softmax" and isinstance(axis, int) and out.dim() > 0 and out.shape[axis] == 1
+
+    def is_empty(self, out):
+        return not any(part.numel() for part in self.tensors(out))
 
     def union(self, tensors):
         return self.merged([self.depends[tensor] for tensor in tensors if tensor in self.depends])
@@ -327,58 +322,3 @@ class Record:
         self.chance |= chance
         if words not in self.notes:
             self.notes.append(words)
-
-    def inside(self, function):
-        """A function of torch written in Python, without its question whether a mode wants it: this one does."""
-        if function not in self.entered:
-            self.entered[function] = function  # where it holds itself
-            room = self.rooms.setdefault(id(function.__globals__), {})
-            if not room:
-                asked = (name for name in function.__globals__ if name.startswith("has_torch_function"))
-                room.update(function.__globals__, **dict.fromkeys(asked, lambda *_: False))
-            # max_pool2d and its like choose between two functions, which ask in its name.
-            cells = tuple(
-                types.CellType(self.inside(cell.cell_contents)) if _is_plain(cell) else cell
-                for cell in function.__closure__ or ()
-            )
-            made = types.FunctionType(function.__code__, room, function.__name__, function.__defaults__, cells)
-            made.__kwdefaults__ = function.__kwdefaults__
-            self.entered[function] = made
-        return self.entered[function]
-
-
-def _is_plain(cell):
-    try:
-        return isinstance(cell.cell_contents, types.FunctionType)
-    except ValueError:
-        return False  # empty
-
-
-def name_of(function):
-    """(plain name, whether it changes its first argument) of a call: __iadd__ and add_ are add."""
-    name = getattr(function, "__name__", None) or str(function)
-    if name == "__get__":
-        name = function.__self__.__name__
-    name = name.split(".")[0]
-    bare = name.strip("_")
-    if name.startswith("__"):
-        in_place = bare[:1] == "i" and bare[1:] in DUNDERS
-        bare = bare[1:] if in_place or (bare[:1] == "r" and bare[1:] in ("add", "mul")) else bare
-    else:
-        in_place = name.endswith("_")
-    return SAME.get(bare, bare), in_place
-
-
-def record(torch, model, places, inputs, draw):
-    """The Record of one run of a model."""
-
-    class Mode(torch.overrides.TorchFunctionMode):
-        def __torch_function__(self, function, types, args=(), kwargs=None):
-            return noted.call(function, args, kwargs or {})
-
-    noted = Record(torch, places, draw)
-    noted.mode = Mode()
-    args, kwargs = noted.begin(inputs)
-    with noted.mode:
-        model(*args, **kwargs)
-    return noted

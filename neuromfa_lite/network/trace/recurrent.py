@@ -29,9 +29,9 @@ def unroll(torch, name, args):
         outs = []
         for way in range(2 if both else 1):
             number = layer * (2 if both else 1) + way
-            own = list(weights[number * each : (number + 1) * each])
+            own = _by_name(weights[number * each : (number + 1) * each], biases)
             begin = tuple(part[number] for part in states)
-            out, end = _run(torch, name, x, begin, own, biases, way == 1, lengths)
+            out, end = _run(torch, name, x, begin, own, way == 1, lengths)
             outs.append(out)
             last.append(end)
         x = torch.cat(outs, -1) if both else outs[0]
@@ -55,11 +55,16 @@ def _padded(torch, data, sizes):
     return torch.stack(parts), lengths.to(data.device)
 
 
-def _run(torch, name, x, state, own, biases, backwards, lengths):
+def _by_name(weights, biases):
+    """(of the input, of the state, bias, bias, projection) of one layer in one direction, None for none."""
+    rest = list(weights[2:])
+    bias = [rest.pop(0), rest.pop(0)] if biases else [None, None]
+    return [*weights[:2], *bias, rest[0] if rest else None]
+
+
+def _run(torch, name, x, state, own, backwards, lengths):
     """One layer in one direction: (steps, batch, hidden), state at the end."""
-    of_x, of_state, *rest = own
-    bias_x, bias_state = rest[:2] if biases else (None, None)
-    projection = rest[-1] if len(rest) > (2 if biases else 0) else None
+    of_x, of_state, bias_x, bias_state, projection = own
     gates = torch.nn.functional.linear(x, of_x, bias_x)
     outs = [None] * len(x)
     for step in reversed(range(len(x))) if backwards else range(len(x)):

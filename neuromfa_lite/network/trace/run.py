@@ -7,10 +7,10 @@ import numpy as np
 from ...errors import NeuroMFAError, SourceError, said
 from .ask import Questions
 from .data import Trace, Use
+from .mode import record
 from .model import as_before, call_of, given, in_full, unwrapped
 from .patterns import feeds_of
 from .places import Places
-from .record import record
 
 DRAWS = 2  # and one more where they differ
 
@@ -36,7 +36,8 @@ class _Tracing:
 
         self.torch, self.model, self.inputs, self.progress = torch, model, inputs, progress
         self.uses, self.order, self.feeds, self.cuts, self.notes = {}, [], {}, {}, []
-        self.left_out, self.sizes = None, {}
+        self.left_out, self.sizes, self.real, self.by_chance = None, {}, False, False
+        self.copies = False
 
     def result(self):
         seen = []
@@ -45,11 +46,34 @@ class _Tracing:
             for draw in range(DRAWS + 1):
                 if draw == DRAWS and seen[0] == seen[1]:
                     break
-                seen.append(self._draw(draw, weights))
+                seen.append(self._asked(draw, weights))
+                if draw == 0 and self.by_chance and self._asked(0, weights, seed=1) != seen[0]:
+                    raise SourceError(
+                        f"{'; '.join(self.notes)}, and its wiring changes with them: let it draw from a generator of a "
+                        "fixed seed, or trace the part of it that does not draw"
+                    )
         return self._united()
 
+    def _asked(self, draw, weights, seed=0):
+        """A draw; running out of memory is said in words."""
+        try:
+            return self._draw(draw, weights, seed)
+        except (MemoryError, RuntimeError) as error:
+            if "modified by an inplace operation" in str(error) and not self.copies:
+                self.copies = True
+                return self._asked(draw, weights, seed)
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise SourceError(
+                    f"the gradients of {type(self.model).__name__} cannot be asked ({said(error)}): trace the part of "
+                    "it that holds the weights"
+                ) from error
+            raise SourceError(
+                f"memory ran out in the trace of {type(self.model).__name__} ({said(error)}): give it a smaller input, "
+                "one sample of a few tokens or pixels"
+            ) from error
+
     def _parametrized(self, stack):
-        """{computed weight: parameter of its shape} of torch.nn.utils.parametrize, computed once."""
+        """(computed weight, the parameter of its shape, others, words) of torch.nn.utils.parametrize, computed once."""
         from torch.nn.utils import parametrize
 
         stack.enter_context(parametrize.cached())
@@ -58,13 +82,13 @@ class _Tracing:
             for name, kept in getattr(module, "parametrizations", {}).items():
                 weight = getattr(module, name)
                 source = next((p for p in kept.parameters(recurse=False) if p.shape == weight.shape), None)
-                if source is not None:
-                    made.append((weight, source))
+                others = [p for p in kept.parameters() if p is not source]
+                made.append((weight, source, others, f"the parametrization of {name}"))
         return made
 
-    def _draw(self, draw, weights):
+    def _draw(self, draw, weights, seed):
         """Run once and ask everything; what was found, to be compared."""
-        noted = self._recorded(draw, weights)
+        noted = self._recorded(draw, weights, seed)
         made = noted.made
         axes = _input_axes(self.torch, made)
 
@@ -97,43 +121,57 @@ class _Tracing:
         self.notes += [note for note in noted.notes if note not in self.notes]
         return {key: {name: codes.tobytes() for name, (codes, _) in each.items()} for key, each in found.items()}
 
-    def _recorded(self, draw, weights):
+    def _recorded(self, draw, weights, seed):
+        """One run; with the model's own numbers where it does not bear others."""
+        try:
+            noted = self._run(draw, weights, seed, self.real)
+        except Exception as error:
+            if isinstance(error, NeuroMFAError) or self.real:
+                raise
+            self._refuse_inputs()
+            try:
+                noted = self._run(draw, weights, seed, True)
+            except Exception:
+                raise SourceError(
+                    f"{type(self.model).__name__} runs on these inputs, but not while it is traced ({said(error)}): "
+                    "trace the part of it that holds the weights"
+                ) from error
+            self.real = True
+            self.notes.append(f"run with its own numbers only, for it fails with others ({said(error)})")
+        self.by_chance |= noted.chance
+        if not any(entry.kind != "input" for entry in noted.made):
+            raise SourceError(
+                f"no product with a weight matrix was seen in {type(self.model).__name__} with these inputs: "
+                f"{'; '.join(f'{name} {reason}' for name, _, reason in list(noted.places.left_out())[:3])}"
+            )
+        return noted
+
+    def _run(self, draw, weights, seed, real):
         torch = self.torch
         places = Places(torch, self.model.named_parameters(remove_duplicate=False))
         if not places.names:
             raise SourceError(f"{type(self.model).__name__} has no weight matrix: there is nothing to trace")
-        for weight, source in weights:
-            places.register(weight, source)
+        for weight in weights:
+            places.register(*weight)
         generator = torch.Generator().manual_seed(draw)
 
         def numbers(shape, dtype, device):
+            """Of unit scale, so that nothing is dead, saturated or nought."""
             return torch.randn(shape, generator=generator, dtype=dtype).to(device)
 
-        torch.manual_seed(0)
-        try:
-            noted = record(torch, self.model, places, self.inputs, numbers)
-        except Exception as error:
-            self._refuse(error)
-        if not any(entry.kind != "input" for entry in noted.made):
-            raise SourceError(
-                f"no product with a weight matrix was seen in {type(self.model).__name__} with these inputs: "
-                f"{'; '.join(f'{name} {reason}' for name, _, reason in list(places.left_out())[:3])}"
-            )
-        return noted
+        torch.manual_seed(seed)
+        return record(torch, self.model, places, self.inputs, numbers, real, self.copies)
 
-    def _refuse(self, error):
-        """Whose error it is: that of the model and its inputs, or ours."""
-        if isinstance(error, NeuroMFAError):
-            raise error
+    def _refuse_inputs(self):
+        """Refuse inputs that the model itself does not take."""
         try:
-            with self.torch.no_grad():
+            with self.torch.enable_grad():
                 self.model(*self.inputs[0], **self.inputs[1])
-        except Exception as own:
+        except Exception as error:
             raise SourceError(
-                f"{type(self.model).__name__} does not run on these inputs ({said(own)}): it is called as "
+                f"{type(self.model).__name__} does not run on these inputs ({said(error)}): it is called as "
                 f"{call_of(self.model)}; give a tensor, a tuple of arguments or a dict of named ones"
-            ) from own
-        raise error
+            ) from error
 
     def _unite(self, entry, made, found):
         feeds = self.feeds.setdefault(entry.key, {})
@@ -166,12 +204,25 @@ class _Tracing:
             cut = sorted((number_of[other], by) for other, by in self.cuts[key].items() if other not in self.feeds[key])
             uses.append(_use(entry, n_in, n_out, tuple(feeds), tuple(cut)))
         left_out = tuple((name, *why) for name, why in self.left_out.items())
-        return Trace(tuple(uses), left_out, tuple(self.notes))
+        return Trace(tuple(uses), left_out + tuple(_unreached(uses)), tuple(self.notes))
 
     def _bar(self, numbers):
         from tqdm.auto import tqdm
 
         return tqdm(numbers, desc="trace", unit="matrix", disable=not self.progress, delay=1, leave=False)
+
+
+def _unreached(uses):
+    """(name, shape, reason) of the matrices of a stack that no token reached."""
+    stacks = {}
+    for use in uses:
+        if use.kind == "linear" and len(use.shape) > 2:
+            stacks.setdefault((use.name, use.shape), set()).add(use.expert)
+    for (name, shape), reached in stacks.items():
+        missing = sorted(set(range(shape[0])) - reached)
+        if missing and None not in reached:
+            numbers = ", ".join(map(str, missing))
+            yield name, shape, f"expert {numbers} of {shape[0]}: nothing reached it with these inputs"
 
 
 def _use(entry, n_in, n_out, feeds, cut):
