@@ -13,7 +13,7 @@ from ..weights import has_config, open_source
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
 from .saved import is_saved_network, open_saved, save_network
-from .wiring import own_wiring, recorded, wired
+from .wiring import recorded, usual, wired
 
 
 class NeuronNetwork:
@@ -364,7 +364,7 @@ def load_network(
     if architecture is not None and config is None and not has_config(source):
         config = {}  # a record may need none
     opened = recorded(open_source(source, revision=revision, config=config, read=read), architecture)
-    wiring = own_wiring(opened) if wiring is None else wiring
+    wiring = usual(opened) if wiring is None else wiring
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, wired(opened, wiring)

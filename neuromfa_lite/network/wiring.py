@@ -8,7 +8,6 @@ from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..errors.arguments import shown
 from ..method import PAPER, SHIPPED, label
 from .architectures.file import as_architecture
-from .architectures.record import ARCHITECTURES
 from .architectures.wire import Wiring, find_architecture, wire
 from .computed import computed
 from .connections import CONNECTIONS, Dense, NeuronLayer
@@ -35,12 +34,9 @@ def recorded(source, architecture):
     return source
 
 
-def own_wiring(source):
-    """The wiring of a WeightSource that nobody names: the published chain, or dataflow where its family has none."""
-    model_type = source.config.get("model_type")
-    known = ARCHITECTURES.get(model_type) if isinstance(model_type, str) else None
-    record = source.architecture or known
-    return "dataflow" if record is not None and record.joins is None else "chain"
+def usual(source):
+    """The wiring of a model of which none is asked: the published chain, or the dataflow of a family that has none."""
+    return "dataflow" if find_architecture(source).joins is None else "chain"
 
 
 def _asked(source, wiring):

@@ -452,6 +452,13 @@ class _Sizes:
             raise entry.error(f"{told['matrix']} has shape {tuple(shape)}: it is no matrix")
         return shape[::-1] if transposed else shape
 
+    def _groups(self, entry):
+        """Into how many groups the channels of a kernel fall, by the sizes of its layers."""
+        told, shape = entry.told, self.known.shapes[entry.told["matrix"]]
+        if len(shape) < 3 or "expert" in told:
+            return 1
+        return max(1, self.of[told["target" if told.get("transposed") else "source"]] // max(1, shape[1]))
+
     def _stretch(self, entry, key, n):
         """Which of n a table or list of an entry says."""
         told = entry.told.get(key)
@@ -483,6 +490,7 @@ class _Sizes:
                 targets=rows,
                 transposed=told.get("transposed", False),
                 stacked=expert,
+                groups=self._groups(entry),
             )
         sizes = self.of[told["target"]], self.of[told["source"]]
         if "into" in told:

@@ -19,7 +19,9 @@ class Join:
         transposed: True where the file holds (sources, targets).
         kind: "weights", or without a matrix "one-to-one" or "all-to-all".
         labels: in place of a kind, a label for each neuron of the target and of the source: equal ones are joined.
-        stacked: the number of the matrix in a tensor of three dimensions.
+        stacked: the number of the matrix in a tensor of three dimensions. Without it a tensor of three or more is the
+            kernel of a convolution, (targets, sources, positions...).
+        groups: into how many groups the channels of such a kernel fall.
 
     Example:
         >>> Join("in", "out", "fc.weight", role="mlp-in").kind
@@ -36,6 +38,7 @@ class Join:
     kind: str = "weights"
     labels: tuple | None = None
     stacked: int | None = None
+    groups: int = 1
 
 
 class Known(dict):
