@@ -118,11 +118,12 @@ def _differences(mine, found):
 
 
 def _numbers(rows):
+    """Row numbers in words, those one after another as from and to."""
     if not len(rows):
         return "no row"
-    if len(rows) > 1 and rows[-1] - rows[0] == len(rows) - 1:
-        return f"rows {rows[0]} to {rows[-1]}"
-    return f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else ''}"
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    said = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs[:4]]
+    return f"row{'s' if len(rows) > 1 else ''} {', '.join(said)}{', ...' if len(runs) > 4 else ''}"
 
 
 def _weights(blocks):

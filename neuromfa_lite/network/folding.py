@@ -16,37 +16,40 @@ class Folding:
 
     def __init__(self, entries, names, stacked):
         """entries: all plain entries; names: of all tensors; stacked: {name: WeightTensor}."""
-        self.counted, self.numbers, self.doubts = {}, {}, []
+        self.counted, self.patterns, self.numbers, self.doubts = {}, {}, {}, []
         for pattern in _patterns(entries):
             self._try(pattern, entries, names, stacked)
 
     def _try(self, pattern, entries, names, stacked):
         """Count a letter by a pattern, text with {} for its number and for those of patterns accepted before."""
-        letter = LETTERS[len(self.counted)] if len(self.counted) < len(LETTERS) else None
         lettered = self._in_letters(pattern)
-        if letter is None or lettered is None:
+        if lettered is None or len(self.counted) == len(LETTERS):
             return
+        letter = LETTERS[len(self.counted)]
         told = lettered.replace("{}", f"{{{letter}}}")
-        members = {}
+        members, outer, beside = {}, {}, {}
         for entry in entries:
             text, numbers = self.lettered(entry)
-            moved, number = _lettered(text, letter, told)
+            moved, number = _lettered(text, letter, [told])
             if number is not None:
-                members.setdefault(moved, []).append((tuple(numbers.items()), number))
-        alike = [each for each in members.values() if len({number for _, number in each}) > 1]
-        if not alike:
+                members.setdefault(moved, set()).add(number)
+                within = {c: n for c, n in numbers.items() if f"{{{c}}}" in told}
+                outer.setdefault(tuple(within.items()), set()).add(number)
+                for other in numbers.keys() - within.keys():
+                    beside.setdefault(other, []).append((numbers[other], number - numbers[other]))
+        counts = {key: _count(told, letter, dict(key), names, stacked) for key in outer}
+        if any(found - set(range(counts[key])) for key, found in outer.items()):
             return
-        outer = {}
-        for each in members.values():
-            for key, number in each:
-                outer.setdefault(key, set()).add(number)
-        for key, found in outer.items():
-            if found - set(range(_count(told, letter, dict(key), names, stacked))):
+        for other, pairs in beside.items():
+            # Two lists of modules that go side by side are the same blocks.
+            same = self.numbers[other] == counts and len({number for number, _ in pairs}) > 1
+            if same and {by for _, by in pairs} <= {-1, 0, 1}:
+                self.patterns[other].append(told.replace(f"{{{letter}}}", f"{{{other}}}"))
                 return
-        self.counted[letter] = told
-        self.numbers[letter] = {key: _count(told, letter, dict(key), names, stacked) for key in outer}
-        most = max(self.numbers[letter].values())
-        if most == 2:
+        if all(len(found) == 1 for found in members.values()):
+            return
+        self.counted[letter], self.patterns[letter], self.numbers[letter] = told, [told], counts
+        if max(counts.values()) == 2:
             self._doubt(f'{{{letter}}} was seen twice only, so "first" may mean all but the last: take three or more.')
 
     def _in_letters(self, pattern):
@@ -63,7 +66,7 @@ class Folding:
     def lettered(self, entry):
         """(an entry or a name with the letters counted so far, as JSON or text, {letter: number})."""
         text, numbers = entry if isinstance(entry, str) else json.dumps(entry), {}
-        for letter, told in self.counted.items():
+        for letter, told in self.patterns.items():
             text, number = _lettered(text, letter, told)
             if number is not None:
                 numbers[letter] = number
@@ -166,29 +169,29 @@ def _starts(told, before, letter):
 
 
 def _lettered(text, letter, told):
-    """(a text with a letter in place of its number where told stands in it, the number; None where it does not)."""
-    before, after = told.split(f"{{{letter}}}", 1)
-    # A letter before it may stand there with the number of the next block.
-    start = re.sub(r"\\\{([a-z])\\\}", r"\\{\1(?:[+-]1)?\\}", re.escape(before))
-    slot = re.compile(rf"(?<![\w.])({start})(\d+)({re.escape(after)}|(?=[\s\"'+)])|$)")
-    numbers = [int(match[2]) for match in slot.finditer(text)]
-    expert = re.search(r'"expert": (\d+)', text) if after == "]" else None  # whatever its stack is called
-    if expert:
-        numbers.append(int(expert[1]))
-    if not numbers:
+    """(a text with a letter in place of its number where one of told stands in it, the number; None without any)."""
+    slots, numbers, of_matrix = [], [], None
+    stacked = re.search(r'"expert": (\d+)', text) if told[0].endswith("]") else None  # whatever its stack is called
+    for each in told:
+        before, after = each.split(f"{{{letter}}}", 1)
+        # A letter before it may stand there with the number of the next block, a stack for another of the same experts.
+        start = re.sub(r"\\\{([a-z])\\\}", r"\\{\1(?:[+-]1)?\\}", re.escape(before))
+        start = re.sub(r"\w+\\\[$", r"\\w+\\[", start) if after == "]" else start
+        slots.append(re.compile(rf"(?<![\w.])({start})(\d+)({re.escape(after)}|(?=[\s\"'+)])|$)"))
+        numbers += [int(match[2]) for match in slots[-1].finditer(text)]
+        of_matrix = of_matrix or re.search(rf'"matrix": "{start}(\d+)', text)
+    if not numbers and not stacked:
         return text, None
-    anchor = int(expert[1]) if expert else None
-    of_matrix = re.search(rf'"matrix": "{start}(\d+)', text)
-    if anchor is None:
-        anchor = int(of_matrix[1]) if of_matrix else min(numbers)
+    anchor = int(stacked[1]) if stacked else int(of_matrix[1]) if of_matrix else min(numbers)
 
     def lettered(match):
         by = int(match[2]) - anchor
         said = {0: f"{{{letter}}}", 1: f"{{{letter}+1}}", -1: f"{{{letter}-1}}"}.get(by, match[2])
         return f"{match[1]}{said}{match[3]}"
 
-    text = slot.sub(lettered, text)
-    if expert:
+    for slot in slots:
+        text = slot.sub(lettered, text)
+    if stacked:
         text = re.sub(r'"expert": \d+', f'"expert": "{{{letter}}}"', text)
     return text, anchor
 
