@@ -40,6 +40,11 @@ class Folding:
         counts = {key: _count(told, letter, dict(key), names, stacked) for key in outer}
         if any(found - set(range(counts[key])) for key, found in outer.items()):
             return
+        first = pattern.replace("{}", "0")
+        if set(counts.values()) == {1} and any(
+            re.match(rf"{re.escape(first)}\w+\.", name) for name in _matrices(entries)
+        ):
+            self._doubt(f"{first} is one block, which stands by its number: take three or more.")
         for other, pairs in beside.items():
             # Two lists of modules that go side by side are the same blocks.
             same = self.numbers[other] == counts and len({number for number, _ in pairs}) > 1
@@ -144,6 +149,10 @@ def _replaced(text, numbers):
     for letter, number in numbers.items():
         text = text.replace(f"{{{letter}}}", str(number))
     return text
+
+
+def _matrices(entries):
+    return [entry["matrix"] for entry in entries if "matrix" in entry]
 
 
 def _patterns(entries):

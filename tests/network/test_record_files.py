@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,7 +100,9 @@ class Experts(nn.Module):
         for block in self.blocks:
             weights = block.router(x).softmax(-1)
             both = [x @ each for each in block.gate_up]
-            found = [(F.silu(each[..., ::2]) * each[..., 1::2]) @ down for each, down in zip(both, block.down, strict=True)]
+            found = [
+                (F.silu(each[..., ::2]) * each[..., 1::2]) @ down for each, down in zip(both, block.down, strict=True)
+            ]
             x = x + sum(weights[..., n : n + 1] * each for n, each in enumerate(found))
         return x
 
@@ -287,8 +291,11 @@ def test_a_registered_file_opens_by_model_type_and_is_measured(tmp_path, monkeyp
         assert register_architecture(path) is ARCHITECTURES["my-llama"]
         config = model.config.to_dict() | {"model_type": "my-llama"}
         network = load_network(model, config=config)
-        assert network.wiring == "dataflow" and set(network.describe()["why"].str.contains("by dataflow")) == {True, False}
-        with pytest.raises(SourceError, match='published chain.*wiring="dataflow"'):
+        assert network.wiring == "dataflow" and set(network.describe()["why"].str.contains("by dataflow")) == {
+            True,
+            False,
+        }
+        with pytest.raises(SourceError, match=r'published chain.*wiring="dataflow"'):
             load_network(model, config=config, wiring="chain")
     finally:
         ARCHITECTURES.pop("my-llama", None)
@@ -308,7 +315,7 @@ def test_the_command_line_takes_a_file(tmp_path):
 
     from neuromfa_lite.cli.commands import main
 
-    model, other, _, text = made("llama")
+    _, other, _, text = made("llama")
     other.save_pretrained(tmp_path / "model")
     arguments = [str(tmp_path / "model"), "--architecture", str(written(text, tmp_path)), "--json"]
     done = CliRunner().invoke(main, ["describe", *arguments])
@@ -376,7 +383,9 @@ WRONG = {
     ),
     "a square matrix the other way round": (
         "gpt2",
-        lambda text: replaced(text, 'attn.c_proj.weight"\ntransposed = true', 'attn.c_proj.weight"\ntransposed = false'),
+        lambda text: replaced(
+            text, 'attn.c_proj.weight"\ntransposed = true', 'attn.c_proj.weight"\ntransposed = false'
+        ),
         r"attn\.c_proj",
         "stored the other way round",
     ),
@@ -495,7 +504,11 @@ def test_a_record_written_by_hand(tmp_path):
 
 def added(key, where="[[joins]]\n"):
     """The record with a line more in its first join, or where another line is."""
-    return replaced(GOOD, where, where + key + "\n") if where != "[[joins]]\n" else GOOD.replace(where, where + key + "\n", 1)
+    return (
+        replaced(GOOD, where, where + key + "\n")
+        if where != "[[joins]]\n"
+        else GOOD.replace(where, where + key + "\n", 1)
+    )
 
 
 def fixed(lines, sizes=""):
@@ -522,11 +535,17 @@ BAD = {
         r"\{c\} is not counted before it",
     ),
     "a long letter": (GOOD.replace("{b = ", "{bb = "), "a small letter"),
-    "none of that name": (GOOD.replace('"blocks.{b}."', '"layers.{b}."'), "no tensor has a name that begins as layers.0."),
+    "none of that name": (
+        GOOD.replace('"blocks.{b}."', '"layers.{b}."'),
+        "no tensor has a name that begins as layers.0.",
+    ),
     "which": (GOOD.replace('b = "first"', 'b = "second"'), "b says 'second'; it takes all, first, last"),
     "which, without it": (GOOD.replace('{name = "in"}', '{name = "in", b = "first"}'), "of which it has none"),
     "beyond": (GOOD.replace('b = "first"', "b = [0, 9]"), "there is no b = 9 in a model that has 3"),
-    "unknown layer": (GOOD.replace('b = "but last"', ""), r"no layer 'middle 3'; the layers are in, .*b = \"but last\""),
+    "unknown layer": (
+        GOOD.replace('b = "but last"', ""),
+        r"no layer 'middle 3'; the layers are in, .*b = \"but last\"",
+    ),
     "two layers of a name": (GOOD.replace('"in"}', '"in"}, {name = "in"}'), "two layers 'in'"),
     "no matrix": (GOOD.replace("up.weight", "upp.weight"), r"joins.* 1 .*blocks.0.upp.weight is missing"),
     "a vector": (GOOD.replace("up.weight", "up.bias"), r"blocks.0.up.bias has shape \(6,\): it is no matrix"),
@@ -545,9 +564,15 @@ BAD = {
     "groups that do not fit": (fixed('kind = "groups"\ngroups = 3', ", size = 4"), "4 targets are not 3 groups"),
     "not as many": (fixed('kind = "one-to-one"', ", size = 5"), "4 neurons by what joins|5 neurons by|not 4 to 5"),
     "repeated": (fixed('kind = "repeated"\ngroups = 2', ", size = 6"), "do not fill its 3 targets evenly"),
-    "a stretch": (fixed('kind = "one-to-one"\ntargets = {from = 3, to = 7}', ", size = 6"), "targets: parts from 3 to 7"),
+    "a stretch": (
+        fixed('kind = "one-to-one"\ntargets = {from = 3, to = 7}', ", size = 6"),
+        "targets: parts from 3 to 7",
+    ),
     "a list": (fixed('kind = "one-to-one"\ntargets = [1, 9, 2, 3]', ", size = 6"), "targets are not within the 6"),
-    "unknown key of a stretch": (fixed('kind = "one-to-one"\ntargets = {parts = 3}', ", size = 6"), "'parts' is unknown"),
+    "unknown key of a stretch": (
+        fixed('kind = "one-to-one"\ntargets = {parts = 3}', ", size = 6"),
+        "'parts' is unknown",
+    ),
     "labels": (fixed("into = [0, 1]\nout_of = [0, 1, 2, 3]", ", size = 3"), "into and out_of hold 2 and 4 labels"),
     "labels alone": (fixed("into = [0, 1]", ", size = 2"), "labels of its two ends"),
     "rows": (added("rows = {of = 4, from = 0, to = 1}"), "rows: 6 are not 1 groups of 4"),
@@ -557,7 +582,7 @@ BAD = {
         fixed('kind = "groups"\ngroups = "n_head"', ", size = 4"),
         r"joins.* 4 \('in' to 'end'\): n_head is missing in the configuration",
     ),
-    "code": (fixed('kind = "groups"\ngroups = "__import__(\'os\').system(\'true\')"', ", size = 4"), "no expression"),
+    "code": (fixed("kind = \"groups\"\ngroups = \"__import__('os').system('true')\"", ", size = 4"), "no expression"),
     "an attribute": (fixed('kind = "groups"\ngroups = "a.b"', ", size = 4"), "no expression"),
     "divided by nought": (fixed('kind = "groups"\ngroups = "4 // (2 - 2)"', ", size = 4"), "divides by 0"),
     "a huge number": (fixed('kind = "groups"\ngroups = "99999999 * 99999999"', ", size = 4"), "more than anything has"),
@@ -573,12 +598,12 @@ def test_a_bad_file_is_refused_with_its_name_and_entry(bad, tmp_path):
 
 
 def test_what_is_no_file_is_refused(tmp_path):
-    with pytest.raises(SourceError, match="nowhere.toml is missing"):
+    with pytest.raises(SourceError, match=r"nowhere\.toml is missing"):
         read_architecture(tmp_path / "nowhere.toml")
     with pytest.raises(SourceError, match="is no ordinary file but a folder"):
         read_architecture(tmp_path)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(SourceError, match="bytes.toml is no record"):
+    with pytest.raises(SourceError, match=r"bytes\.toml is no record"):
         read_architecture(tmp_path / "bytes.toml")
 
 
@@ -586,8 +611,27 @@ def test_expressions_say_numbers_and_nothing_else():
     def value(text):
         return rules.evaluate(rules.parsed(text), {"h": 6, "k": 2}.__getitem__, {"layer 1": 7}.__getitem__)
 
-    assert [value(text) for text in ("3", "h // k + 2", "h - k * 2", "(h - k) * 2", "size('layer 1') + 1")] == [3, 5, 2, 8, 8]
-    for text in ("h ** k", "-1", "1.5", "h if k else 1", "size(h)", "len('h')", "[h]", "'h'", "", "h k", "1" * 600, "True"):
+    assert [value(text) for text in ("3", "h // k + 2", "h - k * 2", "(h - k) * 2", "size('layer 1') + 1")] == [
+        3,
+        5,
+        2,
+        8,
+        8,
+    ]
+    for text in (
+        "h ** k",
+        "-1",
+        "1.5",
+        "h if k else 1",
+        "size(h)",
+        "len('h')",
+        "[h]",
+        "'h'",
+        "",
+        "h k",
+        "1" * 600,
+        "True",
+    ):
         with pytest.raises(SourceError, match="no expression"):
             rules.parsed(text)
 
@@ -612,3 +656,29 @@ def test_an_architecture_of_the_package_says_its_chain_where_no_wiring_is_asked(
     assert load_network(model).wiring == "chain"
     own = Architecture("mine", None, None, ARCHITECTURES["llama"].dataflow, prefixes=("model.",))
     assert load_network(model, architecture=own).wiring == "dataflow"
+
+
+def test_contributing_can_be_followed_to_the_letter(tmp_path, monkeypatch):
+    """Its Python runs as it stands, in one session, and its commands after it; its TOML is part of what is written."""
+    from click.testing import CliRunner
+
+    from neuromfa_lite.cli.commands import main
+
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    page = page[page.index("## How to add a family") : page.index("## What we hold to")]
+    blocks = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    before = dict(ARCHITECTURES)
+    try:
+        exec("\n".join(code for kind, code in blocks if kind == "python"), {})
+    finally:
+        ARCHITECTURES.clear()
+        ARCHITECTURES.update(before)
+    record = (tmp_path / "starcoder2.toml").read_text()
+    assert all(part in record for kind, toml in blocks if kind == "toml" for part in toml.split("\n\n"))
+    assert 100 < len(record.splitlines()) < 120
+    commands = [line for kind, shell in blocks if kind == "shell" for line in shell.splitlines()]
+    assert len(commands) == 2
+    for command in commands:
+        done = CliRunner().invoke(main, command.split()[1:])
+        assert done.exit_code == 0 and done.output, done.output
