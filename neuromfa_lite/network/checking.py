@@ -7,7 +7,7 @@ from ..errors.text import plain
 from .architectures import ARCHITECTURES
 from .architectures.file import as_architecture
 from .architectures.wire import UNNAMED, wire
-from .feeders import ends, feeders, place_of
+from .feeders import ends, feeders, place_of, writers_of
 from .network import load_network
 from .on_disk import stored
 from .wiring import recorded
@@ -20,8 +20,8 @@ COLUMNS = ("matrix", "reads by the record", "reads by the trace", "agrees", "dif
 def check_architecture(architecture, model, inputs):
     """Compare a family's record with a trace of one model: which rows of which matrices feed what each matrix reads.
 
-    What the record leaves out with a reason is left aside, in what feeds others too. Roles and names of layers are
-    words, and are not compared.
+    What the record leaves out with a reason is left aside, in what feeds others too. Names of layers, and roles (which
+    of two matrices is called the gate), are words, and are not compared.
 
     Args:
         architecture: an Architecture, the path of a record's file, or the model_type of a known family.
@@ -64,7 +64,7 @@ def compared(architecture, source, layers, blocks):
     aside = {name for name, _, reason in told.left_out if not reason.startswith(UNNAMED)}
     both = (told.layers, told.blocks), (layers, blocks)
     mine, found = (feeders(*each) for each in both)
-    weights = [_weights(blocks) for _, blocks in both]
+    weights, by_rows = [_weights(blocks) for _, blocks in both], [_by_rows(*each, aside) for each in both]
     rows = []
     for name in dict.fromkeys([*mine, *found]):
         if name not in mine and _whole(name) in aside:
@@ -72,9 +72,12 @@ def compared(architecture, source, layers, blocks):
         pair = [_without(each.get(name, {}), aside) for each in (mine, found)]
         if name in mine and name in found:
             said = [*_differences(*pair), *_other_weights(*(each[name] for each in weights))]
+            said = said or _other_rows(*(each[name] for each in by_rows))
         else:
             said = [NO_USE if name in mine else NOT_NAMED]
-        rows.append((name, *map(_said, pair), not said, "; ".join(said)))
+        left = sorted({_whole(writer) for writer in found.get(name, {})} & aside)
+        by_trace = _said(pair[1]) + (f"; left aside: {', '.join(left)}" if left else "")
+        rows.append((name, _said(pair[0]), by_trace, not said, "; ".join(said)))
     # Where the record ends, the trace may go on to what the record leaves out.
     on = [*ends(layers, blocks).values(), *(reading for name, reading in found.items() if name not in mine)]
     on = [_without(each, aside) for each in on]
@@ -143,6 +146,24 @@ def _weights(blocks):
             weights = np.sort(block.weights().reshape(len(rows), block.parallel, -1), axis=1)
             mine |= {int(row): each.tobytes() for row, each in zip(rows, weights, strict=True)}
     return found
+
+
+def _by_rows(layers, blocks, aside):
+    """{matrix: {stored row: what it reads, to be compared}}: parts of one matrix may read different layers."""
+    writers, found = writers_of(layers, blocks), {}
+    for block in blocks:
+        if not block.fixed:
+            name, rows, _ = place_of(block)
+            reading = _without(writers(block.source), aside)
+            seen = frozenset((writer, hash(fed.tobytes())) for writer, fed in reading.items())
+            for row in rows.tolist():
+                found.setdefault(name, {})[row] = found.get(name, {}).get(row, frozenset()) | seen
+    return found
+
+
+def _other_rows(mine, found):
+    other = [row for row in mine if mine[row] != found[row]]
+    return [f"{_numbers(np.array(other))} of it read other neurons by the record than by the trace"] if other else []
 
 
 def _other_weights(mine, found):

@@ -19,7 +19,7 @@ def feeders(layers, blocks):
         >>> [name.removeprefix("gpt_neox.layers.0.") for name in found]
         ['attention.dense.weight', 'mlp.dense_4h_to_h.weight']
     """
-    writers, reading = _writers(layers, blocks), {}
+    writers, reading = writers_of(layers, blocks), {}
     for block in blocks:
         if not block.fixed:
             name = place_of(block)[0]
@@ -31,11 +31,11 @@ def feeders(layers, blocks):
 
 def ends(layers, blocks):
     """{name of a layer that nothing leaves: {matrix that feeds it: (neurons, stored rows) bool}}."""
-    writers, left = _writers(layers, blocks), {block.source for block in blocks}
+    writers, left = writers_of(layers, blocks), {block.source for block in blocks}
     return {layer.name: writers(number) for number, layer in enumerate(layers) if number not in left}
 
 
-def _writers(layers, blocks):
+def writers_of(layers, blocks):
     """A function of a layer's position: {matrix that writes it: (neurons, stored rows) bool}."""
     into = [[block for block in blocks if block.target == layer] for layer in range(len(layers))]
     known = {}

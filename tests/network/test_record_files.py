@@ -429,6 +429,26 @@ WRONG = {
         r"out\.weight",
         "its input 0 is fed by row 0 of down1.weight by the record, no row by the trace",
     ),
+    "queries that read another layer": (
+        "llama",
+        lambda text: replaced(
+            text,
+            'source = "before layers.{b}.self_attn.q_proj"\ntarget = "layers.{b}.self_attn.q_proj"',
+            'source = "before layers.{b}.mlp.gate_proj"\ntarget = "layers.{b}.self_attn.q_proj"',
+        ),
+        r"self_attn\.q_proj",
+        r"layers\.0\.self_attn\.o_proj\.weight feeds it by the record alone",
+    ),
+    "a part of a matrix that reads another layer": (
+        "gpt2",
+        lambda text: replaced(
+            text,
+            'source = "before h.{b}.attn.c_attn"\ntarget = "h.{b}.attn.c_attn query"',
+            'source = "before h.0.attn.c_attn"\ntarget = "h.{b}.attn.c_attn query"',
+        ),
+        r"h\.1\.attn\.c_attn",
+        "rows 0 to 59 of it read other neurons",
+    ),
     "a matrix that nobody names": (
         "mlp",
         lambda text: without(text, 'matrix = "last.weight"').replace('  {name = "last", role = "output"},\n', ""),
@@ -555,6 +575,11 @@ BAD = {
     ),
     "no size": (fixed('kind = "all-to-all"'), r"layers.* 2 \('end'\): no matrix tells how many neurons"),
     "size nought": (fixed('kind = "all-to-all"', ", size = 0"), "size is 0"),
+    "size without end": (
+        fixed('kind = "all-to-all"', ", size = 2000000000"),
+        "2000000000 is more than the weights have",
+    ),
+    "number without end": (GOOD.replace('"blocks.{b}."', '"2000000000"'), r"\[counted\] b: 2000000000 is more than"),
     "two ways": (added('kind = "one-to-one"'), "a join has a matrix, or else a kind"),
     "no way": (fixed(""), "a join has a matrix, or else a kind"),
     "foreign": (added("groups = 3"), "groups does not go with matrix"),

@@ -47,6 +47,7 @@ CHOICES = {
 }
 LETTER = re.compile(r"\{([a-z])([+-]\d{1,3})?\}")
 STRETCH = {"groups": 1, "of": None, "from": 0, "to": None}
+MOST = 1 << 17  # of what is listed, where no tensor is larger
 NUMBER, ROWS = "a whole number or an expression", f"a list of whole numbers or a table of {', '.join(STRETCH)}"
 TOP = {"model_type": str, "prefixes": list, "counted": dict, "left_out": list, "layers": list, "joins": list}
 LAYER = {"name": str, "role": str, "size": NUMBER, "group": str, "multiplier": NUMBER}
@@ -334,7 +335,7 @@ class _Count:
         where = f"{self.path}, [counted] {letter}"
         if "{" not in told:
             try:
-                return rules.evaluate(rules.parsed(told), rules.key_of(self.known), _no_size)
+                return _at_most(self.known, rules.evaluate(rules.parsed(told), rules.key_of(self.known), _no_size))
             except SourceError as error:
                 raise SourceError(f"{where}: {error}") from None
         before, after = told.split(f"{{{letter}}}", 1)
@@ -351,6 +352,14 @@ class _Count:
 
     def _begins(self, start):
         return any(name.startswith(start) for name in self.known.shapes)
+
+
+def _at_most(known, number):
+    """A number that is not far beyond what any tensor holds, before so much is listed."""
+    most = max([MOST, *(size for shape in known.shapes.values() for size in shape)])
+    if number > most:
+        raise SourceError(f"{number} is more than the weights have of anything")
+    return number
 
 
 def _no_size(layer):
@@ -403,6 +412,10 @@ class _Sizes:
 
     def _literal(self, entry):
         size = self.value(entry, entry.told["size"])
+        try:
+            _at_most(self.known, size)
+        except SourceError as error:
+            raise entry.error(error) from None
         if size < 1:
             raise entry.error(f"size is {size}: it must be positive")
         self._tell(entry, entry.told["name"], size, "its own size")
