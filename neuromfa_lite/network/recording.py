@@ -97,7 +97,7 @@ def _header(model, traced, source, unknown, record):
         lines.append("Names are those on disk; transformers has others in memory.")
     for name, reason in unknown.items():
         lines.append(f"{name} is its name in memory: {reason}.")
-    return [*lines, *record.doubts]
+    return lines
 
 
 class _Record:
@@ -122,7 +122,8 @@ class _Record:
         layers, joins = shared_named(layers, joins, names, self.source.stacked)
         folding = Folding(layers + joins, names, self.source.stacked)
         layers, joins = folding.folded(layers), folding.folded(joins)
-        lines = [f"# {line}" for line in [*header, *folding.doubts]] + [f"model_type = {_toml(model_type)}"]
+        comments = [f"# {line}" for line in (*header, *self.doubts, *folding.doubts)]
+        lines = [*comments, f"model_type = {_toml(model_type)}"]
         if self.prefix:
             lines.append(f"prefixes = {_toml([self.prefix, ''])}")
         if folding.counted:

@@ -257,8 +257,25 @@ def test_names_are_those_on_disk():
     assert 'matrix = "layers.{b}.block_sparse_moe.experts.{c}.w1.weight"' in text and "gate_up_proj" not in text
 
 
-def test_what_two_blocks_cannot_tell_is_said():
+class Heads(nn.Module):
+    """Attention of a number of heads that no configuration tells."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.heads, self.qkv, self.out = heads, nn.Linear(12, 36), nn.Linear(12, 5)
+
+    def forward(self, x):
+        q, k, v = (each.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for each in self.qkv(x).chunk(3, dim=-1))
+        return self.out((q @ k.mT).softmax(-1).matmul(v).transpose(1, 2).flatten(2))
+
+
+def test_what_one_model_cannot_tell_is_said():
     torch.manual_seed(0)
+    assert "3 groups, as in this model" in record_of(Heads(3), torch.randn(1, 5, 12))
+    small = T.LlamaConfig(**LLAMA | {"num_key_value_heads": 6, "num_hidden_layers": 1})
+    text = record_of(T.LlamaForCausalLM(small), torch.randint(0, 50, (1, 6)))
+    assert "layers.0. is one block" in text
+    assert "num_attention_heads and num_key_value_heads are both 6: which of them is meant is a guess" in text
     assert "seen twice only" in record_of(MLP(7, 11, 2), torch.randn(2, 5))
     assert "seen twice only" not in made("mlp")[3]
 
