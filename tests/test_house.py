@@ -197,6 +197,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 CORE = [Requirement(text) for text in PROJECT["dependencies"]]
 TRAIN = [Requirement(text) for text in PROJECT["optional-dependencies"]["train"]]
 TEST = [Requirement(text) for text in PROJECT["optional-dependencies"]["test"]]
+PRETRAINED = [Requirement(text) for text in PROJECT["optional-dependencies"]["pretrained"]]
 # conda-forge's name of the build without CUDA.
 CONDA_NAME = {"torch": "pytorch-cpu"}
 
@@ -210,7 +211,7 @@ def test_constraints_pin_every_dependency_within_its_bounds():
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
     pinned = {plain(pin.name): next(iter(pin.specifier)) for pin in pins}
     assert all(specifier.operator == "==" and "+" not in specifier.version for specifier in pinned.values())
-    for requirement in CORE + TRAIN + TEST:
+    for requirement in CORE + TRAIN + TEST + PRETRAINED:
         assert pinned[plain(requirement.name)].version in requirement.specifier, requirement
 
 

@@ -155,6 +155,7 @@ class Dense(_Weights):
 
     matrix: object  # a WeightMatrix
     parallel: int = 1
+    note: str = ""  # what describe() adds
 
     listed_singly = False
 
@@ -303,6 +304,7 @@ class Edges(_Weights):
     shape: tuple[int, int] = (0, 0)
     given: np.ndarray | None = field(default=None, repr=False)
     both_ways: bool = False
+    note: str = ""
 
     listed_singly = True
     where = ""

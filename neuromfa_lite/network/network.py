@@ -154,6 +154,8 @@ class NeuronNetwork:
             why = f"weight matrix{said}"
             if block.fixed:
                 why = f"joins {block.kind} with weight 1{said}; counts in paths only"
+            elif block.note:
+                why += f"; {block.note}"
             ends = (names[block.source], names[block.target])
             rows.append((block.name, block.role, *ends, tuple(block.shape), block.connections, not block.fixed, why))
         rows += [(name, "left out", "", "", tuple(shape), 0, False, reason) for name, shape, reason in self.left_out]

@@ -69,8 +69,8 @@ def _written(block, key, arrays, stored, weights):
         arrays[f"{key} listed"] = block.listed
         if block.given is not None:
             arrays[f"{key} given"] = block.given
-        return {"shape": block.shape, "both_ways": block.both_ways}
-    entry = {"parallel": block.parallel}
+        return {"shape": block.shape, "both_ways": block.both_ways, "note": block.note}
+    entry = {"parallel": block.parallel, "note": block.note}
     place = block.matrix.place_in_file
     if stored is None or place is None:
         arrays[f"{key} weights"] = block.weights()
@@ -144,11 +144,12 @@ def _read(entry, key, small, tensors, stored, weights):
         return Fixed(*ends, small[f"{key} into"], small[f"{key} out_of"])
     if entry["kind"] == "Edges":
         arrays = (small[f"{key} {name}"] for name in ("sources", "targets", "listed"))
-        return Edges(*ends, *arrays, tuple(entry["shape"]), small.get(f"{key} given"), entry["both_ways"])
+        about = tuple(entry["shape"]), small.get(f"{key} given"), entry["both_ways"], entry["note"]
+        return Edges(*ends, *arrays, *about)
     if "stored" not in entry:
         matrix = tensors[f"{key} weights"]
     else:
         matrix = _at(stored, entry["stored"])
         if matrix is None:
             raise SourceError(f"{entry['name']} is not in {weights} as it was when the network was saved: save it anew")
-    return Dense(*ends, matrix.named(entry["name"]), entry["parallel"])
+    return Dense(*ends, matrix.named(entry["name"]), entry["parallel"], entry["note"])

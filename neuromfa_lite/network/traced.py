@@ -6,7 +6,7 @@ point. What a matrix writes goes straight into the layer that it feeds channel b
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,7 +31,8 @@ def wiring_of(trace, tensors, ends="inside"):
         _reduce(point, points)
         point.joins = list(_joined_to(point))
     _place(products, points)
-    return _Network(products, points, tensors).result(trace.left_out)
+    notes = [("of the trace", (), note) for note in trace.notes]
+    return _Network(products, points, tensors).result([*trace.left_out, *notes])
 
 
 @dataclass(eq=False)
@@ -48,6 +49,7 @@ class Product:
     parts: list = field(default_factory=list)
     homes: list = field(default_factory=list)
     why_out: str = ""
+    cuts: dict = field(default_factory=dict)  # {what it depends on by value alone: the operation that cut it}
 
 
 @dataclass(eq=False)
@@ -78,6 +80,7 @@ def _products(uses):
         key = (use.name, use.kind, None if use.rows is None else (use.rows.tobytes(), use.cols.tobytes()))
         product = of_key.setdefault(key, Product(use, number))
         of_use.append(product)
+        product.cuts |= {uses[earlier].name: operation for earlier, operation in use.cut_by}
         for feed in use.feeds:
             writer = of_use[feed.earlier]
             pairs = feed.pairs()
@@ -208,7 +211,8 @@ class _Network:
         joins = [join for point in self.points for join in self._joins_into(point)]
         layers = self._layers(joins)
         blocks = sorted([*joins, *self._matrices(layers)], key=lambda block: (block.source, block.target))
-        gone = [(p.use.name, p.use.shape, p.why_out) for p in self.products if p.why_out and p.use.kind != "input"]
+        out = [product for product in self.products if product.why_out and product.use.kind != "input"]
+        gone = [(product.use.name, product.use.shape, "; ".join([product.why_out, *_cuts(product)])) for product in out]
         return layers, blocks, [*gone, *left_out]
 
     def _joins_into(self, point):
@@ -234,7 +238,8 @@ class _Network:
                     ends = product.source.position, home.position
                     role = _role_of_matrix(product, *(layers[end].role for end in ends))
                     part_of = self._part(product, part) if len(product.parts) > 1 else ""
-                    yield connections_of(product.use, home.absorbed[product, part], self.tensors, part_of, role, *ends)
+                    made = connections_of(product.use, home.absorbed[product, part], self.tensors, part_of, role, *ends)
+                    yield replace(made, note="; ".join(_cuts(product)))
 
     def _part(self, product, part):
         """A name for a part of what a matrix writes: its role where that is its own, else its channels."""
@@ -294,6 +299,10 @@ class _Network:
 
     def _feeds(self, point):
         return any(writer in each.direct for writer, _ in point.absorbed for each in self.points if each is not point)
+
+
+def _cuts(product):
+    return [f"{name} is cut by {operation}" for name, operation in product.cuts.items()]
 
 
 def module_of(product):

@@ -195,7 +195,6 @@ def test_distilbert_and_a_vision_transformer():
     up = next(name for name in traced_names if "layer" in name and (".fc1." in name or "intermediate.dense" in name))
     left_out = {"embeddings.cls_token": "used inside cat", "embeddings.position_embeddings": "used inside add"}
 
-
     traced = trace(model, {"pixel_values": torch.randn(1, 3, 12, 12)}, progress=False)
     found, patches = joins(traced), "embeddings.patch_embeddings.projection"
     assert {name: why for name, _, why in traced.left_out} == left_out

@@ -231,3 +231,19 @@ def test_what_is_not_placed_is_listed_with_its_reason():
     table = load_network(odd, inputs=torch.ones(2, 3)).describe().set_index("name")
     assert "not used" in table.loc["unused.weight", "why"] and "cdist" in table.loc["places.weight", "why"]
     assert table.loc["a.weight", "why"] == "weight matrix, by dataflow"
+
+
+def test_what_is_chosen_by_value_is_named_as_cut_and_not_joined():
+    parts = {"score": nn.Linear(4, 3), "words": nn.Embedding(3, 4), "b": nn.Linear(4, 2)}
+    chosen = model(lambda s, x: s.b(s.words(s.score(x).argmax(-1)) + x.round()), **parts)
+    network = load_network(chosen, inputs=torch.randn(5, 4))
+    why = network.describe().set_index("name")["why"]
+    assert "score.weight is cut by argmax" in why["words.weight"] and "input 0 is cut by round" in why["b.weight"]
+    names = [layer.name for layer in network.layers]
+    assert not [block for block in network.blocks if block.fixed and names[block.target] == "before b"]
+
+
+def test_what_the_trace_doubts_stands_in_the_table():
+    mixed = model(attend, **ZOO["attention and gates"][1])
+    table = load_network(mixed, inputs=torch.randn(1, 1, 12)).describe()
+    assert table["why"].str.contains("three tokens").any()

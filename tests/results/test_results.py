@@ -441,4 +441,3 @@ def test_a_damaged_cell_is_named(card, tmp_path, field, value):
     path.write_text(json.dumps(content))
     with pytest.raises(NeuroMFAError, match=rf"x\.json is damaged.*cell 1.*{field}"):
         Scorecard.load(path)
-

@@ -36,6 +36,8 @@ PRODUCTS = {
     "grouped_mm": experts,
     "grouped_mm_fallback": experts,
 }
+
+
 @dataclass
 class Made:
     """A use as it was recorded: what it read, the leaf that took the place of its output, what it depends on."""
