@@ -19,8 +19,9 @@ from .feeders import place_of
 from .folding import Folding, shared_named
 from .network import load_network
 from .on_disk import stored, tied
-from .traced import TOKENS
+from .traced import OF_TRACE, TOKENS
 
+NUMBER = re.compile(r"(?<![^.\s])\d+(?=\.)")  # of a module in a list
 STACKED = re.compile(r"(.*)\[(\d+)\]")
 ALONE = "no matrix: it shifts or scales neurons, and joins no two"
 BETWEEN = "tokens or their scores: the network is what lies between them"
@@ -97,7 +98,9 @@ def _header(model, traced, source, unknown, record):
         lines.append("Names are those on disk; transformers has others in memory.")
     for name, reason in unknown.items():
         lines.append(f"{name} is its name in memory: {reason}.")
-    return lines
+    lines += [f"The trace: {reason}." for name, _, reason in traced.left_out if name == OF_TRACE]
+    cuts = (f"{block.name.partition('[')[0]}: {block.note}" for block in record.matrices if block.note)
+    return lines + list(dict.fromkeys(f"{NUMBER.sub('*', cut)}; no join stands for it." for cut in cuts))
 
 
 class _Record:
@@ -398,7 +401,7 @@ class _Record:
     def _left_out(self):
         """A pattern and a reason for each tensor that no join names, those of the same name in all blocks as one."""
         used = {self.prefix + self.places[id(block)][0]["matrix"] for block in self.matrices}
-        reasons = {name: BETWEEN if reason == TOKENS else reason for name, _, reason in self.traced.left_out}
+        reasons = {name: reason.replace(TOKENS, BETWEEN) for name, _, reason in self.traced.left_out}
         reasons |= {name: reasons[other] for name, other in self.tied.items() if other in reasons}
         found = {}
         for name in (name for name in self.source.names if name not in used):
@@ -407,7 +410,7 @@ class _Record:
             if len(shape) < 2 and not any(fnmatchcase(each, last) for each in used):
                 found[last] = ALONE
                 continue
-            pattern = re.sub(r"(?<=\.)\d+(?=\.)|^\d+(?=\.)", "*", name)
+            pattern = NUMBER.sub("*", name)
             if self.prefix and pattern.startswith(self.prefix):
                 pattern = "*" + pattern.removeprefix(self.prefix)
             found[pattern] = reasons.get(name, ALONE if len(shape) < 2 else "not used by the model that was traced")

@@ -15,6 +15,7 @@ from .sampling import groups_of
 from .trace.patterns import feeds_of
 from .traced_weights import connections_of
 
+OF_TRACE = "of the trace"  # in place of a name, where something is said of all
 TOKENS = 'tokens and their scores: ends="all" takes them in'
 
 
@@ -31,7 +32,7 @@ def wiring_of(trace, tensors, ends="inside"):
         _reduce(point, points)
         point.joins = list(_joined_to(point))
     _place(products, points)
-    notes = [("of the trace", (), note) for note in trace.notes]
+    notes = [(OF_TRACE, (), note) for note in trace.notes]
     return _Network(products, points, tensors).result([*trace.left_out, *notes])
 
 
