@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError, SourceError, arguments
 from ..results import target, written
+from ..weights.torch_objects import unwrapped
 from .architectures import rules
 from .architectures.convolutions import channels_of, convolution
 from .architectures.file import architecture_of
@@ -65,6 +66,7 @@ def record_of(model, inputs, path=None, model_type=None):
     if path is not None:
         path = target(path)
     traced = load_network(model, inputs=inputs)
+    model, _ = unwrapped(model)
     source, blocks, unknown = stored(model, traced.blocks)
     if model_type is None:
         model_type = source.config.get("model_type") or type(model).__name__.lower()

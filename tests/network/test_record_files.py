@@ -251,6 +251,14 @@ def test_a_file_and_its_path_are_returned_and_says_what_it_was_made_of(tmp_path)
     assert text.splitlines()[4:] == lines[4:]
 
 
+def test_a_wrapped_model_is_the_model_inside():
+    model, _, inputs, text = made("llama")
+    wrapped = nn.DataParallel(model)
+    assert record_of(wrapped, inputs[id(model)]).splitlines()[2:] == text.splitlines()[2:]
+    network = load_network(wrapped, architecture=architecture_of(text))
+    assert network.connections == load_network(model, architecture=architecture_of(text)).connections
+
+
 def test_names_are_those_on_disk():
     text = made("mixtral")[3]
     assert "transformers has others in memory" in text
