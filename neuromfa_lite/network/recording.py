@@ -148,10 +148,11 @@ class _Record:
             transposed = {"transposed": True} if block.matrix.place_in_file is None else {}
             return place | {"expert": int(number)} | transposed, (rows, there)
         if block.listed_singly or block.matrix.place_in_file is None:
-            return place | ({"transposed": True} if self._turned(block, base) else {}), (rows, there)
+            chosen = None if np.array_equal(rows, np.arange(there)) else rows
+            return place | ({"transposed": True} if self._turned(block, base, chosen) else {}), (rows, there)
         return place | ({"transposed": True} if block.matrix.place_in_file["transposed"] else {}), (rows, there)
 
-    def _turned(self, block, name):
+    def _turned(self, block, name, channels):
         """Whether a convolution is stored the other way round: that which holds the same weights."""
         tensor = self.source.stacked.get(name)
         if tensor is None:
@@ -162,7 +163,7 @@ class _Record:
             )
         sizes = {end: len(self.layers[end]) for end in (block.source, block.target)}
         for transposed in (False, True):
-            join = Join(block.source, block.target, name, transposed=transposed)
+            join = Join(block.source, block.target, name, targets=channels, transposed=transposed)
             try:
                 same = _alike(convolution(join, tensor, (block.source, block.target), sizes), block)
             except NeuroMFAError:
@@ -220,12 +221,14 @@ class _Record:
         """The layers whose size follows from a matrix, and from what is joined to such one to one."""
         told, guessed = set(), {}
         for block in self.matrices:
-            place, _ = self.places[id(block)]
+            place, (rows, there) = self.places[id(block)]
             tensor = self.source.stacked.get(self.prefix + place["matrix"])
             if tensor is None or "expert" in place:
                 told |= {block.source, block.target}
                 continue
             told.add(block.source if "transposed" in place else block.target)
+            if len(rows) < there:
+                told.add(block.target)
             guess = channels_of(tensor.shape, "transposed" in place)
             end = block.target if "transposed" in place else block.source
             guessed[end] = max(guessed.get(end, 0), guess["transposed" not in place])
@@ -338,6 +341,7 @@ class _Record:
         return number
 
     def _doubt(self, line):
+        line = NUMBER.sub("*", line)
         if line not in self.doubts:
             self.doubts.append(line)
 

@@ -309,6 +309,29 @@ def test_kernels_in_groups_turned_or_not(layers, tmp_path):
         assert table["difference"].str.contains("the other way round").tolist() == [False, False, True, False, False]
 
 
+class Split(nn.Module):
+    """Channels of one kernel that go two ways."""
+
+    def __init__(self, turned, first=4, second=5):
+        super().__init__()
+        kind = nn.ConvTranspose2d if turned else nn.Conv2d
+        self.first, self.both = first, kind(3, first + second, 3)
+        self.one, self.two = nn.Conv2d(first, 2, 1), nn.Conv2d(second, 2, 1)
+
+    def forward(self, x):
+        x = self.both(x)
+        return self.one(x[:, : self.first]) + self.two(x[:, self.first :])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_channels_of_one_kernel_that_go_two_ways(turned, tmp_path):
+    torch.manual_seed(0)
+    inputs = torch.randn(1, 3, 6, 6)
+    path = written(record_of(Split(turned), inputs), tmp_path)
+    assert path.read_text().count("rows = ") == 2 and "size('both part 1')" in path.read_text()
+    assert check_architecture(path, Split(turned, 7, 3), inputs)["agrees"].all()
+
+
 def test_what_no_record_says_is_refused():
     class Slices(nn.Module):
         def __init__(self):
