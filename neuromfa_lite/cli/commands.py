@@ -91,6 +91,9 @@ _samples = click.option(
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _revision = click.option("--revision", help="Branch, tag or commit of a hub id.")
+_architecture = click.option(
+    "--architecture", metavar="FILE", help="The record of SOURCE's family, a TOML file, where it is not a known one."
+)
 
 
 @main.command()
@@ -116,11 +119,12 @@ def runs(as_json):
 @main.command(cls=_Measuring)
 @click.argument("source")
 @_revision
+@_architecture
 @_method
 @_json
-def describe(source, revision, method, as_json):
+def describe(source, revision, architecture, method, as_json):
     """List every matrix of SOURCE as the method joins it: what is read, what is left out and why."""
-    network = _network(source, revision, find_method(method).wiring)
+    network = _network(source, revision, _joining(find_method(method), architecture).wiring, architecture)
     table = network.describe()
     _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
 
@@ -128,18 +132,19 @@ def describe(source, revision, method, as_json):
 @main.command(cls=_Measuring)
 @click.argument("source")
 @_revision
+@_architecture
 @_method
 @_neurons
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the sample.")
 @_json
-def analyze(source, revision, method, neurons_per_layer, seed, as_json):
+def analyze(source, revision, architecture, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
     from ..masses.distances import refuse_bad_network
     from ..spectrum.fit import quietly
     from ..study import analyze as measured
 
-    chosen = find_method(method)
-    network, size = _network(source, revision, chosen.wiring), _size(neurons_per_layer)
+    chosen = _joining(find_method(method), architecture)
+    network, size = _network(source, revision, chosen.wiring, architecture), _size(neurons_per_layer)
     refuse_bad_network(network)
     with quietly():
         spectrum = measured(network.sample(size, seed=seed) if size else network, chosen)
@@ -266,7 +271,12 @@ def doctor(as_json):
     sys.exit(0 if report["ok"] else 1)
 
 
-def _network(source, revision, wiring):
+def _joining(method, architecture):
+    """A method that measures the network as a record in a file wires it: such a record tells no published chain."""
+    return method.replace(wiring=None) if architecture is not None and method.wiring == "chain" else method
+
+
+def _network(source, revision, wiring, architecture=None):
     from ..laboratory import load_checkpoint
     from ..network import load_network
 
@@ -274,8 +284,8 @@ def _network(source, revision, wiring):
     if re.fullmatch(r".+@[0-9]{1,18}(:[0-9]{1,18})?", source) and not hub and not os.path.lexists(source):
         if revision is not None:
             raise NeuroMFAError(f"--revision is for hub ids; the checkpoint of {source!r} is named by its step")
-        return load_network(load_checkpoint(source), wiring=wiring)
-    return load_network(source, revision=revision, wiring=wiring)
+        return load_network(load_checkpoint(source), wiring=wiring, architecture=architecture)
+    return load_network(source, revision=revision, wiring=wiring, architecture=architecture)
 
 
 def _steps(text):

@@ -12,11 +12,13 @@ A wiring is a function of a WeightSource that returns (layers, blocks) and reads
 """
 
 from ..method import PARTS
-from .architectures import ARCHITECTURES, Architecture, Join, register
+from .architectures import ARCHITECTURES, Architecture, Join, register_architecture
 from .architectures.wire import wire
+from .checking import check_architecture
 from .connections import NeuronLayer
 from .heads import folded_head_products, head_products
 from .network import NeuronNetwork, load_network, refuse_no_network
+from .recording import record_of
 from .wiring import both_directions, chain, dataflow, dataflow_kernel_norms, folded, with_embeddings
 
 __all__ = [
@@ -27,14 +29,16 @@ __all__ = [
     "NeuronNetwork",
     "both_directions",
     "chain",
+    "check_architecture",
     "dataflow",
     "dataflow_kernel_norms",
     "folded",
     "folded_head_products",
     "head_products",
     "load_network",
+    "record_of",
     "refuse_no_network",
-    "register",
+    "register_architecture",
     "wire",
     "with_embeddings",
 ]

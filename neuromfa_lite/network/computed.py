@@ -3,11 +3,29 @@
 import numpy as np
 
 from ..weights import WeightMatrix
+from ..weights.matrix import WeightTensor
 
 
 def computed(like, shape, compute, dtype="float64", name=None, of=()):
     """A WeightMatrix of compute(rows, columns), both indices, when it is read; like, of: hashed in its place."""
     return WeightMatrix(name or like.name, like.origin, dtype, _ComputedStorage(tuple(shape), compute, (like, *of)))
+
+
+def turned(tensor):
+    """A WeightTensor of matrices stacked as (sources, targets), each seen as (targets, sources)."""
+    stacked, sources, targets = tensor.shape
+
+    def compute(rows, columns):
+        numbers, places = np.divmod(rows, targets)
+        weights = np.empty((len(rows), len(columns)), np.float64 if tensor.dtype == "float64" else np.float32)
+        for number in np.unique(numbers):
+            mine = numbers == number
+            weights[mine] = tensor.folded.read(number * sources + columns, places[mine]).T
+        return weights
+
+    dtype = "float64" if tensor.dtype == "float64" else "float32"
+    shape = stacked, targets, sources
+    return WeightTensor(computed(tensor.folded, (stacked * targets, sources), compute, dtype), shape)
 
 
 class _ComputedStorage:

@@ -19,6 +19,24 @@ def feeders(layers, blocks):
         >>> [name.removeprefix("gpt_neox.layers.0.") for name in found]
         ['attention.dense.weight', 'mlp.dense_4h_to_h.weight']
     """
+    writers, reading = writers_of(layers, blocks), {}
+    for block in blocks:
+        if not block.fixed:
+            name = block.place[0]
+            for writer, rows in writers(block.source).items():
+                _add(reading.setdefault(name, {}), writer, rows)
+            reading.setdefault(name, {})
+    return reading
+
+
+def ends(layers, blocks):
+    """{name of a layer that nothing leaves: {matrix that feeds it: (neurons, stored rows) bool}}."""
+    writers, left = writers_of(layers, blocks), {block.source for block in blocks}
+    return {layer.name: writers(number) for number, layer in enumerate(layers) if number not in left}
+
+
+def writers_of(layers, blocks):
+    """A function of a layer's position: {matrix that writes it: (neurons, stored rows) bool}."""
     into = [[block for block in blocks if block.target == layer] for layer in range(len(layers))]
     known = {}
 
@@ -37,14 +55,7 @@ def feeders(layers, blocks):
                     _add(found, name, wide)
         return known[layer]
 
-    reading = {}
-    for block in blocks:
-        if not block.fixed:
-            name = block.place[0]
-            for writer, rows in writers(block.source).items():
-                _add(reading.setdefault(name, {}), writer, rows)
-            reading.setdefault(name, {})
-    return reading
+    return writers
 
 
 def _add(found, name, rows):

@@ -11,12 +11,12 @@ from ..errors import NeuroMFAError, QualityWarning, SourceError, arguments
 from ..errors.text import plain
 from ..method import identity, label, refuse_no_method
 from ..results import picture
-from ..weights import open_source
+from ..weights import has_config, open_source
 from .architectures.wire import note_of
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
 from .saved import is_saved_network, open_saved, save_network
-from .wiring import usual, wired
+from .wiring import recorded, usual, wired
 
 
 class NeuronNetwork:
@@ -371,7 +371,9 @@ class NeuronNetwork:
 ENDS = ("inside", "all", "none")
 
 
-def load_network(source, revision=None, config=None, wiring=None, read="auto", inputs=None, ends="inside"):
+def load_network(
+    source, revision=None, config=None, wiring=None, read="auto", inputs=None, ends="inside", architecture=None
+):
     """Open weights as a neuron interaction network; nothing is read yet but the files' headers.
 
     Args:
@@ -380,8 +382,7 @@ def load_network(source, revision=None, config=None, wiring=None, read="auto", i
         revision: branch, tag or commit of a hub id, for instance "step1000".
         config: dict in the form of config.json, for a state dict.
         wiring: which neurons are joined by what, a name or a callable, as in :class:`neuromfa_lite.Method`; a callable
-            is asked twice, and its answers are compared. None: "chain", or "dataflow" of a
-            family without a chain.
+            is asked twice, and its answers are compared. None: "chain", or "dataflow" of a family without a chain.
         read: "auto" maps large matrices of a safetensors file, or reads each in one piece from a network file system;
             "copy" copies whatever is read, for files that a running training writes to: one that is cut short while it
             is read is an error then, and ends the process else.
@@ -389,6 +390,8 @@ def load_network(source, revision=None, config=None, wiring=None, read="auto", i
             of named ones. The model is run on it and wired as its data flow, whatever its family.
         ends: with inputs, what is left out: "inside" tokens and their scores, "all" nothing, "none" pixels and classes
             too.
+        architecture: the record of the family, an Architecture or the path of a file as :func:`network.record_of`
+            writes it, in place of the one that config.json names.
 
     Returns:
         NeuronNetwork, its blocks read from the file when a measure asks for them.
@@ -407,13 +410,17 @@ def load_network(source, revision=None, config=None, wiring=None, read="auto", i
     """
     arguments.one_of("ends", ends, ENDS)
     if inputs is not None:
+        if architecture is not None:
+            raise NeuroMFAError("inputs= asks the model for its wiring, architecture= a record: give one of them")
         return _traced(source, inputs, ends)
     if is_saved_network(source):
         layers, blocks, about, natural_radii = open_saved(source, read)
         network = NeuronNetwork(layers, blocks, **about)
         network.natural_radii = natural_radii
         return network
-    opened = open_source(source, revision=revision, config=config, read=read)
+    if architecture is not None and config is None and not has_config(source):
+        config = {}  # a record may need none
+    opened = recorded(open_source(source, revision=revision, config=config, read=read), architecture)
     wiring = usual(opened) if wiring is None else wiring
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
@@ -425,12 +432,14 @@ def load_network(source, revision=None, config=None, wiring=None, read="auto", i
 
 
 def _traced(model, inputs, ends):
-    from ..weights.torch_objects import tensors_of
+    from ..weights.torch_objects import tensors_of, unwrapped
     from .trace import trace
     from .traced import wiring_of
 
     origin = type(model).__name__
-    layers, blocks, left_out = wiring_of(trace(model, inputs), tensors_of(model, origin), ends)
+    # The trace has the model's own names, without those of what is wrapped around it or compiled in it.
+    tensors = {name.replace("_orig_mod.", ""): t for name, t in tensors_of(unwrapped(model)[0], origin).items()}
+    layers, blocks, left_out = wiring_of(trace(model, inputs), tensors, ends)
     return NeuronNetwork(layers, blocks, origin, left_out, traced=True)
 
 

@@ -38,3 +38,12 @@ def _draw(seed, group, there, wanted):
     drawn = np.sort(stream.choice(there, wanted, replace=False))
     drawn.setflags(write=False)
     return drawn
+
+
+def groups_of(joined, layers):
+    """The number of each layer's group: layers joined one to one (pairs of positions) share their sampled neurons."""
+    group = list(range(layers))
+    for first, second in joined:
+        mine, other = sorted((group[first], group[second]))
+        group = [mine if each == other else each for each in group]
+    return group

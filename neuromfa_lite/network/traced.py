@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .connections import Fixed, NeuronLayer
+from .sampling import groups_of
 from .trace.patterns import feeds_of
 from .traced_weights import connections_of
 
+OF_TRACE = "of the trace"  # in place of a name, where something is said of all
 TOKENS = 'tokens and their scores: ends="all" takes them in'
 
 
@@ -30,7 +32,7 @@ def wiring_of(trace, tensors, ends="inside"):
         _reduce(point, points)
         point.joins = list(_joined_to(point))
     _place(products, points)
-    notes = [("of the trace", (), note) for note in trace.notes]
+    notes = [(OF_TRACE, (), note) for note in trace.notes]
     return _Network(products, points, tensors).result([*trace.left_out, *notes])
 
 
@@ -251,14 +253,15 @@ class _Network:
 
     def _layers(self, joins):
         roles, names = list(self.roles.values()), [self._name(point) for point in self.points]
-        groups = _groups(joins, names)
+        whole = [join for join in joins if join.connections == join.shape[0] == join.shape[1]]
+        groups = groups_of([(join.source, join.target) for join in whole if join.kind == "one-to-one"], len(names))
         layers = []
         for point, name, role, group in zip(self.points, names, roles, groups, strict=True):
             numbers = [n for p in self._around(point) for n in re.findall(r"(?<=\.)\d+(?=\.)", f".{p.use.name}")]
             number = int(numbers[0]) if numbers else None
             same = sum(each == name for each in names)
             label = f"{name} {names[: len(layers) + 1].count(name)}" if same > 1 else name
-            layers.append(NeuronLayer(label, point.size, role, number, group, small=True))
+            layers.append(NeuronLayer(label, point.size, role, number, f"layer {group}", small=True))
         return layers
 
     def _around(self, point):
@@ -341,13 +344,3 @@ def labels_of(targets, sources, size, feeding):
         fitting[0][of_target.reshape(-1) == number] = number
         fitting[1][members] = number
     return found
-
-
-def _groups(joins, names):
-    """The group of each layer: layers joined one to one, all of them, share their sampled neurons."""
-    group = list(range(len(names)))
-    for join in joins:
-        if join.kind == "one-to-one" and join.connections == join.shape[0] == join.shape[1]:
-            first, second = group[join.source], group[join.target]
-            group = [min(first, second) if each in (first, second) else each for each in group]
-    return [f"layer {each}" for each in group]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..weights import WeightMatrix
-from .computed import computed
+from .computed import computed, turned
 from .connections import Dense, Edges
 
 
@@ -34,7 +34,7 @@ def _stored(use, tensors):
     height, width = use.shape[-2:]
     rows = use.rows - first
     if np.array_equal(use.cols, np.arange(height) * width) and np.array_equal(rows, np.arange(width)):
-        return matrix.T if use.expert is None else None
+        return matrix.T if use.expert is None else turned(tensor)[use.expert]
     if not np.array_equal(use.cols, np.arange(width)) or (rows % width).any():
         return None
     whole = np.array_equal(rows, np.arange(height) * width)

@@ -1,11 +1,13 @@
 """The published chain of weight matrices, and what changes it matrix by matrix or adds the tokens at its two ends."""
 
+from copy import copy
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..errors.arguments import shown
 from ..method import PAPER, SHIPPED, label
+from .architectures.file import as_architecture
 from .architectures.wire import KERNEL_NORMS, Wiring, find_architecture, wire
 from .computed import computed, kind_of
 from .connections import CONNECTIONS, Dense, NeuronLayer
@@ -22,6 +24,15 @@ def wired(source, wiring=None):
         if _seen(made) != _seen(_asked(source, wiring)):
             raise NeuroMFAError(f"wiring {label(wiring)!r} gave two answers to one question: {ONE_ANSWER}")
     return made
+
+
+def recorded(source, architecture):
+    """A WeightSource that is wired by a record, an Architecture or the path of its file; None: as it is."""
+    if architecture is None:
+        return source
+    source = copy(source)  # one that somebody holds stays what it is
+    source.architecture = as_architecture(architecture)
+    return source
 
 
 def usual(source):

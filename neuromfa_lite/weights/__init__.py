@@ -10,7 +10,7 @@ from ..errors.arguments import instance, one_of, text
 from .matrix import WeightMatrix, WeightVector
 from .weight_source import WeightSource
 
-__all__ = ["WeightMatrix", "WeightSource", "WeightVector", "open_source"]
+__all__ = ["WeightMatrix", "WeightSource", "WeightVector", "has_config", "open_source"]
 
 ACCEPTED = (
     'a model folder, a weight file beside its config.json, a hub model "org/name", a torch model, a state dict with '
@@ -62,6 +62,16 @@ def open_source(source, revision=None, config=None, read="auto"):
     if callable(getattr(source, "state_dict", None)) and not isinstance(source, type):
         return open_module(source, config)
     raise SourceError(f"cannot open a {type(source).__name__} as weights: give {ACCEPTED}")
+
+
+def has_config(source):
+    """Whether what open_source takes comes with a configuration: anything but bare weights."""
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(os.path.expanduser(source))
+        return not path.exists() or ((path if path.is_dir() else path.parent) / "config.json").exists()
+    from .torch_objects import unwrapped
+
+    return not isinstance(source, Mapping) and (not hasattr(source, "state_dict") or unwrapped(source)[1] is not None)
 
 
 def _open_named(source, revision, config, read):

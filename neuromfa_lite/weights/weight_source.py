@@ -22,12 +22,14 @@ class WeightSource:
             {name: WeightTensor} of those with more dimensions.
         other: {name: shape} of everything but the matrices.
         names: all names, in the order stored, without what torch.compile and DataParallel put before them.
+        architecture: the record of the family in place of that of its model_type; None: that one.
     """
 
     def __init__(self, origin, config, tensors, config_origin=""):
         self.origin, self.config, self.config_origin = str(origin), config, str(config_origin or origin)
         tensors = own_names(tensors, self.origin)
         self.names = tuple(tensors)
+        self.architecture = None
         self.matrices = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightMatrix)}
         self.vectors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightVector)}
         self.stacked = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, WeightTensor)}

@@ -98,6 +98,7 @@ def good():
         "centre": 1, "largest": 1e5, "quantity": "alpha0", "by": "layer", "part": "layer", "layer": "block 0 input",
         "grid": "common", "field": "distance", "name": "name", "label": "induction@0",
         "name_or_folder": "induction", "embeddings": False, "function": abs, "inputs": None, "ends": "inside",
+        "architecture": None, "most": 9,
     }  # fmt: skip
     objects = {
         "NeuronNetwork": whole, "Spectrum": spectrum, "Trajectory": history, "Confidence": bands, "Run": run,

@@ -284,7 +284,7 @@ def test_an_unknown_architecture_says_what_was_found_and_how_to_describe_it(regi
         "known are bert, bloom, ",
         "h.0.weight (2, 3)",
         "and 5 more",
-        "register(Architecture(",
+        "register_architecture(Architecture(",
         "Join(",
     ):
         assert part in said

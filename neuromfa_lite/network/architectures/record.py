@@ -120,16 +120,7 @@ ARCHITECTURES = {}
 
 
 def register(architecture):
-    """Make an Architecture known under its model_type, in the place of one of that name, and return it.
-
-    Raises:
-        SourceError: it is no Architecture.
-
-    Example:
-        >>> mine = register(Architecture("doctest-family", layers=[], joins=[]))
-        >>> ARCHITECTURES.pop("doctest-family") is mine
-        True
-    """
+    """Make an Architecture known under its model_type, in the place of one of that name, and return it."""
     if not isinstance(architecture, Architecture):
         raise SourceError(f"register() takes an Architecture(model_type, layers, joins), not {architecture!r}")
     ARCHITECTURES[architecture.model_type] = architecture

@@ -9,8 +9,10 @@ import numpy as np
 from ...errors import SourceError
 from ...weights.matrix import READABLE
 from ...weights.weight_source import stands_for
+from ..computed import turned
 from ..connections import Dense, Fixed
 from ..convolutions import dense_of_kernel, edges_of_kernel
+from .convolutions import convolution
 from .record import ARCHITECTURES, Known, is_count
 
 KERNEL_NORMS = "dataflow-kernel-norms"
@@ -101,6 +103,8 @@ def _layers_and_joins(architecture, source, wiring):
 
 def find_architecture(source):
     """The record of a source's model_type, or of a family that it is named as; SourceError tells what was found."""
+    if source.architecture is not None:
+        return source.architecture
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
         return ARCHITECTURES[model_type]
@@ -119,8 +123,8 @@ def find_architecture(source):
         f"Unknown architecture: {source.config_origin} says {said}; known are {', '.join(sorted(ARCHITECTURES))}.\n"
         f"Matrices found in {source.origin}, shape as stored:\n" + "\n".join(found or ["  none"]) + "\n"
         "Describe it: which layers there are, and which matrix joins which two:\n"
-        "  from neuromfa_lite.network import Architecture, Join, NeuronLayer, register\n"
-        f'  register(Architecture("{name}",\n'
+        "  from neuromfa_lite.network import Architecture, Join, NeuronLayer, register_architecture\n"
+        f'  register_architecture(Architecture("{name}",\n'
         '      layers=[NeuronLayer("in", 64), NeuronLayer("hidden", 256, role="mlp")],\n'
         '      joins=[Join("in", "hidden", "NAME OF A MATRIX", role="mlp-in")]))\n'
         f'and open it again, with config={{"model_type": "{name}"}} if it has none. A matrix stored as '
@@ -186,10 +190,6 @@ def _stored_shapes(joins, sizes):
                     f"the record joins {join.source!r} to {join.target!r}, but lists no layer {layer!r}; its layers "
                     f"are {', '.join(list(sizes)[:20])}"
                 )
-        if join.groups > 1 and join.transposed:
-            raise SourceError(
-                f"{join.matrix}: a kernel in groups is read as (targets, sources of a group, positions...)"
-            )
         if join.matrix is not None:
             rows = sizes[join.target] if join.targets is None else int(np.max(join.targets, initial=-1)) + 1
             reached = shapes.get(join.matrix, (0, 0))[0]
@@ -205,16 +205,16 @@ def _block(join, place, sizes, shapes, prefix, source, norms):
     name, (targets, sources) = prefix + join.matrix, shapes[join.matrix]
     if name in source.stacked and join.stacked is None:
         kernel = source.stacked[name]
-        if join.targets is not None:
-            raise SourceError(
-                f"{name} has shape {kernel.shape} in {source.origin}: a kernel is read whole, not by rows"
-            )
+        if join.targets is not None or (join.transposed and join.groups > 1):
+            return convolution(join, kernel, ends, sizes)
         _refuse_other_shape(kernel, (targets, sources // join.groups), join, source)
         if join.groups > 1:
             return edges_of_kernel(kernel, join.role, ends, join.groups, norms)
         return dense_of_kernel(kernel, join.role, ends, join.transposed, norms)
     if name in source.stacked:
-        matrix = source.stacked[name][join.stacked]
+        tensor = source.stacked[name]
+        matrix = (turned(tensor) if join.transposed and len(tensor.shape) == 3 else tensor)[join.stacked]
+        join = replace(join, transposed=False)
     elif name in source.matrices:
         matrix = source.matrices[name]
     else:
