@@ -92,8 +92,9 @@ _samples = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _revision = click.option("--revision", help="Branch, tag or commit of a hub id.")
 _architecture = click.option(
-    "--architecture", metavar="FILE", help="The record of SOURCE's family, a TOML file, where it is not a known one."
+    "--architecture", metavar="NAME", help="SOURCE's family, or a TOML file with its record, if config.json tells none."
 )
+_wiring = click.option("--wiring", help='How neurons are joined, for instance "dataflow"; else as the method says.')
 
 
 @main.command()
@@ -120,11 +121,12 @@ def runs(as_json):
 @click.argument("source")
 @_revision
 @_architecture
+@_wiring
 @_method
 @_json
-def describe(source, revision, architecture, method, as_json):
+def describe(source, revision, architecture, wiring, method, as_json):
     """List every matrix of SOURCE as the method joins it: what is read, what is left out and why."""
-    network = _network(source, revision, _joining(find_method(method), architecture).wiring, architecture)
+    network, _ = _network((source, revision, architecture), find_method(method), wiring)
     table = network.describe()
     _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
 
@@ -133,18 +135,19 @@ def describe(source, revision, architecture, method, as_json):
 @click.argument("source")
 @_revision
 @_architecture
+@_wiring
 @_method
 @_neurons
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the sample.")
 @_json
-def analyze(source, revision, architecture, method, neurons_per_layer, seed, as_json):
+def analyze(source, revision, architecture, wiring, method, neurons_per_layer, seed, as_json):
     """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
     from ..masses.distances import refuse_bad_network
     from ..spectrum.fit import quietly
     from ..study import analyze as measured
 
-    chosen = _joining(find_method(method), architecture)
-    network, size = _network(source, revision, chosen.wiring, architecture), _size(neurons_per_layer)
+    network, chosen = _network((source, revision, architecture), find_method(method), wiring)
+    size = _size(neurons_per_layer)
     refuse_bad_network(network)
     with quietly():
         spectrum = measured(network.sample(size, seed=seed) if size else network, chosen)
@@ -271,21 +274,21 @@ def doctor(as_json):
     sys.exit(0 if report["ok"] else 1)
 
 
-def _joining(method, architecture):
-    """A method that measures the network as a record in a file wires it: such a record tells no published chain."""
-    return method.replace(wiring=None) if architecture is not None and method.wiring == "chain" else method
-
-
-def _network(source, revision, wiring, architecture=None):
+def _network(named, method, wiring):
+    """(network, the method that measures it): with the network's own wiring where that is another than its own."""
     from ..laboratory import load_checkpoint
     from ..network import load_network
 
+    source, revision, architecture = named
+    wiring = wiring or (None if method.wiring == "chain" else method.wiring)
     hub = "/" in source and not os.path.lexists(os.path.dirname(source))  # org/name@1000: its revision is given apart
     if re.fullmatch(r".+@[0-9]{1,18}(:[0-9]{1,18})?", source) and not hub and not os.path.lexists(source):
         if revision is not None:
             raise NeuroMFAError(f"--revision is for hub ids; the checkpoint of {source!r} is named by its step")
-        return load_network(load_checkpoint(source), wiring=wiring, architecture=architecture)
-    return load_network(source, revision=revision, wiring=wiring, architecture=architecture)
+        source = load_checkpoint(source)
+    network = load_network(source, revision=revision, wiring=wiring, architecture=architecture)
+    own = isinstance(network.wiring, str) and network.wiring == method.wiring
+    return network, method if own or callable(method.wiring) else method.replace(wiring=None)
 
 
 def _steps(text):

@@ -390,8 +390,8 @@ def load_network(
             of named ones. The model is run on it and wired as its data flow, whatever its family.
         ends: with inputs, what is left out: "inside" tokens and their scores, "all" nothing, "none" pixels and classes
             too.
-        architecture: the record of the family, an Architecture or the path of a file as :func:`network.record_of`
-            writes it, in place of the one that config.json names.
+        architecture: the record of the family, its name, an Architecture or the path of a file as
+            :func:`network.record_of` writes it, in place of the one that config.json names.
 
     Returns:
         NeuronNetwork, its blocks read from the file when a measure asks for them.

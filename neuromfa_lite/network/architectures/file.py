@@ -35,7 +35,7 @@ from ..connections import NeuronLayer
 from ..sampling import groups_of
 from . import rules
 from .convolutions import channels_of
-from .record import Architecture, Join, register
+from .record import ARCHITECTURES, Architecture, Join, register
 
 CHOICES = {
     "all": lambda n: range(n),
@@ -92,7 +92,9 @@ def register_architecture(architecture):
 
 
 def as_architecture(architecture):
-    """An Architecture as it is, or that of the file at a path."""
+    """An Architecture as it is, of the family of a name, or of the file at a path."""
+    if isinstance(architecture, str) and architecture in ARCHITECTURES:
+        return ARCHITECTURES[architecture]
     if isinstance(architecture, str | PathLike):
         return read_architecture(architecture)
     if isinstance(architecture, Architecture):
