@@ -17,7 +17,7 @@ class SourceError(NeuroMFAError):
 
 
 class QualityWarning(UserWarning):
-    """A number was computed that should not be trusted as it stands; the message says why, in words."""
+    """A number was computed, or a model opened, that should not be trusted as it stands; the message says why."""
 
 
 def said(error):

@@ -36,8 +36,11 @@ class Method:
         wiring: which neurons are joined by what: "chain" (the paper: a weight matrix from its inputs to its outputs),
             "both-directions" (each connection runs back too), "head-products" (for each attention head W_O W_V and
             W_Q^T W_K in place of the four), "folded" (the layer norm's gain in the matrix behind it),
-            "folded-head-products", "with-embeddings" (tokens in front and behind), or a callable: WeightSource ->
-            (layers, blocks); see :mod:`neuromfa_lite.network`. None: that of the network; a study takes "chain".
+            "folded-head-products", "with-embeddings" (tokens in front and behind), "dataflow" (the model's own joins,
+            residual streams, heads, gates and routers with it; the positions of a convolution's kernel in parallel),
+            "dataflow-kernel-norms" (the same, a kernel's positions as one connection of their norm), or a callable:
+            WeightSource -> (layers, blocks); see :mod:`neuromfa_lite.network`. None: that of the network; a study takes
+            "chain", or "dataflow" of a family that has no chain.
         distance: how long a connection is: "inverse" (1/|w|, the paper), "inverse-over-median" (the same divided by the
             median of its weight matrix, in a sample by that of the part sampled), "minus-log" (-ln |w|, 0 where
             |w| > 1), or a callable: weights (targets, sources) of a matrix or (edges,) of a list -> distances of the

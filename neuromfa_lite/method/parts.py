@@ -63,7 +63,10 @@ def _emergence(alpha0, width, alpha0_start, width_start):
 
 
 # The room of networks puts the functions behind these names here; natural radii are the object's own.
-JOINS = ("chain", "dataflow", "both-directions", "head-products", "folded", "folded-head-products", "with-embeddings")
+JOINS = (
+    *("chain", "both-directions", "head-products", "folded", "folded-head-products", "with-embeddings"),
+    *("dataflow", "dataflow-kernel-norms"),
+)
 PARTS: dict[str, dict[str, Callable | None]] = {
     "wiring": dict.fromkeys(JOINS),
     "distance": {"inverse": _inverse, "inverse-over-median": _inverse_over_median, "minus-log": _minus_log},

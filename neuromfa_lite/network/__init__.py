@@ -19,7 +19,7 @@ from .connections import NeuronLayer
 from .heads import folded_head_products, head_products
 from .network import NeuronNetwork, load_network, refuse_no_network
 from .recording import record_of
-from .wiring import both_directions, chain, dataflow, folded, with_embeddings
+from .wiring import both_directions, chain, dataflow, dataflow_kernel_norms, folded, with_embeddings
 
 __all__ = [
     "ARCHITECTURES",
@@ -31,6 +31,7 @@ __all__ = [
     "chain",
     "check_architecture",
     "dataflow",
+    "dataflow_kernel_norms",
     "folded",
     "folded_head_products",
     "head_products",
@@ -45,6 +46,7 @@ __all__ = [
 PARTS["wiring"] |= {
     "chain": chain,
     "dataflow": dataflow,
+    "dataflow-kernel-norms": dataflow_kernel_norms,
     "both-directions": both_directions,
     "head-products": head_products,
     "folded": folded,

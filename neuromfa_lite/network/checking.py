@@ -7,7 +7,7 @@ from ..errors.text import plain
 from .architectures import ARCHITECTURES
 from .architectures.file import as_architecture
 from .architectures.wire import UNNAMED, wire
-from .feeders import ends, feeders, place_of, writers_of
+from .feeders import ends, feeders, writers_of
 from .network import load_network
 from .on_disk import stored
 from .wiring import recorded
@@ -135,7 +135,7 @@ def _weights(blocks):
     for block in blocks:
         if block.fixed:
             continue
-        name, rows, _ = place_of(block)
+        name, rows, _ = block.place
         mine = found.setdefault(name, {})
         if block.listed_singly:
             for row in range(block.shape[0]):
@@ -153,7 +153,7 @@ def _by_rows(layers, blocks, aside):
     writers, found = writers_of(layers, blocks), {}
     for block in blocks:
         if not block.fixed:
-            name, rows, _ = place_of(block)
+            name, rows, _ = block.place
             reading = _without(writers(block.source), aside)
             seen = frozenset((writer, hash(fed.tobytes())) for writer, fed in reading.items())
             for row in rows.tolist():

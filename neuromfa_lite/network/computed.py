@@ -1,4 +1,4 @@
-"""Weight matrices computed of stored ones when they are read: turned, folded, multiplied, cut out of a kernel."""
+"""Weight matrices that are computed of stored ones, for the rows and columns that are asked for, when they are read."""
 
 import numpy as np
 
@@ -49,3 +49,8 @@ class _ComputedStorage:
 
     def refuse_changed(self):
         """Nothing: the matrices that it is computed of look when they are read."""
+
+
+def kind_of(matrix):
+    """The type that its numbers have when they are read."""
+    return "float64" if matrix.dtype == "float64" else "float32"

@@ -33,7 +33,8 @@ class NeuronLayer:
     Attributes:
         name: what joins, tables and plots call it.
         size: number of neurons.
-        role: "hidden", "query", "key", "value", "attention", "middle", "mlp" or "output".
+        role: "hidden", "query", "key", "value", "attention", "middle", "mlp", "expert", "router", "channel", "output",
+            or what else its record calls it.
         block: number of its transformer block, from 0; None: it belongs to none.
         group: layers of one group, size and multiplier share their sampled neurons; by default each is its own.
         multiplier: a sample of k neurons per layer takes multiplier * k neurons here.
@@ -176,6 +177,12 @@ class Dense(_Weights):
     @property
     def where(self):
         return f"{self.matrix.origin}: "
+
+    @property
+    def place(self):
+        """Where its targets are stored: the matrix, with its number in a stack; which of its outputs; how many."""
+        name, rows, stored = self.matrix.place
+        return name, rows[:: self.parallel] // self.parallel, stored // self.parallel
 
     def weights(self) -> np.ndarray:
         return self.matrix.read()
@@ -325,6 +332,11 @@ class Edges(_Weights):
     def places(self) -> np.ndarray:
         """(sources,) edges that leave each neuron."""
         return np.bincount(self.sources, minlength=self.shape[1])
+
+    @property
+    def place(self):
+        """Where its targets are stored, as of Dense: a grouped kernel goes as a whole."""
+        return self.name, np.arange(self.shape[0]), self.shape[0]
 
     def weights(self) -> np.ndarray:
         return self.listed

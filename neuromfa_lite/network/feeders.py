@@ -22,7 +22,7 @@ def feeders(layers, blocks):
     writers, reading = writers_of(layers, blocks), {}
     for block in blocks:
         if not block.fixed:
-            name = place_of(block)[0]
+            name = block.place[0]
             for writer, rows in writers(block.source).items():
                 _add(reading.setdefault(name, {}), writer, rows)
             reading.setdefault(name, {})
@@ -49,21 +49,13 @@ def writers_of(layers, blocks):
                     for name, rows in writers(block.source).items():
                         _add(found, name, (joined.astype(np.float32) @ rows.astype(np.float32)) > 0)
                 else:
-                    name, rows, stored = place_of(block)
+                    name, rows, stored = block.place
                     wide = np.zeros((len(layers[layer]), stored), bool)
                     wide[np.arange(len(rows)), rows] = True
                     _add(found, name, wide)
         return known[layer]
 
     return writers
-
-
-def place_of(block):
-    """(matrix as stored, the rows there of the block's targets, how many rows there are)."""
-    if block.listed_singly:
-        return block.name, np.arange(block.shape[0]), block.shape[0]
-    name, rows, stored = block.matrix.place
-    return name, rows[:: block.parallel] // block.parallel, stored // block.parallel
 
 
 def _add(found, name, rows):

@@ -34,6 +34,8 @@ def graph_of(layers, blocks):
     for block in blocks:
         for source, target, weight in zip(*block.edges(), strict=True):
             ends = nodes[block.source][source], nodes[block.target][target]
+            if graph.has_edge(*ends) and abs(graph.edges[ends]["weight"]) > abs(weight):
+                continue  # a graph has one edge for two neurons: of parallel connections it is the strongest
             graph.add_edge(*ends, weight=float(weight), distance=float(1 / abs(weight)), role=block.role)
     return graph
 

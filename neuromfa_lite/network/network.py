@@ -2,14 +2,16 @@
 
 import hashlib
 import os
+import warnings
 from pathlib import PurePath
 
 import numpy as np
 
-from ..errors import NeuroMFAError, SourceError, arguments
+from ..errors import NeuroMFAError, QualityWarning, SourceError, arguments
 from ..errors.text import plain
 from ..method import identity, label, refuse_no_method
 from ..weights import has_config, open_source
+from .architectures.wire import note_of
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
 from .sampling import draw_layers
 from .saved import is_saved_network, open_saved, save_network
@@ -344,6 +346,9 @@ def load_network(
     Returns:
         NeuronNetwork, its blocks read from the file when a measure asks for them.
 
+    Warns:
+        QualityWarning: the model_type is unknown; the model was opened as the family that its tensors are named as.
+
     Raises:
         SourceError: missing, damaged or unknown files; later, where weights are read, a file that was cut short or
             saved again since.
@@ -370,6 +375,9 @@ def load_network(
     # A checkpoint knows a better name for itself ("induction@724") than its folder has.
     named = isinstance(source, os.PathLike) and not isinstance(source, PurePath)
     origin, made = source if named else opened.origin, wired(opened, wiring)
+    if note := note_of(opened):
+        origin = f"{origin} ({note})"
+        warnings.warn(f"{origin}: its model_type is unknown, its tensors are called so", QualityWarning, stacklevel=2)
     return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, wiring=wiring)
 
 

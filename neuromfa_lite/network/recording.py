@@ -15,7 +15,6 @@ from .architectures.convolutions import channels_of, convolution
 from .architectures.file import architecture_of
 from .architectures.record import Join, is_count
 from .checking import compared, refuse_other
-from .feeders import place_of
 from .folding import Folding, shared_named
 from .network import load_network
 from .on_disk import stored, tied
@@ -139,7 +138,7 @@ class _Record:
 
     def _place(self, block):
         """{"matrix", "expert" or "transposed" where it has them} of a block, and (its rows, how many there are)."""
-        name, rows, there = place_of(block)
+        name, rows, there = block.place
         base, number = STACKED.fullmatch(name).groups() if STACKED.fullmatch(name) else (name, None)
         place = {"matrix": base.removeprefix(self.prefix)}
         if number is not None:
@@ -262,9 +261,9 @@ class _Record:
 
     def _rows(self, block, rows, there):
         """How the record says some rows of a matrix: parts of equal groups, else one by one."""
-        name = place_of(block)[0]
+        name = block.place[0]
         parts = sorted(
-            ((other, self.places[id(other)][1][0]) for other in self.matrices if place_of(other)[0] == name),
+            ((other, self.places[id(other)][1][0]) for other in self.matrices if other.place[0] == name),
             key=lambda part: part[1][0],
         )
         numbers = [1, *self.heads.values(), *(n for n in range(2, there) if there % n == 0)]

@@ -8,16 +8,17 @@ from ..errors import ONE_ANSWER, NeuroMFAError, SourceError
 from ..errors.arguments import shown
 from ..method import PAPER, SHIPPED, label
 from .architectures.file import as_architecture
-from .architectures.wire import Wiring, find_architecture, wire
-from .computed import computed
+from .architectures.wire import KERNEL_NORMS, Wiring, find_architecture, wire
+from .computed import computed, kind_of
 from .connections import CONNECTIONS, Dense, NeuronLayer
 from .parts import embedding_of, gain_of, gains_of, unembedding_of
 
 TOKENS = "tokens"
 
 
-def wired(source, wiring="chain"):
-    """The Wiring of a WeightSource by a wiring's name, or callable, which is asked twice."""
+def wired(source, wiring=None):
+    """The Wiring of a WeightSource by a wiring's name, or callable, which is asked twice; None: :func:`usual`."""
+    wiring = usual(source) if wiring is None else wiring
     made = _asked(source, wiring)
     if not isinstance(wiring, str) or wiring not in SHIPPED["wiring"]:
         if _seen(made) != _seen(_asked(source, wiring)):
@@ -71,6 +72,11 @@ def chain(source):
 def dataflow(source):
     """The model's own wiring: residual streams, heads, gates and routers beside its weight matrices."""
     return wire(source, "dataflow")
+
+
+def dataflow_kernel_norms(source):
+    """The dataflow; the positions of a convolution's kernel are one connection, of their norm, and not one each."""
+    return wire(source, KERNEL_NORMS)
 
 
 def both_directions(source):
@@ -144,5 +150,4 @@ def _with_gain(source, matrix):
 
 
 def _turned(matrix):
-    kind = "float64" if matrix.dtype == "float64" else "float32"
-    return computed(matrix, matrix.shape[::-1], lambda rows, columns: matrix.read(columns, rows).T, kind)
+    return computed(matrix, matrix.shape[::-1], lambda rows, columns: matrix.read(columns, rows).T, kind_of(matrix))

@@ -244,12 +244,14 @@ class WeightMatrix:
 class WeightTensor:
     """A lazy tensor of three or more dimensions: matrices stacked one on another, or the kernels of a convolution.
 
-    folded: the same numbers as a WeightMatrix (all dimensions but the last, the last).
+    Attributes:
+        shape, name, origin, dtype: as of a WeightMatrix.
+        folded: the WeightMatrix of the same numbers, (all dimensions but the last, the last).
     """
 
-    def __init__(self, matrix, shape):
-        self.folded, self.shape = matrix, tuple(shape)
-        self.name, self.origin, self.dtype = matrix.name, matrix.origin, matrix.dtype
+    def __init__(self, folded, shape):
+        self.folded, self.shape = folded, tuple(shape)
+        self.name, self.origin, self.dtype = folded.name, folded.origin, folded.dtype
 
     def __getitem__(self, number):
         """One of the stacked matrices, not read yet, called name[number]."""

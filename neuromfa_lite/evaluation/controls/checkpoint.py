@@ -27,7 +27,7 @@ class ChangedCheckpoint(WeightSource):
         """tensors: {name: array} as in the file, not copied, to replace those of the original; None: copies of all."""
         source, origin = open_source(original), label_of(original)
         own = arrays_of(source) if tensors is None else dict(tensors)
-        stored = source.other | source.matrices | source.vectors
+        stored = source.other | source.matrices | source.vectors | source.stacked
         for name, array in own.items():
             shape = getattr(stored.get(name), "shape", None)
             if shape is None or array.shape != tuple(shape):

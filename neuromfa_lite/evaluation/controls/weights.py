@@ -158,6 +158,12 @@ def apply(what, words, change, seed=0, embeddings=False):
         return NeuronNetwork(what.layers, blocks, origin, what.left_out, what.seed, wiring=what.wiring)
     source = open_source(what)
     arrays = arrays_of(source)
+    for block in blocks:
+        if block.place[0] not in arrays:
+            raise NeuroMFAError(
+                f"{block.name} is no matrix of its own in {source.origin}, but one of a stack or a convolution: change "
+                "the network in place of the checkpoint, load_network(...)"
+            )
     for block, new in changed:
         name = block.matrix.stored_name
         arrays[name] = arrays[name].astype(np.promote_types(arrays[name].dtype, new.dtype), copy=False)

@@ -73,7 +73,6 @@ register(
             ("*cls_token", "token of the class: an input, not a connection"),
             *ENDS,
         ),
-        norms={"attention": "layernorm_before.weight", "mlp": "layernorm_after.weight"},
-        last_norm="layernorm.weight",
+        norms={"attention": "layernorm_before.weight", "mlp": "layernorm_after.weight", "last": "layernorm.weight"},
     )
 )

@@ -18,8 +18,7 @@ register(
         left_out=(("*wte.weight", EMBEDDING), ("*wpe.weight", POSITIONS), ("*lm_head.weight", UNEMBEDDING)),
         embedding=("wte.weight",),
         unembedding=("lm_head.weight",),
-        norms={"attention": "ln_1.weight", "mlp": "ln_2.weight"},
-        last_norm="ln_f.weight",
+        norms={"attention": "ln_1.weight", "mlp": "ln_2.weight", "last": "ln_f.weight"},
     )
 )
 register(
@@ -42,7 +41,6 @@ register(
         left_out=(("*wte.weight", EMBEDDING), ("*lm_head.weight", UNEMBEDDING)),
         embedding=("wte.weight",),
         unembedding=("lm_head.weight",),
-        norms={"attention": "ln_1.weight", "mlp": "ln_1.weight"},
-        last_norm="ln_f.weight",
+        norms={"attention": "ln_1.weight", "mlp": "ln_1.weight", "last": "ln_f.weight"},
     )
 )

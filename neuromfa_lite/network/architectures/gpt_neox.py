@@ -28,7 +28,10 @@ register(
         ),
         embedding=("embed_in.weight",),
         unembedding=("embed_out.weight", "lm_head.weight"),
-        norms={"attention": "input_layernorm.weight", "mlp": "post_attention_layernorm.weight"},
-        last_norm="final_layer_norm.weight",
+        norms={
+            "attention": "input_layernorm.weight",
+            "mlp": "post_attention_layernorm.weight",
+            "last": "final_layer_norm.weight",
+        },
     )
 )

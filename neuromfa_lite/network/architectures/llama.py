@@ -13,8 +13,7 @@ OLMO = (
     {"mlp-in gate": "ff_proj.weight", "mlp-out": "ff_out.weight"},
 )
 NORMS = {
-    "norms": {"attention": "input_layernorm.weight", "mlp": "post_attention_layernorm.weight"},
-    "last_norm": "norm.weight",
+    "norms": {"attention": "input_layernorm.weight", "mlp": "post_attention_layernorm.weight", "last": "norm.weight"},
 }
 ABOUT = {
     "prefixes": ("model.", ""),

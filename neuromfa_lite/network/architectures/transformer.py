@@ -75,7 +75,6 @@ def transformer(
     transposed=False,
     sizes=None,
     norms=None,
-    last_norm=None,
     **about,
 ):
     """The Architecture of a family of transformers.
@@ -88,8 +87,8 @@ def transformer(
             one key, this key, its value, and so on.
         sizes: {"hidden" or "mlp": the configuration's key}, held against the matrices; None: these tell their sizes.
         transposed: whether matrices are stored (sources, targets).
-        norms, last_norm: {"attention", "cross" or "mlp": the name in a block of the gain in front of it}, and the name
-            of that in front of the unembedding; None: not told, as where norms stand behind what they scale.
+        norms: {"attention", "cross" or "mlp": the name in a block of the gain in front of it, "last": that in front of
+            the unembedding}; None: not told, as where norms stand behind what they scale.
         about: of the Architecture; left_out comes before what all transformers leave out.
     """
 
@@ -102,11 +101,11 @@ def transformer(
         return made.layers, made.joins
 
     def gains(known):
-        found = {"unembedding": last_norm}
+        found = {"unembedding": norms["last"]}
         for stack in (stack(known) if callable(stack) else stack for stack in stacks):
-            for part, norm in norms.items():
-                for block in range(known[stack.count]):
-                    before, names = stack.blocks.format(block), getattr(stack, part)
+            for part in norms.keys() - {"last"}:
+                for block in range(_number_of_blocks(stack, known)):
+                    before, names, norm = stack.blocks.format(block), getattr(stack, part), norms[part]
                     entering = [key for key in names if not key.endswith(("output", "out"))]
                     found |= {before + names[key]: before + norm for key in entering}
         return found
@@ -132,6 +131,14 @@ def _number(key, known):
     return number
 
 
+def _number_of_blocks(stack, known):
+    """By the configuration, or where it does not tell, as many as there are tensors of."""
+    number = known.get(stack.count)
+    if is_count(number):
+        return number
+    return next(n for n in count() if not any(name.startswith(stack.blocks.format(n)) for name in known.shapes))
+
+
 class _Plan:
     """The layers and joins of a model, block by block; sizes are those of the first block, which all share."""
 
@@ -141,7 +148,7 @@ class _Plan:
         self.layers, self.joins = [], []
 
     def add(self, stack):
-        self.first, number = stack.blocks.format(0), self._number_of(stack)
+        self.first, number = stack.blocks.format(0), _number_of_blocks(stack, self.known)
         hidden = self.known.get(self.sizes.get("hidden")) or self._shape(stack.attention, "query")[1]
         stream = {} if self.wiring == CHAIN else {"group": f"{stack.name}stream"}
         parts = [part for part in (stack.attention, stack.cross, stack.mlp) if part]
@@ -166,14 +173,6 @@ class _Plan:
                 else:
                     self._attention(name, part, (read, read, write), block)
         self.layers.append(NeuronLayer(f"{stack.name}output", hidden, "output", max(number - 1, 0), **stream))
-
-    def _number_of(self, stack):
-        number = self.known.get(stack.count)
-        if is_count(number):
-            return number
-        return next(
-            n for n in count() if not any(name.startswith(stack.blocks.format(n)) for name in self.known.shapes)
-        )
 
     def _attention(self, name, names, ends, block):
         read, looked_at, write = ends

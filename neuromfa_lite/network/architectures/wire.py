@@ -1,6 +1,6 @@
 """Put an architecture's record and the stored matrices together, and check that they fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from weakref import WeakKeyDictionary
 
@@ -11,10 +11,12 @@ from ...weights.matrix import READABLE
 from ...weights.weight_source import stands_for
 from ..computed import turned
 from ..connections import Dense, Fixed
+from ..convolutions import dense_of_kernel, edges_of_kernel
 from .convolutions import convolution
 from .record import ARCHITECTURES, Known, is_count
 
-UNNAMED = "no join of"  # how the reason of what nobody speaks of begins
+KERNEL_NORMS = "dataflow-kernel-norms"
+ALIKE, UNNAMED = "named as", "no join of the"
 _WIRED = WeakKeyDictionary()  # a source is asked several times
 
 
@@ -30,32 +32,33 @@ class Wiring:
 def wire(source, wiring="chain"):
     """The Wiring of a WeightSource by the record of its model_type; SourceError names what misfits, and the file.
 
-    wiring: "chain", the published chain of matrices, or "dataflow", the model's own.
+    wiring: "chain", the published chain of matrices; "dataflow", the model's own, the positions of a convolution's
+    kernel in parallel; or "dataflow-kernel-norms", the same with one connection, their norm.
     """
     made = _WIRED.setdefault(source, {})
     if wiring not in made:
-        made[wiring] = _wire(source, wiring)
+        made[wiring] = _wire(source, wiring, find_architecture(source))
     return made[wiring]
 
 
-def known_of(source):
+def known_of(source, architecture=None):
     """What is Known of the model of a WeightSource: its configuration, and shapes by names without a prefix."""
     shapes = {name: matrix.shape for name, matrix in source.matrices.items()} | source.other
     found = {}
-    for prefix in find_architecture(source).prefixes:
+    for prefix in (architecture or find_architecture(source)).prefixes:
         named = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
         found = named | found
     return Known(source.config, found)
 
 
-def _wire(source, wiring):
-    architecture = find_architecture(source)
+def _wire(source, wiring, architecture):
     layers, joins = _layers_and_joins(architecture, source, wiring)
     sizes = {layer.name: layer.size for layer in layers}
     place = {name: number for number, name in enumerate(sizes)}
     shapes = _stored_shapes(joins, sizes)
     prefix = _prefix(architecture, joins, source)
-    blocks = tuple(_block(join, place, sizes, shapes, prefix, source) for join in joins)
+    norms = wiring == KERNEL_NORMS
+    blocks = tuple(_block(join, place, sizes, shapes, prefix, source, norms) for join in joins)
     used = {prefix + join.matrix for join in joins if join.matrix is not None}
     return Wiring(layers, blocks, tuple(_left_out(architecture, used, source)))
 
@@ -71,7 +74,7 @@ def _layers_and_joins(architecture, source, wiring):
             raise SourceError(f"{key} {found} in {where}: it must be a positive whole number, {way_out}")
         if value > most:
             raise SourceError(f"{key} in {where} calls for more than {source.origin} has of anything: {way_out}")
-    if wiring == "dataflow" and architecture.dataflow is None:
+    if wiring != "chain" and architecture.dataflow is None:
         raise SourceError(
             f"{source.origin}: the record of {architecture.model_type} tells the chain of its matrices alone: open it "
             'with wiring="chain", or trace the model, load_network(model, inputs=...)'
@@ -82,8 +85,8 @@ def _layers_and_joins(architecture, source, wiring):
             'wiring="dataflow"'
         )
     try:
-        known = known_of(source)
-        if wiring == "dataflow":
+        known = known_of(source, architecture)
+        if wiring != "chain":
             return architecture.dataflow(known)
         return architecture.list_layers(known), architecture.list_joins(known)
     except SourceError as error:
@@ -99,12 +102,17 @@ def _layers_and_joins(architecture, source, wiring):
 
 
 def find_architecture(source):
-    """The record of a source's model_type; SourceError of an unknown one tells what was found, and a way out."""
+    """The record of a source's model_type, or of a family that it is named as; SourceError tells what was found."""
     if source.architecture is not None:
         return source.architecture
     model_type = source.config.get("model_type")
     if isinstance(model_type, str) and model_type in ARCHITECTURES:
         return ARCHITECTURES[model_type]
+    made = _WIRED.setdefault(source, {})
+    if ALIKE not in made and (alike := _find_alike(source)):
+        made[ALIKE] = alike
+    if ALIKE in made:
+        return made[ALIKE]
     names = ((name if name.isprintable() else repr(name), matrix) for name, matrix in source.matrices.items())
     found = [f"  {name} {matrix.shape}" for name, matrix in names]
     if len(found) > 20:
@@ -122,6 +130,41 @@ def find_architecture(source):
         f'and open it again, with config={{"model_type": "{name}"}} if it has none. A matrix stored as '
         "(inputs, outputs) takes Join(..., transposed=True)."
     )
+
+
+def note_of(source):
+    """What is to be said of a network of this source: "" or that it was opened by another family's record."""
+    alike = _WIRED.get(source, {}).get(ALIKE)
+    return f"{alike.model_type}; not checked" if alike else ""
+
+
+def _find_alike(source):
+    """The record whose names are those of all matrices, and whose sizes fit; None where there is none.
+
+    It tells the chain alone, and no gains, where the norms are not in front of the same matrices by their names: then
+    the blocks may be put together otherwise.
+    """
+    first = None
+    for architecture in ARCHITECTURES.values():
+        try:
+            made = _wire(source, "dataflow" if architecture.joins is None else "chain", architecture)
+            norms = architecture.list_gains(known_of(source, architecture))
+        except SourceError:
+            continue
+        if any(len(shape) > 1 and UNNAMED in reason for _, shape, reason in made.left_out):
+            continue
+        alike = replace(architecture, model_type=f"{ALIKE} {architecture.model_type}")
+        if norms and _norms_of(source, architecture) == set(norms.values()):
+            return alike
+        first = first or (architecture.joins and replace(alike, dataflow=None, gains=None))
+    return first
+
+
+def _norms_of(source, architecture):
+    """The gains there are, but those inside attention, without a prefix."""
+    gains = {name for name in source.vectors if not name.endswith((".bias", "q_norm.weight", "k_norm.weight"))}
+    before = {name: next((p for p in architecture.prefixes if name.startswith(p)), "") for name in gains}
+    return {name.removeprefix(prefix) for name, prefix in before.items()}
 
 
 def _most(source):
@@ -154,32 +197,32 @@ def _stored_shapes(joins, sizes):
     return shapes
 
 
-def _block(join, place, sizes, shapes, prefix, source):
+def _block(join, place, sizes, shapes, prefix, source, norms):
     """The connections of a Join, checked against the sizes of the two layers."""
     ends = place[join.source], place[join.target]
     if join.matrix is None:
         return _fixed(join, ends, sizes)
-    name = prefix + join.matrix
-    if join.stacked is None and name in source.stacked:
-        return convolution(join, source.stacked[name], ends, sizes)
-    if join.stacked is not None and name in source.stacked:
+    name, (targets, sources) = prefix + join.matrix, shapes[join.matrix]
+    if name in source.stacked and join.stacked is None:
+        kernel = source.stacked[name]
+        if join.targets is not None or (join.transposed and join.groups > 1):
+            if norms:
+                raise SourceError(f"{name}: of some channels, or of groups turned round, there are no norms of kernels")
+            return convolution(join, kernel, ends, sizes)
+        _refuse_other_shape(kernel, (targets, sources // join.groups), join.transposed, source)
+        if join.groups > 1:
+            return edges_of_kernel(kernel, join.role, ends, join.groups, norms)
+        return dense_of_kernel(kernel, join.role, ends, join.transposed, norms)
+    if name in source.stacked:
         tensor = source.stacked[name]
         matrix = (turned(tensor) if join.transposed and len(tensor.shape) == 3 else tensor)[join.stacked]
     elif name in source.matrices:
         matrix = source.matrices[name]
     else:
         raise SourceError(_missing(name, join, source))
-    if join.transposed and join.stacked is None:
-        matrix = matrix.T
-    expected, found = shapes[join.matrix], matrix.shape
-    if found != expected:
-        if matrix.dtype not in READABLE:
-            matrix.read()  # raises: packed, as a quantised matrix is
-        raise SourceError(
-            f"{name} in {source.origin}: expected shape {expected} (targets, sources) by {source.config_origin}, "
-            f"found {found}: configuration and weights are not of the same model"
-            + (", or the matrix is stored transposed" if found == expected[::-1] else "")
-        )
+    turning = join.transposed and join.stacked is None  # a stack was turned above
+    _refuse_other_shape(matrix, (targets, sources), turning, source)
+    matrix = matrix.T if turning else matrix
     if join.targets is not None:
         matrix = matrix.part(join.targets, join.part or join.target)
         if matrix.shape[0] != sizes[join.target]:
@@ -188,6 +231,20 @@ def _block(join, place, sizes, shapes, prefix, source):
                 f"{sizes[join.target]} neurons"
             )
     return Dense(matrix.name, join.role, *ends, matrix)
+
+
+def _refuse_other_shape(stored, expected, transposed, source):
+    """Refuse a matrix, or a kernel by its channels, that is not (targets, sources) of its layers."""
+    found = stored.shape[1::-1] if transposed else stored.shape[:2]
+    if found == expected:
+        return
+    if stored.dtype not in READABLE:
+        stored.read()  # raises: packed, as a quantised matrix is
+    raise SourceError(
+        f"{stored.name} in {source.origin}: expected shape {expected} (targets, sources) by {source.config_origin}, "
+        f"found {found}: configuration and weights are not of the same model"
+        + (", or the matrix is stored transposed" if found == expected[::-1] else "")
+    )
 
 
 def _missing(name, join, source):
@@ -219,7 +276,7 @@ def _fixed(join, ends, sizes):
 def _left_out(architecture, used, source):
     """(name, shape, reason) of everything stored that no join uses, in the order of the file."""
     shapes = {name: matrix.shape for name, matrix in source.matrices.items()} | source.other
-    unnamed = f"{UNNAMED} the {architecture.model_type} record names it"
+    unnamed = f"{UNNAMED} {architecture.model_type} record names it"
     for name in source.names:
         if name not in used:
             reasons = (reason for pattern, reason in architecture.left_out if fnmatchcase(name, pattern))
