@@ -224,7 +224,8 @@ class _Record:
                 continue
             told.add(block.source if "transposed" in place else block.target)
             guess = channels_of(tensor.shape, "transposed" in place)
-            guessed[block.source if "transposed" not in place else block.target] = guess["transposed" not in place]
+            end = block.target if "transposed" in place else block.source
+            guessed[end] = max(guessed.get(end, 0), guess["transposed" not in place])
         told = self._joined(told)
         return self._joined(told | {layer for layer, size in guessed.items() if size == len(self.layers[layer])})
 

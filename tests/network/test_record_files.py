@@ -280,6 +280,27 @@ def test_what_one_model_cannot_tell_is_said():
     assert "seen twice only" not in made("mlp")[3]
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.ConvTranspose1d(4, 6, 2, groups=2), nn.ReLU(), nn.Conv1d(6, 8, 2, groups=2), nn.Conv1d(8, 3, 1)],
+        [nn.Conv1d(4, 4, 2, groups=4), nn.Conv1d(4, 6, 1), nn.ConvTranspose1d(6, 6, 3, groups=3), nn.Conv1d(6, 3, 1)],
+    ],
+)
+def test_kernels_in_groups_turned_or_not(layers, tmp_path):
+    """Squares tell nothing of which way a kernel lies: the weights do."""
+    model, inputs = nn.Sequential(*layers), torch.randn(1, 4, 6)
+    text = record_of(model, inputs)
+    assert text.count("transposed = true") == 1
+    other = written(text.replace("transposed = true\n", ""), tmp_path)
+    if isinstance(layers[0], nn.ConvTranspose1d):  # its shape tells
+        with pytest.raises(SourceError, match="4 neurons by the rows"):
+            check_architecture(other, model, inputs)
+    else:
+        table = check_architecture(other, model, inputs)
+        assert table["difference"].str.contains("the other way round").tolist() == [False, False, True, False, False]
+
+
 def test_what_no_record_says_is_refused():
     class Slices(nn.Module):
         def __init__(self):

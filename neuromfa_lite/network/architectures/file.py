@@ -374,8 +374,8 @@ class _Sizes:
         waiting = [partial(self._literal, entry) for entry in layers if "size" in entry.told]
         waiting += [partial(self._of_join, entry) for entry in joins]
         waiting = self._settled(waiting)
-        # Only what nothing else tells: a convolution in groups has more channels than its kernels show.
-        self._settled([*waiting, *(partial(self._of_kernels, entry) for entry in joins if "matrix" in entry.told)])
+        self._of_kernels([entry for entry in joins if "matrix" in entry.told])
+        self._settled(waiting)
         for entry in layers:
             if entry.told["name"] not in self.of:
                 raise entry.error("no matrix tells how many neurons it has: give its size")
@@ -441,10 +441,16 @@ class _Sizes:
                     return
             raise rules.NotYet
 
-    def _of_kernels(self, entry):
-        for end, size in zip(("target", "source"), self._shape(entry), strict=True):
-            self.of.setdefault(entry.told[end], size)
-            self.by.setdefault(entry.told[end], f"the channels of {entry.told['matrix']}")
+    def _of_kernels(self, joins):
+        """What nothing else tells: the most channels that kernels show, of which those in groups show a part."""
+        most = {}
+        for entry in joins:
+            for end, size in zip(("target", "source"), self._shape(entry), strict=True):
+                if entry.told[end] not in self.of:
+                    by = f"the channels of {entry.told['matrix']}"
+                    most[entry.told[end]] = max(most.get(entry.told[end], (0, "")), (size, by))
+        self.of |= {layer: size for layer, (size, _) in most.items()}
+        self.by |= {layer: by for layer, (_, by) in most.items()}
 
     def _shape(self, entry):
         """(targets, sources) of the matrix of a join, of kernels those of one group."""
