@@ -382,12 +382,14 @@ def load_network(
 
 
 def _traced(model, inputs, ends):
-    from ..weights.torch_objects import tensors_of
+    from ..weights.torch_objects import tensors_of, unwrapped
     from .trace import trace
     from .traced import wiring_of
 
     origin = type(model).__name__
-    layers, blocks, left_out = wiring_of(trace(model, inputs), tensors_of(model, origin), ends)
+    # The trace has the model's own names, without those of what is wrapped around it or compiled in it.
+    tensors = {name.replace("_orig_mod.", ""): t for name, t in tensors_of(unwrapped(model)[0], origin).items()}
+    layers, blocks, left_out = wiring_of(trace(model, inputs), tensors, ends)
     return NeuronNetwork(layers, blocks, origin, left_out, traced=True)
 
 

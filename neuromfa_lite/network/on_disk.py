@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..weights import open_source
-from ..weights.torch_objects import open_state_dict
+from ..weights.torch_objects import open_state_dict, unwrapped
 
 
 def stored(model, blocks):
@@ -14,7 +14,7 @@ def stored(model, blocks):
 
     Since version 5 of transformers some families have other tensors in memory than on disk (experts are stacked).
     """
-    config = getattr(model, "config", None)
+    model, config = unwrapped(model)
     config = config.to_dict() if hasattr(config, "to_dict") else config if isinstance(config, dict) else {}
     source = open_source(model, config=config)
     tensors = _converted(model)
@@ -33,7 +33,7 @@ def stored(model, blocks):
 def tied(model):
     """{name of a tensor: another name of the same}, as of an unembedding that is the embedding."""
     first, found = {}, {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in unwrapped(model)[0].state_dict().items():
         if tensor.numel():
             other = first.setdefault((tensor.data_ptr(), tuple(tensor.shape)), name)
             found |= {name: other, other: name} if other != name else {}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import NeuroMFAError, SourceError, arguments
 from ..results import target, written
+from ..weights.torch_objects import unwrapped
 from .architectures import rules
 from .architectures.convolutions import channels_of, convolution
 from .architectures.file import architecture_of
@@ -64,6 +65,7 @@ def record_of(model, inputs, path=None, model_type=None):
     if path is not None:
         path = target(path)
     traced = load_network(model, inputs=inputs)
+    model, _ = unwrapped(model)
     source, blocks, unknown = stored(model, traced.blocks)
     if model_type is None:
         model_type = source.config.get("model_type") or type(model).__name__.lower()
@@ -145,10 +147,11 @@ class _Record:
             transposed = {"transposed": True} if block.matrix.place_in_file is None else {}
             return place | {"expert": int(number)} | transposed, (rows, there)
         if block.listed_singly or block.matrix.place_in_file is None:
-            return place | ({"transposed": True} if self._turned(block, base) else {}), (rows, there)
+            chosen = None if np.array_equal(rows, np.arange(there)) else rows
+            return place | ({"transposed": True} if self._turned(block, base, chosen) else {}), (rows, there)
         return place | ({"transposed": True} if block.matrix.place_in_file["transposed"] else {}), (rows, there)
 
-    def _turned(self, block, name):
+    def _turned(self, block, name, channels):
         """Whether a convolution is stored the other way round: that which holds the same weights."""
         tensor = self.source.stacked.get(name)
         if tensor is None:
@@ -159,7 +162,7 @@ class _Record:
             )
         sizes = {end: len(self.layers[end]) for end in (block.source, block.target)}
         for transposed in (False, True):
-            join = Join(block.source, block.target, name, transposed=transposed)
+            join = Join(block.source, block.target, name, targets=channels, transposed=transposed)
             try:
                 same = _alike(convolution(join, tensor, (block.source, block.target), sizes), block)
             except NeuroMFAError:
@@ -217,12 +220,14 @@ class _Record:
         """The layers whose size follows from a matrix, and from what is joined to such one to one."""
         told, guessed = set(), {}
         for block in self.matrices:
-            place, _ = self.places[id(block)]
+            place, (rows, there) = self.places[id(block)]
             tensor = self.source.stacked.get(self.prefix + place["matrix"])
             if tensor is None or "expert" in place:
                 told |= {block.source, block.target}
                 continue
             told.add(block.source if "transposed" in place else block.target)
+            if len(rows) < there:
+                told.add(block.target)
             guess = channels_of(tensor.shape, "transposed" in place)
             end = block.target if "transposed" in place else block.source
             guessed[end] = max(guessed.get(end, 0), guess["transposed" not in place])
@@ -335,6 +340,7 @@ class _Record:
         return number
 
     def _doubt(self, line):
+        line = NUMBER.sub("*", line)
         if line not in self.doubts:
             self.doubts.append(line)
 

@@ -67,9 +67,11 @@ def open_source(source, revision=None, config=None, read="auto"):
 def has_config(source):
     """Whether what open_source takes comes with a configuration: anything but bare weights."""
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))
         return not path.exists() or ((path if path.is_dir() else path.parent) / "config.json").exists()
-    return not isinstance(source, Mapping) and (not hasattr(source, "state_dict") or hasattr(source, "config"))
+    from .torch_objects import unwrapped
+
+    return not isinstance(source, Mapping) and (not hasattr(source, "state_dict") or unwrapped(source)[1] is not None)
 
 
 def _open_named(source, revision, config, read):

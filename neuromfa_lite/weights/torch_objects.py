@@ -22,7 +22,7 @@ SAFE_TORCH = (2, 10)  # weights_only=True let code through in releases before
 
 def open_module(module, config=None):
     """The WeightSource of a torch module, shared with it; config replaces its own."""
-    inner, own = _inside(module)
+    inner, own = unwrapped(module)
     origin, held = type(inner).__name__, config if config is not None else own
     held = held.to_dict() if hasattr(held, "to_dict") else held
     if not isinstance(held, Mapping):
@@ -35,7 +35,7 @@ def tensors_of(module, origin):
     return {name: wrap(name, tensor, origin) for name, tensor in module.state_dict().items()}
 
 
-def _inside(module):
+def unwrapped(module):
     """(model, its config) of a module, out of the wrappers of torch.compile and DataParallel."""
     config = getattr(module, "config", None)
     while (children := dict(getattr(module, "named_children", dict)())).keys() in ({"_orig_mod"}, {"module"}):

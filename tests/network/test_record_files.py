@@ -251,6 +251,14 @@ def test_a_file_and_its_path_are_returned_and_says_what_it_was_made_of(tmp_path)
     assert text.splitlines()[4:] == lines[4:]
 
 
+def test_a_wrapped_model_is_the_model_inside():
+    model, _, inputs, text = made("llama")
+    wrapped = nn.DataParallel(model)
+    assert record_of(wrapped, inputs[id(model)]).splitlines()[2:] == text.splitlines()[2:]
+    network = load_network(wrapped, architecture=architecture_of(text))
+    assert network.connections == load_network(model, architecture=architecture_of(text)).connections
+
+
 def test_names_are_those_on_disk():
     text = made("mixtral")[3]
     assert "transformers has others in memory" in text
@@ -299,6 +307,29 @@ def test_kernels_in_groups_turned_or_not(layers, tmp_path):
     else:
         table = check_architecture(other, model, inputs)
         assert table["difference"].str.contains("the other way round").tolist() == [False, False, True, False, False]
+
+
+class Split(nn.Module):
+    """Channels of one kernel that go two ways."""
+
+    def __init__(self, turned, first=4, second=5):
+        super().__init__()
+        kind = nn.ConvTranspose2d if turned else nn.Conv2d
+        self.first, self.both = first, kind(3, first + second, 3)
+        self.one, self.two = nn.Conv2d(first, 2, 1), nn.Conv2d(second, 2, 1)
+
+    def forward(self, x):
+        x = self.both(x)
+        return self.one(x[:, : self.first]) + self.two(x[:, self.first :])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_channels_of_one_kernel_that_go_two_ways(turned, tmp_path):
+    torch.manual_seed(0)
+    inputs = torch.randn(1, 3, 6, 6)
+    path = written(record_of(Split(turned), inputs), tmp_path)
+    assert path.read_text().count("rows = ") == 2 and "size('both part 1')" in path.read_text()
+    assert check_architecture(path, Split(turned, 7, 3), inputs)["agrees"].all()
 
 
 def test_what_no_record_says_is_refused():

@@ -446,7 +446,7 @@ class _Sizes:
         most = {}
         for entry in joins:
             for end, size in zip(("target", "source"), self._shape(entry), strict=True):
-                if entry.told[end] not in self.of:
+                if entry.told[end] not in self.of and not (end == "target" and "rows" in entry.told):
                     by = f"the channels of {entry.told['matrix']}"
                     most[entry.told[end]] = max(most.get(entry.told[end], (0, "")), (size, by))
         self.of |= {layer: size for layer, (size, _) in most.items()}

@@ -43,11 +43,6 @@ def _allowed(node):
     return isinstance(node, ast.Name) or (isinstance(node, ast.Constant) and type(node.value) is int)
 
 
-def sizes_in(node):
-    """The layers whose size an expression asks for."""
-    return [each.args[0].value for each in ast.walk(node) if isinstance(each, ast.Call)]
-
-
 def evaluate(node, value_of, size_of):
     """The whole number of a tree of :func:`parsed`; value_of(key), size_of(layer)."""
     if isinstance(node, ast.BinOp):
