@@ -52,6 +52,8 @@ the chain alone.
 
 `hf_olmo` is OLMo as its own code saves it, for which transformers has no class: it was held against a forward that was
 written for this.
+
+`silero_vad`, the detector of speech of the package of that name, was held against a trace of a model of its kind.
 """
 
 

@@ -14,7 +14,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 
 @pytest.mark.filterwarnings("ignore::neuromfa_lite.QualityWarning")
-@pytest.mark.parametrize("name", ["README.md", "docs/code.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/code.md", "docs/models.md"])
 def test_code_runs_as_it_is_printed(name):
     pytest.importorskip("torch")
     page = (ROOT / name).read_text(encoding="utf-8")

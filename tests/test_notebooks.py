@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, all but one without torch, quickly, in little memory, and says what it said."""
+"""Every notebook runs from top to bottom, quickly, in little memory, and says what it said when it was saved."""
 
 import base64
 import io

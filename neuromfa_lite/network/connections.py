@@ -242,6 +242,10 @@ class Dense(_Weights):
         """(targets, weights) of one source neuron, zero weights included; both (targets,)."""
         return np.arange(self.places) // self.parallel, self.matrix.read(sources=np.array([source]))[:, 0]
 
+    def reaches(self, sources):
+        """(targets,) bool: those with a weight other than zero from one of the sources (sources,) bool."""
+        return (self.weights()[:, sources] != 0).any(axis=1).reshape(-1, self.parallel).any(axis=1)
+
     def permuted(self, weights, stream):
         """The weights, shuffled among the targets of each source."""
         return stream.permuted(weights, axis=0)
@@ -373,6 +377,11 @@ class Edges(_Weights):
         mine = self.sources == source
         return self.targets[mine], self.listed[mine]
 
+    def reaches(self, sources):
+        there = np.zeros(self.shape[0], bool)
+        there[self.targets[sources[self.sources] & (self.listed != 0)]] = True
+        return there
+
     def permuted(self, weights, stream):
         shuffled = np.empty_like(weights)
         places = np.argsort(self.sources, kind="stable")
@@ -480,6 +489,9 @@ class Fixed:
         targets = np.repeat(np.arange(len(self.into)), several)
         place = np.arange(several.sum()) - np.repeat(np.cumsum(several) - several, several)
         return order[np.repeat(first, several) + place], targets, np.ones(len(targets))
+
+    def reaches(self, sources):
+        return (self.into >= 0) & np.isin(self.into, self.out_of[sources])
 
     def steps(self, method):
         """None: the labels say it all."""

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import NeuroMFAError, QualityWarning, SourceError, arguments
 from ..errors.text import plain
 from ..method import identity, label, refuse_no_method
+from ..results import picture
 from ..weights import has_config, open_source
 from .architectures.wire import note_of
 from .graphs import block_of_edges, block_of_graph, graph_of, is_graph
@@ -200,6 +201,43 @@ class NeuronNetwork:
         with np.errstate(divide="ignore", over="ignore"):
             return table.assign(distance=1.0 / table["weight"].abs())
 
+    def reached(self, layer, number):
+        """List whom one neuron reaches, by how many matrices and joins at least.
+
+        Args:
+            layer, number: as of :meth:`outgoing`.
+
+        Returns:
+            DataFrame, a row for each layer and number of steps in which neurons of it are reached: layer, steps,
+            neurons; step 0 is the neuron itself.
+
+        Raises:
+            NeuroMFAError: no such layer or neuron.
+
+        Example:
+            >>> ring = NeuronNetwork.from_edges([0, 0, 1], [1, 2, 3], [0.5, 0.2, 0.1])
+            >>> ring.reached("neurons", 0)[["steps", "neurons"]].values.tolist()
+            [[0, 1], [1, 2], [2, 1]]
+        """
+        import pandas as pd
+
+        at, row = self._place(layer, number)
+        there = [np.zeros(len(each), bool) for each in self.layers]
+        front = {at: np.arange(len(self.layers[at])) == row}
+        rows, step = [], 0
+        while front:
+            rows += [(self.layers[place].name, step, int(fresh.sum())) for place, fresh in sorted(front.items())]
+            for place, fresh in front.items():
+                there[place] |= fresh
+            found = {}
+            for block in self.blocks:
+                if block.source in front:
+                    fresh = block.reaches(front[block.source]) & ~there[block.target]
+                    if fresh.any():
+                        found[block.target] = found.get(block.target, False) | fresh
+            front, step = found, step + 1
+        return pd.DataFrame(rows, columns=["layer", "steps", "neurons"])
+
     def _place(self, layer, number):
         """Positions of a layer, and of a neuron in it."""
         names = [each.name for each in self.layers]
@@ -293,6 +331,18 @@ class NeuronNetwork:
             6
         """
         return save_network(self, path, weights)
+
+    def plot(self, ax=None, most=60):
+        """Draw the layers as boxes in the order of the flow, and what joins them; see plots.plot_wiring.
+
+        Args:
+            ax: matplotlib axes; None: new ones, as large as the drawing needs.
+            most: layers to draw; of a network with more, equal ones in a row or side by side are drawn once.
+
+        Returns:
+            The axes.
+        """
+        return picture("plot_wiring", self, ax, most)
 
     def content_hash(self) -> str:
         """A short hash of all weights as stored; those of a file are read once in each of its states."""

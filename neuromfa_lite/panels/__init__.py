@@ -8,6 +8,7 @@ from .network import NetworkPanel
 from .spectrum import SpectrumPanel
 from .start_here import StartHerePanel
 from .window import WindowPanel
+from .wiring import WiringPanel
 
 __all__ = [
     "CascadePanel",
@@ -18,4 +19,5 @@ __all__ = [
     "SpectrumPanel",
     "StartHerePanel",
     "WindowPanel",
+    "WiringPanel",
 ]

@@ -23,6 +23,7 @@ from .curves import (
 )
 from .networks import plot_chain, plot_matrix, plot_network, plot_outgoing
 from .scorecards import plot_scorecard
+from .wiring import plot_wiring
 
 __all__ = [
     "BLUE",
@@ -49,4 +50,5 @@ __all__ = [
     "plot_tau",
     "plot_trajectory",
     "plot_trajectory_confidence",
+    "plot_wiring",
 ]

@@ -71,8 +71,11 @@ def test_every_tensor_of_two_dimensions_has_its_place_or_the_reason_why_not(case
         assert len(shape) < 2 or "no join of" not in reason, name
 
 
+TRACED = {"silero_vad"}  # the same weights at each step of a recurrence: see test_silero_vad.py
+
+
 def test_every_family_is_pushed():
-    assert set(map(family, MODELS)) == set(ARCHITECTURES)
+    assert set(map(family, MODELS)) == set(ARCHITECTURES) - TRACED
 
 
 @pytest.mark.parametrize("case", ["mamba", "resnet", "resnet, bottleneck", "mixtral", "t5"])
@@ -145,4 +148,5 @@ def test_a_newcomer_that_does_not_fit_is_unknown(change, tensors, tmp_path):
 
 def test_the_page_of_families_lists_them_all():
     page = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == sorted(ARCHITECTURES)
+    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == sorted(set(ARCHITECTURES) - TRACED)
+    assert all(f"`{name}`" in page for name in TRACED)

@@ -4,7 +4,7 @@ A new family is a file beside gpt_neox.py that registers its record, and its imp
 families of transformers share.
 """
 
-from . import bert, bloom, gpt2, gpt_neox, llama, mamba, opt, resnet, t5  # noqa: F401 - a family is known once its file is imported
+from . import bert, bloom, gpt2, gpt_neox, llama, mamba, opt, resnet, silero_vad, t5  # noqa: F401 - a family is known once its file is imported
 from .file import read_architecture, register_architecture
 from .record import ARCHITECTURES, Architecture, Join, register
 from .transformer import Stack, fused_rows, transformer
