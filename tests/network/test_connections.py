@@ -257,7 +257,8 @@ def test_a_kernel_is_taken_by_its_positions_or_by_their_norm_and_hashed_as_it_is
         (Join("l0", "l1", "k", transposed=True), r"expected shape \(6, 4\).*found \(4, 6\).*stored transposed"),
         (Join("l1", "l0", "k"), r"expected shape \(4, 6\).*found \(6, 4\)"),
         (Join("l0", "l1", "k", groups=2), r"expected shape \(6, 2\).*found \(6, 4\)"),
-        (Join("l0", "l1", "k", groups=2, transposed=True), r"k in .*expected shape .*found \(6, 4\)"),
+        (Join("l0", "l1", "k", groups=2, transposed=True), r"expected shape \(4, 6\).*found \(6, 4\)"),
+        (Join("l0", "l1", "k", targets=[5, 4, 3, 2, 1]), r"expected shape \(6, 4\).* 5 of l1, found \(6, 4\)"),
     ],
 )
 def test_a_kernel_that_does_not_fit_is_named(toy, join, said):

@@ -206,21 +206,23 @@ def _block(join, place, sizes, shapes, prefix, source, norms):
     if name in source.stacked and join.stacked is None:
         kernel = source.stacked[name]
         if join.targets is not None or (join.transposed and join.groups > 1):
+            if norms:
+                raise SourceError(f"{name}: of some channels, or of groups turned round, there are no norms of kernels")
             return convolution(join, kernel, ends, sizes)
-        _refuse_other_shape(kernel, (targets, sources // join.groups), join, source)
+        _refuse_other_shape(kernel, (targets, sources // join.groups), join.transposed, source)
         if join.groups > 1:
             return edges_of_kernel(kernel, join.role, ends, join.groups, norms)
         return dense_of_kernel(kernel, join.role, ends, join.transposed, norms)
     if name in source.stacked:
         tensor = source.stacked[name]
         matrix = (turned(tensor) if join.transposed and len(tensor.shape) == 3 else tensor)[join.stacked]
-        join = replace(join, transposed=False)
     elif name in source.matrices:
         matrix = source.matrices[name]
     else:
         raise SourceError(_missing(name, join, source))
-    _refuse_other_shape(matrix, (targets, sources), join, source)
-    matrix = matrix.T if join.transposed else matrix
+    turning = join.transposed and join.stacked is None  # a stack was turned above
+    _refuse_other_shape(matrix, (targets, sources), turning, source)
+    matrix = matrix.T if turning else matrix
     if join.targets is not None:
         matrix = matrix.part(join.targets, join.part or join.target)
         if matrix.shape[0] != sizes[join.target]:
@@ -231,9 +233,9 @@ def _block(join, place, sizes, shapes, prefix, source, norms):
     return Dense(matrix.name, join.role, *ends, matrix)
 
 
-def _refuse_other_shape(stored, expected, join, source):
+def _refuse_other_shape(stored, expected, transposed, source):
     """Refuse a matrix, or a kernel by its channels, that is not (targets, sources) of its layers."""
-    found = stored.shape[1::-1] if join.transposed else stored.shape[:2]
+    found = stored.shape[1::-1] if transposed else stored.shape[:2]
     if found == expected:
         return
     if stored.dtype not in READABLE:
