@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
 
 from ..errors import arguments
 from ..errors.text import math_free
@@ -97,36 +98,33 @@ def _draw_line(ax, line, place):
     here, there = _nearest(place[line.source], place[line.target])
     start, end = here[:2], there[:2]
     color, dashes = (GREY, DASHES.get(line.kind, "-")) if line.fixed else (BLUE, "-")
-    across, ends, boxes = end[0] - start[0], (start, end), [_box(ax, start), _box(ax, end)]
+    across = end[0] - start[0]
+    between = [y for spots in place.values() for x, y, of in spots if of == here[2] and start[0] < x < end[0]]
+    look = {"arrowstyle": "-|>", "mutation_scale": 10, "zorder": 1, "lw": 1.5, "color": color, "ls": dashes}
+    middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
     if line.source == line.target:
-        top = start[1] + HEIGHT / 2
-        ends, bend, boxes = ((start[0] + 0.2, top), (start[0] - 0.2, top)), 1.3, [None, None]
+        route = _arc(start, end, start[1] + 0.62, HEIGHT / 2, apart=0.2)
+        middle = start[0], start[1] + 0.5
     elif across <= 0:
-        low = [(x, y - HEIGHT / 2) for x, y in ends]
-        ends, bend, boxes = low, -0.5, [None, None]
+        route = _arc(start, end, min(start[1], end[1]) - 0.55, -HEIGHT / 2)
+    elif any(abs(y - middle[1]) < HEIGHT for y in between):
+        route = _arc(start, end, max(between) + 0.5, HEIGHT / 2)
     else:
-        beside = (spot for spots in place.values() for spot in spots if spot[2] == here[2])
-        between = [y for x, y, _ in beside if start[0] < x < end[0]]
-        passed = any(abs(y - (start[1] + end[1]) / 2) < HEIGHT for y in between)
-        bend = -min(0.9, 1.6 * (max(between) - start[1] + 0.6) / across) if passed else 0.0
-    ax.add_patch(
-        FancyArrowPatch(
-            *ends, arrowstyle="-|>", mutation_scale=10, connectionstyle=f"arc3,rad={bend}", shrinkA=0, shrinkB=0,
-            patchA=boxes[0], patchB=boxes[1], zorder=1, lw=1.5, color=color, ls=dashes,
-        )
-    )  # fmt: skip
+        route = None
+        ends = {"patchA": _box(ax, start), "patchB": _box(ax, end), "shrinkA": 0, "shrinkB": 0}
+        ax.add_patch(FancyArrowPatch(start, end, **ends, **look))
+    if route is not None:
+        ax.add_patch(FancyArrowPatch(path=route, **look))
     if line.several > 1:
-        x, y = np.array(ends).mean(axis=0)
-        ax.text(
-            x,
-            y + (0.5 if line.source == line.target else 0.11),
-            f"× {line.several}",
-            fontsize=8,
-            color=color,
-            ha="center",
-            va="center",
-            zorder=4,
-        )
+        at = {"ha": "center", "va": "center", "fontsize": 8, "zorder": 4}
+        ax.text(middle[0], middle[1] + 0.11, f"× {line.several}", color=color, **at)
+
+
+def _arc(start, end, peak, edge, apart=0.0):
+    """The way from one box to another past others, which is as high or low as peak; edge: of the boxes, from within."""
+    ends = (start[0] + apart, start[1] + edge), (end[0] - apart, end[1] + edge)
+    over = 2 * peak - (ends[0][1] + ends[1][1]) / 2
+    return Path([ends[0], ((start[0] + end[0]) / 2, over), ends[1]], [Path.MOVETO, Path.CURVE3, Path.CURVE3])
 
 
 def _nearest(starts, ends):
