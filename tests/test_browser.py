@@ -261,3 +261,20 @@ def test_is_it_structure_shows_what_a_change_does(page, lab, tmp_path):
     numbers = _shown_numbers(panel)
     assert _picture(panel) != before
     assert numbers["ability before"] == numbers["ability after"] == pytest.approx(0.988, abs=5e-4)
+
+
+def test_your_own_model_runs_and_a_neuron_shows_whom_it_reaches(page, lab, tmp_path):
+    pytest.importorskip("torch")
+    _open_and_run_all(page, lab, "08_your_own_model.ipynb")
+    _no_errors(page, doubts=True)
+    panel = _panel(page, "neuron")
+    before, first = _picture(panel), _shown_numbers(panel)
+    panel.locator(".neuromfa-layer select").select_option("before gpt_neox.layers.0.attention.dense")
+    _press(page, panel, "neuron", "ArrowRight", times=3)
+    _wait_for_numbers(page, "neuron", "neuron = 3")
+    page.screenshot(path=str(tmp_path / "wiring.png"))
+    network = nmfa.load_network(nmfa.load_run("induction").checkpoint(724), wiring="dataflow")
+    reached = network.reached("block 0 attention", 3)
+    numbers = _shown_numbers(panel)
+    assert _picture(panel) != before and numbers != first
+    assert numbers["reached at all"] == reached.neurons.sum() - 1
