@@ -387,7 +387,8 @@ def load_network(
             "copy" copies whatever is read, for files that a running training writes to: one that is cut short while it
             is read is an error then, and ends the process else.
         inputs: for any torch.nn.Module: an example of what it is called with, a tensor, a tuple of arguments or a dict
-            of named ones. The model is run on it and wired as its data flow, whatever its family.
+            of named ones. The model is run on it and wired as its data flow, whatever its family; of a convolution
+            with wiring="dataflow-kernel-norms" the norm over the positions of a kernel is one connection.
         ends: with inputs, what is left out: "inside" tokens and their scores, "all" nothing, "none" pixels and classes
             too.
         architecture: the record of the family, its name, an Architecture or the path of a file as
@@ -412,7 +413,7 @@ def load_network(
     if inputs is not None:
         if architecture is not None:
             raise NeuroMFAError("inputs= asks the model for its wiring, architecture= a record: give one of them")
-        return _traced(source, inputs, ends)
+        return _traced(source, inputs, ends, wiring)
     if is_saved_network(source):
         layers, blocks, about, natural_radii = open_saved(source, read)
         network = NeuronNetwork(layers, blocks, **about)
@@ -431,15 +432,18 @@ def load_network(
     return NeuronNetwork(made.layers, made.blocks, origin, made.left_out, wiring=wiring)
 
 
-def _traced(model, inputs, ends):
+def _traced(model, inputs, ends, wiring):
+    arguments.one_of("wiring", wiring or "dataflow", ("dataflow", "dataflow-kernel-norms"))
     from ..weights.torch_objects import tensors_of, unwrapped
     from .trace import trace
     from .traced import wiring_of
+    from .traced_weights import with_kernel_norms
 
     origin = type(model).__name__
     # The trace has the model's own names, without those of what is wrapped around it or compiled in it.
     tensors = {name.replace("_orig_mod.", ""): t for name, t in tensors_of(unwrapped(model)[0], origin).items()}
     layers, blocks, left_out = wiring_of(trace(model, inputs), tensors, ends)
+    blocks = blocks if wiring in (None, "dataflow") else map(with_kernel_norms, blocks)
     return NeuronNetwork(layers, blocks, origin, left_out, traced=True)
 
 

@@ -1,5 +1,7 @@
 """The weights of a traced product as connections: of a stored matrix, one of a stack, the kernels of a convolution."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..weights import WeightMatrix
@@ -19,6 +21,27 @@ def connections_of(use, channels, tensors, part, role, source, target):
     if part or not np.array_equal(rows, np.arange(matrix.shape[0])):
         matrix = matrix.part(rows, part or "in order")
     return Dense(matrix.name, role, source, target, matrix, positions)
+
+
+def with_kernel_norms(block):
+    """The same connections with one for each two neurons, the norm of those that lie in parallel."""
+    if block.fixed:
+        return block
+    if block.listed_singly:
+        code, which = np.unique(block.targets * block.shape[1] + block.sources, return_inverse=True)
+        norms = np.sqrt(np.bincount(which.ravel(), np.square(block.listed)))
+        targets, sources = np.divmod(code, block.shape[1])
+        return replace(block, sources=sources, targets=targets, listed=norms)
+    if block.parallel == 1:
+        return block
+    positions = np.arange(block.parallel)
+
+    def norm(rows, columns):
+        places = (rows[:, None] * len(positions) + positions).ravel()
+        kernels = block.matrix.read(places, columns).reshape(len(rows), len(positions), -1)
+        return np.sqrt(np.square(kernels, dtype=np.float64).sum(axis=1))
+
+    return replace(block, matrix=computed(block.matrix, block.shape, norm), parallel=1)
 
 
 def _stored(use, tensors):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuromfa_lite import GEODESIC, PAPER, SCALE_FREE, analyze, load_network
+from neuromfa_lite import GEODESIC, PAPER, SCALE_FREE, NeuroMFAError, analyze, load_network
 from neuromfa_lite.network.feeders import feeders
 
 torch = pytest.importorskip("torch")
@@ -247,3 +247,21 @@ def test_what_the_trace_doubts_stands_in_the_table():
     mixed = model(attend, **ZOO["attention and gates"][1])
     table = load_network(mixed, inputs=torch.randn(1, 1, 12)).describe()
     assert table["why"].str.contains("three tokens").any()
+
+
+@pytest.mark.parametrize("name", ["U-Net", "kernels in groups", "MLP"])
+def test_kernels_may_count_by_their_norm(name):
+    module, inputs = made(name)
+    parallel = load_network(module, inputs=inputs)
+    norms = load_network(module, inputs=inputs, wiring="dataflow-kernel-norms")
+    for one, several in zip(norms.weight_blocks, parallel.weight_blocks, strict=True):
+        squares = np.zeros(several.shape)
+        sources, targets, weights = several.edges()
+        np.add.at(squares, (targets, sources), weights**2)
+        sources, targets, weights = one.edges()
+        found = np.zeros(several.shape)
+        found[targets, sources] = np.abs(weights)
+        assert len(weights) == np.count_nonzero(squares)
+        np.testing.assert_allclose(found, np.sqrt(squares), rtol=1e-12)
+    with pytest.raises(NeuroMFAError, match=r"wiring=.chain. is unknown: use one of .dataflow."):
+        load_network(module, inputs=inputs, wiring="chain")
