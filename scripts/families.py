@@ -34,6 +34,8 @@ Each record was written by hand from the model's own forward, and then held agai
 * **who feeds whom**: each output of each matrix is pushed in turn, in float64, with the statistics of norms and the
   choices of routers held and the outputs of all other matrices as they were. What moves by a single bit is what the
   record names, and nothing else; in memory, and in the folder that the model is saved to;
+* **a trace** of the same model, which knows nothing of the record, finds the same matrices, sources, targets and index
+  maps;
 * **roles**: queries move what their own token gets, keys and values what others get; behind a gate, what is gated moves
   in proportion and the gate does not;
 * **gains**: multiplied into the matrices behind them, and set to 1, they leave the output as it was
@@ -62,6 +64,7 @@ def row(family, cases):
     neurons, there = 0, (proof.has_roles(cases[0]), proof.has_gains(cases[0]))
     for case in cases:
         proof.check_pushes(case)
+        proof.check_trace(case)
         with tempfile.TemporaryDirectory() as folder:
             proof.check_saved(case, Path(folder))
         for check in [check for check, has in zip((proof.check_roles, proof.check_gains), there, strict=True) if has]:

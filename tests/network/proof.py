@@ -7,7 +7,7 @@ import torch
 from push import Runs, direct
 from tiny_models import ONE_BY_ONE, tiny
 
-from neuromfa_lite import load_network
+from neuromfa_lite import check_architecture, load_network
 from neuromfa_lite.network.architectures import ARCHITECTURES
 from neuromfa_lite.network.architectures.wire import known_of
 from neuromfa_lite.network.feeders import feeders
@@ -44,6 +44,13 @@ def check_pushes(case):
     recorded = feeders(network.layers, network.blocks)
     assert len(recorded) >= 8 and all(observed[name] for name in recorded if ".1." in name)
     refuse_other(recorded, observed)
+
+
+def check_trace(case):
+    """A trace of the model finds the same matrices, sources, targets and index maps as the record."""
+    model, inputs = tiny(case)
+    table = check_architecture(family(case), model, inputs)
+    assert len(table) >= 8 and table["agrees"].all(), table.loc[~table["agrees"]].to_string()
 
 
 def check_saved(case, folder):

@@ -40,6 +40,11 @@ def test_a_push_of_a_neuron_moves_what_the_record_names(case):
 
 
 @every_model
+def test_a_trace_finds_what_the_record_says(case):
+    proof.check_trace(case)
+
+
+@every_model
 def test_a_saved_model_is_wired_as_it_is_in_memory(case, tmp_path):
     proof.check_saved(case, tmp_path)
 

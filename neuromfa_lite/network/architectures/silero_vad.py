@@ -36,6 +36,10 @@ register(
         layers=None,
         joins=None,
         dataflow=_dataflow,
-        left_out=(("stft_conv.weight", "waves of a Fourier transform: computed, not trained"), *LEFT_OUT),
+        left_out=(
+            ("stft_conv.weight", "waves of a Fourier transform: computed, not trained"),
+            ("lstm_cell.bias*", "bias: shifts a neuron, joins no two neurons"),
+            *LEFT_OUT,
+        ),
     )
 )
