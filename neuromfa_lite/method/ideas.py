@@ -9,6 +9,8 @@ IDEAS = (
     PAPER.replace(name="median-published", distance="inverse-over-median"),
     # Who listens to a neuron counts, and whom it listens to as well.
     PAPER.replace(name="both-directions", wiring="both-directions"),
+    # The network as the model computes: an MLP beside its attention reads what that reads, and not what it found.
+    PAPER.replace(name="dataflow", wiring="dataflow"),
     # What an attention head does, not how its work is shared between Q and K, V and O.
     SCALE_FREE.replace(name="head-products", wiring="head-products"),
     # A layer norm's gain and the matrix behind it do one thing together: take them as one.

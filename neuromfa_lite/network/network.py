@@ -439,10 +439,10 @@ def _traced(model, inputs, ends, wiring):
     from .traced import wiring_of
     from .traced_weights import with_kernel_norms
 
-    origin = type(model).__name__
+    found, origin = trace(model, inputs), type(model).__name__
     # The trace has the model's own names, without those of what is wrapped around it or compiled in it.
     tensors = {name.replace("_orig_mod.", ""): t for name, t in tensors_of(unwrapped(model)[0], origin).items()}
-    layers, blocks, left_out = wiring_of(trace(model, inputs), tensors, ends)
+    layers, blocks, left_out = wiring_of(found, tensors, ends)
     blocks = blocks if wiring in (None, "dataflow") else map(with_kernel_norms, blocks)
     return NeuronNetwork(layers, blocks, origin, left_out, traced=True)
 

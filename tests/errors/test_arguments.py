@@ -30,6 +30,7 @@ NO_ARGUMENT_OF_OURS = {
 
 # Steps of the work, and balls that are the same around any radius.
 NOT_ASKED = {"directions", "folded_layers", "token_ways", "token_paths", "logits", "model_of", "abilities_of"}
+NOT_ASKED |= {"check_architecture", "record_of", "register_architecture"}  # of models: tests/network
 NOT_ASKED |= {"agreement", "returned", "spectrum_of_masses", "degree_of_emergence"}
 NOT_ASKED |= {"Flower.centres", "Ring.centres", "WeightedFractal.centres", "load_variant"}
 

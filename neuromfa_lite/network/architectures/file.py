@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import SourceError
+from ...errors.arguments import shown
 from ...weights.files import regular_file, unreadable
 from ..connections import NeuronLayer
 from ..sampling import groups_of
@@ -100,7 +101,8 @@ def as_architecture(architecture):
     if isinstance(architecture, Architecture):
         return architecture
     raise SourceError(
-        f"an architecture is an Architecture(model_type, layers, joins) or the path of a record, not {architecture!r}"
+        "an architecture is an Architecture(model_type, layers, joins) or the path of a record, not "
+        f"{shown(architecture)}"
     )
 
 
