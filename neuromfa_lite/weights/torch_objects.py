@@ -17,6 +17,7 @@ UNKNOWN_CONFIG = 'give config={"model_type": "gpt_neox", "hidden_size": ...}, as
 # What training scripts call the model's part of what they save.
 MODEL_PARTS = ("model_state_dict", "state_dict", "model", "module", "net")
 DEEPEST = 4
+WRAPPERS = ({"_orig_mod"}, {"module"}, {"base_model"})  # the only child of torch.compile, DataParallel, PEFT
 SAFE_TORCH = (2, 10)  # weights_only=True let code through in releases before
 
 
@@ -36,10 +37,11 @@ def tensors_of(module, origin):
 
 
 def unwrapped(module):
-    """(model, its config) of a module, out of the wrappers of torch.compile and DataParallel."""
+    """(model, its config) of a module, out of the wrappers of torch.compile, DataParallel and PEFT."""
     config = getattr(module, "config", None)
-    while (children := dict(getattr(module, "named_children", dict)())).keys() in ({"_orig_mod"}, {"module"}):
+    while (children := dict(getattr(module, "named_children", dict)())).keys() in WRAPPERS:
         (module,) = children.values()
+        module = getattr(module, "model", module) if "base_model" in children else module
         config = getattr(module, "config", None) if config is None else config
     return module, config
 

@@ -5,9 +5,9 @@ import re
 from ..errors import SourceError
 from .matrix import WeightMatrix, WeightTensor, WeightVector
 
-# torch.compile marks what it wraps, a model or a layer of it; DataParallel and its kin wrap whole models only.
+# torch.compile marks what it wraps, a model or a layer of it; DataParallel, its kin and PEFT wrap whole models only.
 COMPILED = re.compile(r"(?<![^.])_orig_mod\.")
-PARALLEL = "module."
+WRAPPED = ("module.", "base_model.model.")  # the second by PEFT, whose adapters were merged
 ADAPTER = re.compile(r"(?:^|\.)lora_[A-Za-z]|^base_model\.model\..*\.base_layer\.")
 PARAMETRIZED = re.compile(r"(?:(?<![^.])parametrizations\.([^.]+)\..*|_(?:g|v|u|orig|mask))$")
 
@@ -45,11 +45,11 @@ def own_names(tensors, origin):
     """{name: tensor} by the model's own names; SourceError of an adapter, whose layers are none of the model's own."""
     names = {stored: COMPILED.sub("", stored) for stored in tensors}
     counted = [stored for stored, tensor in tensors.items() if getattr(tensor, "shape", tensor)]  # scalars: counters
-    while counted and all(names[stored].startswith(PARALLEL) for stored in counted):
-        names = {stored: name.removeprefix(PARALLEL) for stored, name in names.items()}
+    while around := [each for each in WRAPPED if counted and all(names[n].startswith(each) for n in counted)]:
+        names = {stored: name.removeprefix(around[0]) for stored, name in names.items()}
     found = {}
     for stored, name in names.items():
-        if ADAPTER.search(name):
+        if ADAPTER.search(stored) or ADAPTER.search(name):
             raise SourceError(
                 f"{origin} holds an adapter that is not merged (LoRA or another of PEFT: {stored}): open what "
                 "model.merge_and_unload() returns"

@@ -745,7 +745,16 @@ def averaged(module):
     return torch.optim.swa_utils.AveragedModel(module)
 
 
-@pytest.mark.parametrize("around", [compiled, inside_compiled, data_parallel, data_parallel_of_compiled, averaged])
+def in_peft(module):
+    """As PEFT holds a model whose adapters were merged and taken off."""
+    wrapped, inner = torch.nn.Module(), torch.nn.Module()
+    inner.model, wrapped.base_model, wrapped.config = module, inner, module.config
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    "around", [compiled, inside_compiled, data_parallel, data_parallel_of_compiled, averaged, in_peft]
+)
 def test_a_wrapped_model_has_the_names_of_the_model_itself(tmp_path, around):
     expected = Model().state_dict()
     model = Model()
