@@ -162,7 +162,10 @@ class _Record:
             )
         sizes = {end: len(self.layers[end]) for end in (block.source, block.target)}
         for transposed in (False, True):
-            join = Join(block.source, block.target, name, targets=channels, transposed=transposed)
+            whole = sizes[block.target if transposed else block.source]
+            groups = 1 if transposed and channels is not None else max(1, whole // max(1, tensor.shape[1]))
+            how = {"targets": channels, "transposed": transposed, "groups": groups}
+            join = Join(block.source, block.target, name, **how)
             try:
                 same = _alike(convolution(join, tensor, (block.source, block.target), sizes), block)
             except NeuroMFAError:

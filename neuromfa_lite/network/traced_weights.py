@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..weights import WeightMatrix
-from .computed import computed, turned
+from .computed import computed, kind_of, turned
 from .connections import Dense, Edges
 
 
@@ -73,12 +73,12 @@ def _kernels(use, tensor):
 
     def compute(rows, columns):
         targets, places = np.divmod(rows, len(use.kernel))
-        where = (use.rows[targets] + use.kernel[places])[:, None] + use.cols[columns]
-        return np.ascontiguousarray(tensor.read().reshape(-1)[where])
+        line, place = np.divmod((use.rows[targets] + use.kernel[places])[:, None] + use.cols[columns], like.shape[1])
+        lines, of = np.unique(line, return_inverse=True)
+        return like.read(lines)[of.reshape(line.shape), place]
 
-    dtype = "float64" if tensor.dtype == "float64" else "float32"
     like = tensor if isinstance(tensor, WeightMatrix) else tensor.folded
-    return computed(like, shape, compute, dtype, name=use.name, of=[use.rows, use.cols, use.kernel])
+    return computed(like, shape, compute, kind_of(tensor), name=use.name, of=[use.rows, use.cols, use.kernel])
 
 
 def _in_groups(use, channels, tensor, role, source, target):

@@ -15,18 +15,19 @@ def channels_of(shape, transposed):
 
 
 def convolution(join, tensor, ends, sizes):
-    """The connections of a Join by a WeightTensor of kernels; groups follow from the sizes of the layers."""
+    """The connections of a Join by a WeightTensor of kernels, as many for two channels as they have positions."""
     first, second, size = *tensor.shape[:2], prod(tensor.shape[2:])
     n_in, n_out = sizes[join.source], sizes[join.target]
     if join.targets is not None:
         n_out = second if join.transposed else first
-    groups = max(1, (n_out if join.transposed else n_in) // max(1, second))
+    groups = join.groups
     expected = (n_in, n_out // groups) if join.transposed else (n_out, n_in // groups)
     channels = np.arange(n_out) if join.targets is None else np.asarray(join.targets)
     if (first, second) != expected or n_in % groups or n_out % groups or len(channels) != sizes[join.target]:
         raise SourceError(
             f"{tensor.name} in {tensor.origin}: expected shape {expected} and positions, for {n_in} channels of "
             f"{join.source} and {len(channels)} of {join.target}, found {tensor.shape[:2]}"
+            + (", or they are stored transposed" if (second, first) == expected else "")
         )
     rows, cols = np.arange(n_out) * second * size, np.arange(n_in) % second * size
     if join.transposed:

@@ -11,7 +11,7 @@ from ...weights.matrix import READABLE
 from ...weights.weight_source import stands_for
 from ..computed import turned
 from ..connections import Dense, Fixed
-from ..convolutions import dense_of_kernel, edges_of_kernel
+from ..traced_weights import with_kernel_norms
 from .convolutions import convolution
 from .record import ARCHITECTURES, Known, is_count
 
@@ -204,15 +204,8 @@ def _block(join, place, sizes, shapes, prefix, source, norms):
         return _fixed(join, ends, sizes)
     name, (targets, sources) = prefix + join.matrix, shapes[join.matrix]
     if name in source.stacked and join.stacked is None:
-        kernel = source.stacked[name]
-        if join.targets is not None or (join.transposed and join.groups > 1):
-            if norms:
-                raise SourceError(f"{name}: of some channels, or of groups turned round, there are no norms of kernels")
-            return convolution(join, kernel, ends, sizes)
-        _refuse_other_shape(kernel, (targets, sources // join.groups), join.transposed, source)
-        if join.groups > 1:
-            return edges_of_kernel(kernel, join.role, ends, join.groups, norms)
-        return dense_of_kernel(kernel, join.role, ends, join.transposed, norms)
+        made = convolution(join, source.stacked[name], ends, sizes)
+        return with_kernel_norms(made) if norms else made
     if name in source.stacked:
         tensor = source.stacked[name]
         matrix = (turned(tensor) if join.transposed and len(tensor.shape) == 3 else tensor)[join.stacked]
