@@ -9,8 +9,10 @@ from ..kernels.one_hop import LANES, cumulate_tiles, total_tiles
 from ..kernels.quantiles import quantiles
 from ..kernels.threads import together
 from ..method import label
+from ..network.connections import IN_STRIPES
 from .distances import Neurons, bins_within, cumulated, has_a_bin_for_each, looked_at, refuse_too_many
 
+WHOLE = 26  # bytes a weight of a matrix whose lengths are computed at once, measured
 HELD = 42  # bytes a connection: its length, kept between the passes, and copies that a rule for radii makes, measured
 SHARED_FROM = 2_000_000  # connections: fewer are counted sooner than a second thread is woken
 
@@ -106,7 +108,15 @@ class Connections(_OneHop):
         _for_each(count, self.blocks, self.network.connections)
 
     def _refuse_too_many(self):
-        """Only what a rule of one's own looks at grows with the network: all its distances at once, or "every" one."""
+        """What one's own parts look at grows with the network: a whole matrix, all distances; so does "every" radius."""
+        largest = max(block.connections for block in self.network.weight_blocks)
+        if self.method.distance not in IN_STRIPES:
+            refuse_above(
+                WHOLE * largest,
+                f"{self.network.origin}: distance {label(self.method.distance)!r} of method {self.method.name!r} looks "
+                f"at a whole matrix of {largest:,} weights",
+                "draw a sample, network.sample(32, seed=0), or take a named distance, which is measured in stripes",
+            )
         if isinstance(self.method.radii, tuple) or self.method.radii in ("integer", "log-spaced", "natural"):
             return
         refuse_above(

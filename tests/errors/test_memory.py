@@ -13,6 +13,7 @@ from neuromfa_lite.network import connections, graphs
 from neuromfa_lite.study import bootstrap
 
 UNDIRECTED = GEODESIC.replace(reach="geodesic-undirected")
+OWN_DISTANCE = SCALE_FREE.replace(distance=lambda weights: 1 + np.abs(weights), name="own distance")
 OWN_RADII = SCALE_FREE.replace(radii=lambda distances: np.quantile(distances, [0.1, 0.5, 0.9]), name="own radii")
 
 
@@ -91,6 +92,10 @@ RING = NeuronNetwork.from_edges(range(50), [*range(1, 50), 0], [0.5] * 50)
         (
             lambda: analyze(WHOLE, OWN_RADII),
             r"radii .* of method 'own radii' .* 15,000 connections: about .* needed and .* free; draw a sample.*log-sp",
+        ),
+        (
+            lambda: analyze(WHOLE, OWN_DISTANCE),
+            r"distance .* of method 'own distance' .* whole matrix of 9,000 weights: .* draw a sample.*in stripes",
         ),
         (lambda: analyze(WHOLE, PAPER), r"at up to 152 distances: .*narrow the window"),
         (lambda: analyze(WHOLE, GEODESIC), r"shortest paths through 350 neurons: .*draw a sample"),
