@@ -108,7 +108,7 @@ class Connections(_OneHop):
         _for_each(count, self.blocks, self.network.connections)
 
     def _refuse_too_many(self):
-        """What one's own parts look at grows with the network: a whole matrix, all distances; so does "every" radius."""
+        """Refuse what one's own parts look at, or "every" radius, where it does not fit: a matrix, or all distances."""
         largest = max(block.connections for block in self.network.weight_blocks)
         if self.method.distance not in IN_STRIPES:
             refuse_above(
