@@ -3,9 +3,7 @@
 from functools import cache
 
 import numpy as np
-import torch
-from push import Runs, direct
-from tiny_models import ONE_BY_ONE, tiny
+import pytest
 
 from neuromfa_lite import check_architecture, load_network
 from neuromfa_lite.network.architectures import ARCHITECTURES
@@ -13,6 +11,10 @@ from neuromfa_lite.network.architectures.wire import known_of
 from neuromfa_lite.network.feeders import feeders
 from neuromfa_lite.network.parts import gain_of, unembedding_of
 from neuromfa_lite.weights import open_source
+
+torch = pytest.importorskip("torch")
+from push import Runs, direct  # noqa: E402
+from tiny_models import ONE_BY_ONE, tiny  # noqa: E402
 
 OWN, OTHERS = ("query", "read"), ("key", "value", "write")
 

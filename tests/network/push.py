@@ -6,8 +6,10 @@ are held as well. An input that then differs, be it by one bit, is fed by the pu
 """
 
 import numpy as np
-import torch
-from torch.overrides import TorchFunctionMode
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch.overrides import TorchFunctionMode  # noqa: E402
 
 F = torch.nn.functional
 CONVOLUTIONS = {F.conv1d, F.conv2d}  # channels are axis 1; at all others the last one

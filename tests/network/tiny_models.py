@@ -1,8 +1,9 @@
 """A tiny model of every family, of sizes that fit by no accident, with random weights in float64, and its inputs."""
 
-import torch
-import transformers as T
-from torch import nn
+import pytest
+
+torch, T = pytest.importorskip("torch"), pytest.importorskip("transformers")
+from torch import nn  # noqa: E402
 
 SIZES = {"hidden_size": 60, "num_hidden_layers": 2, "num_attention_heads": 6, "vocab_size": 50}
 MLP = {"intermediate_size": 52}
