@@ -38,6 +38,7 @@ FLOW = (
 )
 RANK = {room: rank for rank, rooms in enumerate(FLOW) for room in rooms}
 MOST_DOORS, MOST_NAMES = 15, 40
+MOST_PARAMETERS = {"load_network": 8}  # the one door to every kind of model; 7 of all others
 
 
 def room_of(path):
@@ -149,7 +150,7 @@ def test_functions_have_few_parameters():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and room_of(path) != "kernels":
                 arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
-                if len([a for a in arguments if a.arg not in ("self", "cls")]) > 8:
+                if len([a for a in arguments if a.arg not in ("self", "cls")]) > MOST_PARAMETERS.get(node.name, 7):
                     many.append(f"{path.name}: {node.name}")
     assert not many
 
