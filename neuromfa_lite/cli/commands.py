@@ -124,9 +124,9 @@ def runs(as_json):
 @_wiring
 @_method
 @_json
-def describe(source, revision, architecture, wiring, method, as_json):
+def describe(source, method, as_json, **opened):
     """List every matrix of SOURCE as the method joins it: what is read, what is left out and why."""
-    network, _ = _network((source, revision, architecture), find_method(method), wiring)
+    network, _ = _network(source, find_method(method), **opened)
     table = network.describe()
     _print({"source": network.origin, "matrices": table}, as_json, repr(network), table)
 
@@ -140,13 +140,13 @@ def describe(source, revision, architecture, wiring, method, as_json):
 @_neurons
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the sample.")
 @_json
-def analyze(source, revision, architecture, wiring, method, neurons_per_layer, seed, as_json):
+def analyze(source, method, neurons_per_layer, seed, as_json, **opened):
     """Compute the multifractal spectrum of SOURCE; [low … high] are bands over its neurons."""
     from ..masses.distances import refuse_bad_network
     from ..spectrum.fit import quietly
     from ..study import analyze as measured
 
-    network, chosen = _network((source, revision, architecture), find_method(method), wiring)
+    network, chosen = _network(source, find_method(method), **opened)
     size = _size(neurons_per_layer)
     refuse_bad_network(network)
     with quietly():
@@ -274,12 +274,11 @@ def doctor(as_json):
     sys.exit(0 if report["ok"] else 1)
 
 
-def _network(named, method, wiring):
+def _network(source, method, revision, architecture, wiring):
     """(network, the method that measures it): with the network's own wiring where that is another than its own."""
     from ..laboratory import load_checkpoint
     from ..network import load_network
 
-    source, revision, architecture = named
     wiring = wiring or (None if method.wiring == "chain" else method.wiring)
     hub = "/" in source and not os.path.lexists(os.path.dirname(source))  # org/name@1000: its revision is given apart
     if re.fullmatch(r".+@[0-9]{1,18}(:[0-9]{1,18})?", source) and not hub and not os.path.lexists(source):
